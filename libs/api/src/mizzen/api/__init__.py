@@ -1,0 +1,1 @@
+"""Istio's and Kubernetes' resources as typed, validated objects; YAML in and out."""

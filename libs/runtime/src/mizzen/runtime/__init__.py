@@ -1,0 +1,1 @@
+"""What the main() of every service shares: uvloop, signals, logging, metrics and the health server."""

@@ -1,0 +1,1 @@
+"""Mizzen's own protobuf messages. The `_pb2` modules beside this file are generated when the package is built."""

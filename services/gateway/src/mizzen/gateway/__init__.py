@@ -1,0 +1,1 @@
+"""Ingress and egress gateways: `mizzen.proxy` in the router role, with settings of its own."""

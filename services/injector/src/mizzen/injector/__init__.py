@@ -1,0 +1,1 @@
+"""Sidecar injection. Nothing runs here yet: the package holds the name and the place in the import contracts."""

@@ -1,0 +1,1 @@
+"""Names and small values that every layer of the proxy uses."""

@@ -1,0 +1,274 @@
+"""Plans: the immutable configuration that the agent compiles from xDS and the workers run.
+
+A plan is a picklable value that is replaced as a whole. State that outlives it (connections, counters) is kept
+elsewhere, keyed by the plan's name. Texts are `str` here; the workers encode what they compare with bytes when they
+bind a plan. Durations are seconds; 0 means "no limit" unless a field says otherwise.
+
+`origin` names the user's object a plan came from ("VirtualService default/reviews"), for answers and `mizzen explain`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+# -- matching -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StringMatch:
+    """envoy.type.matcher.v3.StringMatcher; `regex` is RE2 and matches the whole text."""
+
+    kind: Literal["exact", "prefix", "suffix", "contains", "regex"]
+    value: str
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """One condition on a header; pseudo headers are `:method`, `:authority`, `:scheme` and `:path`."""
+
+    name: str
+    """Lower case."""
+    value: StringMatch | None
+    """None asks for presence."""
+    invert: bool = False
+    treat_missing_as_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMatch:
+    """One condition on a query parameter; `value` None asks for presence."""
+
+    name: str
+    value: StringMatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathMatch:
+    """The condition on the path without its query; `prefix` is a plain string prefix."""
+
+    kind: Literal["exact", "prefix", "regex"]
+    value: str
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    """All conditions of a route; all of them must hold."""
+
+    path: PathMatch
+    headers: tuple[HeaderMatch, ...] = ()
+    query: tuple[QueryMatch, ...] = ()
+
+
+# -- routes ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEdits:
+    """Header operations, applied in this order: remove, set (overwrite), add (append). Names keep their case."""
+
+    remove: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+
+
+NO_EDITS = HeaderEdits()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCluster:
+    """One destination of a route."""
+
+    cluster: str
+    weight: int = 1
+    request_edits: HeaderEdits = NO_EDITS
+    response_edits: HeaderEdits = NO_EDITS
+    host_rewrite: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send the request to one of `clusters`, chosen by weight."""
+
+    clusters: tuple[WeightedCluster, ...]
+    timeout: float = 0.0
+    prefix_rewrite: str = ""
+    """Replaces the matched prefix, or the whole path of an exact or regex match."""
+    regex_rewrite: tuple[str, str] | None = None
+    """(RE2 pattern, substitution with \\1)."""
+    host_rewrite: str = ""
+    retry_connect_failures: int = 0
+    """How many times a request that has not reached an endpoint is sent to another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Answer with a redirect; an empty field keeps that part of the request's URL."""
+
+    code: int = 301
+    scheme: str = ""
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    prefix: str = ""
+    """Replaces the matched prefix (RouteAction.prefix_rewrite)."""
+    https: bool = False
+    strip_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer directly."""
+
+    status: int
+    body: bytes = b""
+
+
+Action: TypeAlias = Forward | Redirect | Respond
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """One route of a virtual host; the first that matches wins."""
+
+    name: str
+    match: RouteMatch
+    action: Action
+    request_edits: HeaderEdits = NO_EDITS
+    response_edits: HeaderEdits = NO_EDITS
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHostPlan:
+    """Routes for some domains: exact, `*.suffix`, `prefix.*`, or `*`; lower case."""
+
+    name: str
+    domains: tuple[str, ...]
+    routes: tuple[RoutePlan, ...]
+    request_edits: HeaderEdits = NO_EDITS
+    response_edits: HeaderEdits = NO_EDITS
+    require_tls: bool = False
+    """Plaintext requests are redirected to https."""
+    include_attempt_count: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTablePlan:
+    """A RouteConfiguration."""
+
+    name: str
+    hosts: tuple[VirtualHostPlan, ...]
+    request_edits: HeaderEdits = NO_EDITS
+    response_edits: HeaderEdits = NO_EDITS
+    ignore_port: bool = False
+    """The port in the Host header takes no part in choosing the virtual host."""
+
+
+# -- listeners ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLogPlan:
+    """A file access log. `json` is a tuple of (key, format) pairs in output order; else `text` is the format line."""
+
+    path: str
+    text: str = ""
+    json: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPlan:
+    """An HttpConnectionManager."""
+
+    stat_prefix: str
+    route_table: RouteTablePlan | str
+    """The table itself, or its RDS name."""
+    server_name: str = "envoy"
+    use_remote_address: bool = False
+    """An edge: the peer's address is the client's; x-forwarded-for is appended, x-request-id is made anew."""
+    trusted_hops: int = 0
+    generate_request_id: bool = True
+    normalize_path: bool = False
+    merge_slashes: bool = False
+    idle_timeout: float = 3600.0
+    headers_timeout: float = 10.0
+    stream_idle_timeout: float = 300.0
+    max_request_headers: int = 60 * 1024
+    max_requests_per_connection: int = 0
+    access_logs: tuple[AccessLogPlan, ...] = ()
+    accept_http_10: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TcpPlan:
+    """A tcp_proxy filter."""
+
+    stat_prefix: str
+    clusters: tuple[WeightedCluster, ...]
+    idle_timeout: float = 3600.0
+    access_logs: tuple[AccessLogPlan, ...] = ()
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerPlan:
+    """One bound address and what is spoken there."""
+
+    name: str
+    address: str
+    port: int
+    direction: Literal["inbound", "outbound", "unspecified"]
+    handler: HttpPlan | TcpPlan
+    buffer_limit: int = 1024 * 1024
+    """Bytes held for a slow peer before reading from the other one pauses (per_connection_buffer_limit_bytes)."""
+
+
+# -- clusters -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPlan:
+    """One address of a cluster. `address` is an IP, or a name in a DNS cluster."""
+
+    address: str
+    port: int
+    weight: int = 1
+    priority: int = 0
+    healthy: bool = True
+    locality: str = ""
+    workload: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSetPlan:
+    """A ClusterLoadAssignment; `name` is the EDS service name."""
+
+    name: str
+    endpoints: tuple[EndpointPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """An upstream cluster."""
+
+    name: str
+    discovery: Literal["static", "eds", "dns", "original_dst"]
+    balancer: Literal["round_robin", "random", "least_request"] = "round_robin"
+    choice_count: int = 2
+    """least_request: how many random endpoints are compared."""
+    endpoint_set: EndpointSetPlan | str = ""
+    """The set itself, or its EDS name."""
+    connect_timeout: float = 10.0
+    idle_timeout: float = 3600.0
+    max_requests_per_connection: int = 0
+    dns_refresh: float = 60.0
+    http2: bool = False
+    """The endpoints want HTTP/2; this proxy refuses the requests until it speaks it."""
+    origin: str = ""
+
+
+Plan: TypeAlias = ListenerPlan | RouteTablePlan | ClusterPlan | EndpointSetPlan
+PlanKind: TypeAlias = Literal["listener", "route_table", "cluster", "endpoint_set"]

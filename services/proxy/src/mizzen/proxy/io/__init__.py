@@ -1,0 +1,1 @@
+"""Everything that owns a socket, an event loop or a clock."""
