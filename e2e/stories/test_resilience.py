@@ -1,0 +1,79 @@
+"""Things come, go and break while visitors use the page."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from support.load import under_load
+from support.mesh import LocalMesh, count_versions, eventually, get, only
+
+PAGE = "/api/v1/products/0/reviews"
+
+
+def endpoints_of(mesh: LocalMesh, workload: str, cluster: str) -> set[str]:
+    rows = mesh.table("proxy-config", "endpoints", workload)
+    return {row["endpoint"] for row in rows if row["cluster"] == cluster}
+
+
+def test_an_endpoint_comes_and_goes_and_no_request_fails(mesh: LocalMesh) -> None:
+    cluster = "outbound|9080||reviews.default.svc.cluster.local"
+    before = endpoints_of(mesh, "productpage-v1", cluster)
+    with under_load(PAGE) as load:
+        mesh.ok("scale", "deployment/reviews-v2", "--replicas", "2")
+        eventually(lambda: len(endpoints_of(mesh, "productpage-v1", cluster)) == len(before) + 1, "one more endpoint")
+        seen = load.answered
+        eventually(lambda: load.answered > seen + 100, "a hundred requests with it")
+        mesh.ok("scale", "deployment/reviews-v2", "--replicas", "1")
+        eventually(lambda: len(endpoints_of(mesh, "productpage-v1", cluster)) == len(before), "that endpoint gone")
+        seen = load.answered
+        eventually(lambda: load.answered > seen + 100, "a hundred requests without it")
+    assert load.failed == []
+    assert load.answered > 200
+
+
+def test_bad_yaml_is_refused_with_the_reason_and_changes_nothing(mesh: LocalMesh) -> None:
+    bad = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: reviews
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - destination: {host: reviews, subset: v1}
+      wieght: 90
+    - destination: {host: reviews, subset: v2}
+      weight: 10
+"""
+    with under_load(PAGE) as load:
+        refused = mesh.mizzen("apply", "-f", "-", stdin=bad)
+        seen = load.answered
+        eventually(lambda: load.answered > seen + 50, "fifty requests after it")
+    assert refused.status == 1
+    assert "VirtualService default/reviews" in refused.text
+    assert "spec.http[0].route[0].wieght" in refused.text
+    assert "weight" in refused.text
+    assert load.failed == []
+    assert mesh.mizzen("get", "virtualservice", "reviews").status == 1
+
+
+def test_traffic_outlives_pilot_and_changes_flow_again_when_it_is_back(mesh: LocalMesh) -> None:
+    with under_load(PAGE) as load:
+        killed = mesh.process("pilot")
+        os.kill(killed, signal.SIGKILL)
+        seen = load.answered
+        eventually(lambda: load.answered > seen + 50, "fifty requests after Pilot was killed")
+        eventually(lambda: mesh.process("pilot") not in (0, killed), "Pilot started again")
+        with mesh.applied("virtual-service-all-v1.yaml"):
+            eventually(only({"v1"}), "a change after Pilot's return", seconds=30)
+    assert load.failed == []
+    eventually(lambda: set(count_versions(30)) == {"v1", "v2", "v3"}, "every version again")
+
+
+def test_a_crashed_application_is_started_again(mesh: LocalMesh) -> None:
+    killed = mesh.process("details-v1-1.app")
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: mesh.process("details-v1-1.app") not in (0, killed), "details started again")
+    eventually(lambda: get("/api/v1/products/0").status == 200, "details answering again")

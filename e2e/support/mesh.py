@@ -1,0 +1,142 @@
+"""A mesh on the local runtime, driven the way a user drives it: by the command line and through the gateway."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GATEWAY = ("127.0.0.1", 8080)
+NETWORKING = Path(__file__).parents[2] / "demo" / "bookinfo" / "networking"
+COMMAND_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response; header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+
+class LocalMesh:
+    """The mesh of one home folder."""
+
+    def __init__(self, home: Path, engine: str) -> None:
+        self.home = home
+        self.engine = engine
+
+    def mizzen(self, *args: str, stdin: str | None = None) -> Finished:
+        """Run `mizzen ARGS`; whatever its exit status is."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("mizzen")), *args],
+            env=os.environ | {"MIZZEN_HOME": str(self.home), "COLUMNS": "200", "NO_COLOR": "1"},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *args: str, stdin: str | None = None) -> str:
+        """Run `mizzen ARGS`, which must succeed; its standard output."""
+        done = self.mizzen(*args, stdin=stdin)
+        assert done.status == 0, f"mizzen {' '.join(args)} ended with {done.status}:\n{done.text}"
+        return done.out
+
+    def table(self, *args: str) -> Any:
+        return json.loads(self.ok(*args, "-o", "json"))
+
+    def apply(self, sample: str) -> None:
+        """Apply one of the demo's networking samples."""
+        self.ok("apply", "-f", str(NETWORKING / sample))
+
+    def delete(self, sample: str) -> None:
+        self.ok("delete", "-f", str(NETWORKING / sample))
+
+    def process(self, name: str) -> int:
+        """The pid of a process of the mesh."""
+        rows = {row["name"]: row for row in self.table("status")["processes"]}
+        return int(rows[name]["pid"])
+
+    @contextmanager
+    def applied(self, sample: str) -> Iterator[None]:
+        """The sample is in force inside the block, and gone after it."""
+        self.apply(sample)
+        try:
+            yield
+        finally:
+            self.delete(sample)
+
+
+def get(
+    path: str, headers: dict[str, str] | None = None, *, connection: http.client.HTTPConnection | None = None
+) -> Answer:
+    """GET through the ingress gateway."""
+    own = connection or http.client.HTTPConnection(*GATEWAY, timeout=10)
+    try:
+        own.request("GET", path, headers=headers or {})
+        response = own.getresponse()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+    finally:
+        if connection is None:
+            own.close()
+
+
+def reviews_version(answer: Answer) -> str:
+    """Which version of reviews made `/api/v1/products/0/reviews`: v1 has no stars, v2 black ones, v3 red ones."""
+    assert answer.status == 200, (answer.status, answer.headers, answer.body)
+    ratings = [review.get("rating", {}) for review in answer.json()["reviews"]]
+    colours = {rating.get("color") for rating in ratings}
+    return {None: "v1", "black": "v2", "red": "v3"}[colours.pop()]
+
+
+def count_versions(requests: int, headers: dict[str, str] | None = None) -> Counter[str]:
+    """How often each version of reviews answers, over one kept-alive connection to the gateway."""
+    connection = http.client.HTTPConnection(*GATEWAY, timeout=10)
+    try:
+        return Counter(
+            reviews_version(get("/api/v1/products/0/reviews", headers, connection=connection)) for _ in range(requests)
+        )
+    finally:
+        connection.close()
+
+
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+    """Wait until the condition holds; fail naming `what` did not happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"within {seconds} s: {what} did not happen"
+        time.sleep(0.05)
+
+
+def only(versions: set[str], headers: dict[str, str] | None = None) -> Callable[[], bool]:
+    """A condition: ten requests in a row see no other versions of reviews than these."""
+    return lambda: set(count_versions(10, headers)) <= versions
