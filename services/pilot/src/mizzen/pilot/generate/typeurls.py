@@ -1,0 +1,13 @@
+"""xDS type URLs."""
+
+from __future__ import annotations
+
+CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+
+ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
+"""The order of types within a push: what is referred to comes before what refers to it."""
+WILDCARD = frozenset({CLUSTER, LISTENER})
+"""Types that a proxy asks for without names."""
