@@ -1,0 +1,35 @@
+"""Socket addresses as people write them."""
+
+from __future__ import annotations
+
+import errno
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """An IP address or host name, and a port (0 lets the system choose)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `127.0.0.1:80`, `[::1]:80` or `name:80`; raises ValueError."""
+        host, found, port = text.rpartition(":")
+        if not found or not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"an address is <host>:<port>, for instance 127.0.0.1:15010, not {text!r}")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def explain_bind_error(address: Address, error: OSError) -> str:
+    """Why listening on `address` failed, for the person who started the service."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{address} is taken by another process; stop that one or choose another address"
+    if error.errno == errno.EACCES:
+        return f"{address} is not allowed: ports below 1024 need root"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{address} is not an address of this machine"
+    return f"cannot listen on {address}: {error.strerror or error}"
