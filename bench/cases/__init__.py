@@ -1,0 +1,16 @@
+"""The cases by name; each is a function of `quick` that yields one result for each peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.cases import http1, memory, tcp
+from bench.measure import Result
+
+CASES: dict[str, Callable[[bool], list[Result]]] = {
+    "http1-sidecar": http1.sidecar,
+    "http1-gateway": http1.gateway,
+    "latency-c1": http1.latency,
+    "memory-idle": memory.idle,
+    "tcp-bulk": tcp.bulk,
+}

@@ -1,0 +1,30 @@
+"""Loopback addresses and ports that nobody else uses."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+
+def addresses() -> Iterator[str]:
+    """Loopback addresses for this run: 127.(128..191).x.y by process id, so that two runs do not meet."""
+    pid = os.getpid()
+    for last in range(1, 255):
+        yield f"127.{128 + pid // 250 % 64}.{pid % 250}.{last}"
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(address: str, port: int) -> bool:
+    """Whether someone accepts connections there."""
+    try:
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""The proxies that are compared, and the Pilot that configures Mizzen and Envoy."""
