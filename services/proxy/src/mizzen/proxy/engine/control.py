@@ -28,8 +28,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Finish what is under way: close idle connections, answer with `Connection: close`; `stop` also ends the
-    listeners and, after `grace` seconds or when nothing is left, the worker."""
+    """Finish what is under way: close idle connections, answer with `Connection: close`.
+
+    `stop` also ends the listeners and, after `grace` seconds or when nothing is left, the worker.
+    """
 
     grace: float
     stop: bool
@@ -77,7 +79,7 @@ class Refused:
 
 
 StatKey: TypeAlias = tuple[str, str, str]
-"""(scope, name, metric), such as ("cluster", "outbound|9080||reviews.default.svc.cluster.local", "upstream_rq_total")."""
+"""(scope, name, metric): ("cluster", "outbound|9080||reviews.default.svc.cluster.local", "upstream_rq_total")."""
 
 
 @dataclass(frozen=True, slots=True)

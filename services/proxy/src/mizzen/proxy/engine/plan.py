@@ -261,6 +261,8 @@ class ClusterPlan:
     """least_request: how many random endpoints are compared."""
     endpoint_set: EndpointSetPlan | str = ""
     """The set itself, or its EDS name."""
+    panic_threshold: float = 50.0
+    """Below this percentage of healthy endpoints health is ignored (common_lb_config.healthy_panic_threshold)."""
     connect_timeout: float = 10.0
     idle_timeout: float = 3600.0
     max_requests_per_connection: int = 0

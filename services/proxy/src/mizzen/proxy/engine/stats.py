@@ -1,0 +1,190 @@
+"""Counter cells: plain integers on slotted objects, named as Envoy names them, exported when somebody asks.
+
+A gauge is a cell that goes down again. The hot path writes `stats.upstream_rq_total += 1` and nothing else.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from mizzen.proxy.engine.control import Stats
+
+BUCKETS: Final = (
+    0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0, 60_000.0,
+    300_000.0, 600_000.0, 1_800_000.0, 3_600_000.0,
+)  # fmt: skip
+"""Upper ends of Envoy's default histogram buckets, milliseconds; one more bucket holds what lies above."""
+
+
+class Histogram:
+    """How often a duration fell into each bucket."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        """Per bucket, not cumulative; the last one is unbounded."""
+        self.total = 0.0
+        """Milliseconds."""
+
+    def record(self, milliseconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, milliseconds)] += 1
+        self.total += milliseconds
+
+    def export(self) -> tuple[float, ...]:
+        """The counts in order, then the total."""
+        return (*self.counts, self.total)
+
+
+class StatusCells:
+    """Responses by status code; the classes (2xx) are sums of these."""
+
+    __slots__ = ("by_code",)
+
+    def __init__(self) -> None:
+        self.by_code: dict[int, int] = {}
+
+    def record(self, status: int) -> None:
+        by_code = self.by_code
+        if status in by_code:
+            by_code[status] += 1
+        else:
+            by_code[status] = 1
+
+    def by_class(self) -> Iterator[tuple[str, int]]:
+        """("2xx", count) for the classes 1 to 5."""
+        for digit in range(1, 6):
+            yield f"{digit}xx", sum(count for code, count in self.by_code.items() if code // 100 == digit)
+
+
+_GAUGE: Final = {"gauge": True}
+
+
+@dataclass(slots=True)
+class ClusterStats:
+    """`cluster.<name>.*`."""
+
+    upstream_cx_total: int = 0
+    upstream_cx_http1_total: int = 0
+    upstream_cx_active: int = field(default=0, metadata=_GAUGE)
+    upstream_cx_connect_fail: int = 0
+    upstream_cx_connect_timeout: int = 0
+    upstream_cx_connect_attempts_exceeded: int = 0
+    upstream_cx_destroy: int = 0
+    upstream_cx_destroy_local: int = 0
+    upstream_cx_destroy_remote: int = 0
+    upstream_cx_destroy_with_active_rq: int = 0
+    upstream_cx_idle_timeout: int = 0
+    upstream_cx_max_requests: int = 0
+    upstream_cx_none_healthy: int = 0
+    upstream_cx_overflow: int = 0
+    upstream_cx_protocol_error: int = 0
+    upstream_cx_rx_bytes_total: int = 0
+    upstream_cx_tx_bytes_total: int = 0
+    upstream_rq_total: int = 0
+    upstream_rq_active: int = field(default=0, metadata=_GAUGE)
+    upstream_rq_cancelled: int = 0
+    upstream_rq_completed: int = 0
+    upstream_rq_maintenance_mode: int = 0
+    upstream_rq_pending_total: int = 0
+    upstream_rq_pending_active: int = field(default=0, metadata=_GAUGE)
+    upstream_rq_pending_failure_eject: int = 0
+    upstream_rq_pending_overflow: int = 0
+    upstream_rq_retry: int = 0
+    upstream_rq_retry_limit_exceeded: int = 0
+    upstream_rq_retry_success: int = 0
+    upstream_rq_rx_reset: int = 0
+    upstream_rq_timeout: int = 0
+    upstream_rq_tx_reset: int = 0
+    membership_change: int = 0
+    membership_healthy: int = field(default=0, metadata=_GAUGE)
+    membership_total: int = field(default=0, metadata=_GAUGE)
+    statuses: StatusCells = field(default_factory=StatusCells, metadata={"prefix": "upstream_rq_", "codes": True})
+    upstream_rq_time: Histogram = field(default_factory=Histogram)
+    upstream_cx_connect_ms: Histogram = field(default_factory=Histogram)
+    upstream_cx_length_ms: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(slots=True)
+class HttpStats:
+    """`http.<stat_prefix>.*`: an HttpConnectionManager and its router."""
+
+    downstream_cx_total: int = 0
+    downstream_cx_http1_total: int = 0
+    downstream_cx_active: int = field(default=0, metadata=_GAUGE)
+    downstream_cx_http1_active: int = field(default=0, metadata=_GAUGE)
+    downstream_cx_destroy: int = 0
+    downstream_cx_destroy_local: int = 0
+    downstream_cx_destroy_remote: int = 0
+    downstream_cx_destroy_active_rq: int = 0
+    downstream_cx_drain_close: int = 0
+    downstream_cx_idle_timeout: int = 0
+    downstream_cx_max_requests_reached: int = 0
+    downstream_cx_protocol_error: int = 0
+    downstream_cx_rx_bytes_total: int = 0
+    downstream_cx_tx_bytes_total: int = 0
+    downstream_rq_total: int = 0
+    downstream_rq_http1_total: int = 0
+    downstream_rq_active: int = field(default=0, metadata=_GAUGE)
+    downstream_rq_completed: int = 0
+    downstream_rq_header_timeout: int = 0
+    downstream_rq_idle_timeout: int = 0
+    downstream_rq_non_relative_path: int = 0
+    downstream_rq_response_before_rq_complete: int = 0
+    downstream_rq_rx_reset: int = 0
+    downstream_rq_timeout: int = 0
+    downstream_rq_too_large: int = 0
+    downstream_rq_tx_reset: int = 0
+    downstream_rq_ws_on_non_ws_route: int = 0
+    no_cluster: int = 0
+    no_route: int = 0
+    rq_direct_response: int = 0
+    rq_redirect: int = 0
+    rq_total: int = 0
+    statuses: StatusCells = field(default_factory=StatusCells, metadata={"prefix": "downstream_rq_", "codes": False})
+    downstream_rq_time: Histogram = field(default_factory=Histogram)
+    downstream_cx_length_ms: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(slots=True)
+class TcpStats:
+    """`tcp.<stat_prefix>.*`."""
+
+    downstream_cx_total: int = 0
+    downstream_cx_no_route: int = 0
+    downstream_cx_rx_bytes_total: int = 0
+    downstream_cx_tx_bytes_total: int = 0
+    idle_timeout: int = 0
+
+
+@dataclass(slots=True)
+class ListenerStats:
+    """`listener.<address>.*`."""
+
+    downstream_cx_total: int = 0
+    downstream_cx_active: int = field(default=0, metadata=_GAUGE)
+    downstream_cx_destroy: int = 0
+    downstream_cx_overflow: int = 0
+    downstream_cx_length_ms: Histogram = field(default_factory=Histogram)
+
+
+def export(scope: str, name: str, cells: ClusterStats | HttpStats | TcpStats | ListenerStats, into: Stats) -> None:
+    """Add all cells of one object to a worker's answer, under (scope, name, metric)."""
+    for cell in fields(cells):
+        value = getattr(cells, cell.name)
+        if isinstance(value, Histogram):
+            into.histograms[scope, name, cell.name] = value.export()
+        elif isinstance(value, StatusCells):
+            prefix = cell.metadata["prefix"]
+            for label, count in value.by_class():
+                into.counters[scope, name, prefix + label] = count
+            if cell.metadata["codes"]:
+                for code, count in value.by_code.items():
+                    into.counters[scope, name, f"{prefix}{code}"] = count
+        elif "gauge" in cell.metadata:
+            into.gauges[scope, name, cell.name] = value
+        else:
+            into.counters[scope, name, cell.name] = value
