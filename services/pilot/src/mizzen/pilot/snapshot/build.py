@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
-from mizzen.api.resource import Resource
+from mizzen.api.destinationrule import DestinationRule
+from mizzen.api.gateway import Gateway
+from mizzen.api.problem import Problem
+from mizzen.api.resource import Resource, ResourceKey
+from mizzen.api.sidecar import Sidecar
+from mizzen.api.virtualservice import VirtualService
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
+from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.select import of_kind
+from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey
+from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
 ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "WorkloadEntry"})
 """A change of nothing but these needs only `refresh_endpoints`."""
@@ -20,10 +31,95 @@ def build(
     version: str,
     settings: MeshConfig | None = None,
 ) -> Mesh:
-    """The mesh of these resources; never raises for what a user wrote, see `Mesh.problems`."""
-    raise NotImplementedError
+    """The mesh of these resources; never raises for what a user wrote, see `Mesh.problems`.
+
+    What did not change since `previous` is taken over from it, so that caches recognise it at a glance.
+    """
+    settings = settings or (previous.settings if previous is not None else MeshConfig())
+    resources = _indexed(config, registry, previous)
+    problems: list[Problem] = []
+    known = tuple(resources.values())
+    services = _services(known, settings, problems)
+    rules = of_kind(known, DestinationRule)
+    gateways = tuple(of_kind(known, Gateway))
+    sidecars = tuple(of_kind(known, Sidecar))
+    routings = _routings(known, settings, previous, problems)
+    index = destinationrule.index(rules, settings.domain_suffix, settings.root_namespace, problems)
+    problems += conflicts.of_routings(routings, frozenset((g.metadata.namespace, g.metadata.name) for g in gateways))
+    problems += conflicts.of_gateways(gateways)
+    problems += conflicts.of_sidecars(sidecars)
+    return Mesh(
+        version=version,
+        settings=settings,
+        services=services,
+        endpoints=_endpoints(known, services, settings, previous),
+        routings=routings,
+        rules=index,
+        gateways=gateways,
+        sidecars=sidecars,
+        resources=resources,
+        problems=tuple(problems),
+    )
 
 
 def refresh_endpoints(config: Iterable[Resource], registry: RegistrySnapshot, previous: Mesh, version: str) -> Mesh:
     """`previous` with today's endpoints; right when only ENDPOINT_KINDS changed since."""
-    raise NotImplementedError
+    resources = _indexed(config, registry, previous)
+    today = _endpoints(tuple(resources.values()), previous.services, previous.settings, previous)
+    changed = {
+        key: today.get(key, ())
+        for key in {*today, *previous.endpoints}
+        if today.get(key) != previous.endpoints.get(key)
+    }
+    return replace(previous.with_endpoints(changed, version), resources=resources)
+
+
+def _indexed(
+    config: Iterable[Resource], registry: RegistrySnapshot, previous: Mesh | None
+) -> Mapping[ResourceKey, Resource]:
+    old = previous.resources if previous is not None else {}
+    fresh = {resource.key: resource for resource in (*registry.resources, *config)}
+    return MappingProxyType({key: kept if (kept := old.get(key)) == new else new for key, new in fresh.items()})
+
+
+def _services(resources: tuple[Resource, ...], settings: MeshConfig, problems: list[Problem]) -> tuple[Service, ...]:
+    """Services by age; a host that its namespace declares twice belongs to the first."""
+    by_key: dict[ServiceKey, Service] = {}
+    stated = [*kubernetes.services_from(resources, settings.domain_suffix), *serviceentry.services_from(resources)]
+    for service in stated:
+        first = by_key.setdefault(service.key, service)
+        if first is not service:
+            message = f"host {service.hostname} is already declared by {first.origin}"
+            problems.append(Problem(None, service.origin, "spec.hosts", message))
+    return tuple(sorted(by_key.values(), key=lambda service: service.age))
+
+
+def _endpoints(
+    resources: tuple[Resource, ...], services: Iterable[Service], settings: MeshConfig, previous: Mesh | None
+) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
+    by_key = {service.key: service for service in services}
+    found: dict[ServiceKey, tuple[Endpoint, ...]] = {}
+    old = previous.endpoints if previous is not None else {}
+    for part in (
+        kubernetes.endpoints_from(resources, by_key, settings.domain_suffix),
+        serviceentry.endpoints_from(resources, by_key),
+    ):
+        for key, endpoints in part.items():
+            found[key] = found.get(key, ()) + tuple(endpoints)
+    return MappingProxyType({key: kept if (kept := old.get(key)) == new else new for key, new in found.items()})
+
+
+def _routings(
+    resources: tuple[Resource, ...], settings: MeshConfig, previous: Mesh | None, problems: list[Problem]
+) -> tuple[Routing, ...]:
+    virtual_services = of_kind(resources, VirtualService)
+    by_name = {(r.metadata.namespace, r.metadata.name): r for r in virtual_services}
+    old = {kept.parts: kept for kept in previous.routings} if previous is not None else {}
+    found: list[Routing] = []
+    for resource in virtual_services:
+        if not resource.spec.hosts:
+            continue  # a delegate: part of those that name it
+        http, used = delegates.merged(resource, by_name, settings.domain_suffix, problems)
+        kept = old.get((resource, *used))
+        found.append(kept or routing(resource, http, used, settings.domain_suffix))
+    return tuple(found)

@@ -7,24 +7,48 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
+from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
+from mizzen.api.sidecar import Sidecar
+from mizzen.pilot.base.labels import NONE, Labels
 from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.snapshot.destinationrule import Rule, RuleIndex
+from mizzen.pilot.snapshot.scope import Scope, choose_sidecar, scope_of
 from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey
+from mizzen.pilot.snapshot.virtualservice import Routing
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Everything that generation reads, at one instant; never changed, only replaced."""
+    """Everything that generation reads, at one instant; never changed, only replaced.
+
+    The indexes are computed when first asked for and kept.
+    """
 
     version: str = ""
     settings: MeshConfig = field(default_factory=MeshConfig)
     services: tuple[Service, ...] = ()
     """Oldest first."""
     endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = MappingProxyType({})
+    routings: tuple[Routing, ...] = ()
+    """VirtualServices, oldest first, delegates merged in."""
+    rules: RuleIndex = field(default_factory=RuleIndex)
+    gateways: tuple[Resource[Gateway], ...] = ()
+    """Oldest first."""
+    sidecars: tuple[Resource[Sidecar], ...] = ()
+    """Oldest first."""
     resources: Mapping[ResourceKey, Resource] = MappingProxyType({})
-    """The configuration as applied, for debugging and comparison."""
+    """Configuration and registry as they came in."""
     problems: tuple[Problem, ...] = ()
+    _scopes: dict[tuple[str, ResourceKey | None], Scope] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @cached_property
+    def by_key(self) -> Mapping[ServiceKey, Service]:
+        """Services by host and namespace."""
+        return {service.key: service for service in self.services}
 
     @cached_property
     def by_host(self) -> Mapping[str, tuple[Service, ...]]:
@@ -34,11 +58,36 @@ class Mesh:
             found.setdefault(service.hostname, []).append(service)
         return {host: tuple(services) for host, services in found.items()}
 
-    def endpoints_of(self, service: Service, port_name: str) -> tuple[Endpoint, ...]:
-        """The endpoints that stand for one port of a service."""
-        return tuple(e for e in self.endpoints.get(service.key, ()) if e.service_port == port_name)
+    @cached_property
+    def by_address(self) -> Mapping[str, tuple[tuple[ServiceKey, Endpoint], ...]]:
+        """What answers at an address."""
+        found: dict[str, list[tuple[ServiceKey, Endpoint]]] = {}
+        for key, endpoints in self.endpoints.items():
+            for endpoint in endpoints:
+                found.setdefault(endpoint.address, []).append((key, endpoint))
+        return {address: tuple(entries) for address, entries in found.items()}
+
+    def endpoints_of(self, service: Service, port_name: str, subset: Labels = NONE) -> tuple[Endpoint, ...]:
+        """The endpoints that stand for one port of a service and carry the labels of a subset."""
+        everything = self.endpoints.get(service.key, ())
+        return tuple(e for e in everything if e.service_port == port_name and subset <= e.labels)
+
+    def scope(self, namespace: str, labels: Labels) -> Scope:
+        """What a sidecar of this namespace with these labels can reach."""
+        sidecar = choose_sidecar(self.sidecars, namespace, labels, self.settings.root_namespace)
+        key = (namespace, sidecar.key if sidecar is not None else None)
+        found = self._scopes.get(key)
+        if found is None:
+            found = self._scopes[key] = scope_of(namespace, sidecar, self.services, self.routings)
+        return found
+
+    def rule(self, service: Service, namespace: str, labels: Labels) -> Rule | None:
+        """The DestinationRule that a client with this namespace and these labels uses for a service."""
+        return self.rules.lookup(service.hostname, service.namespace, namespace, labels)
 
     def with_endpoints(self, changed: Mapping[ServiceKey, Iterable[Endpoint]], version: str) -> Mesh:
         """The same mesh in which only the endpoints of some services differ: the fast path of EDS."""
         merged = dict(self.endpoints) | {key: tuple(endpoints) for key, endpoints in changed.items()}
-        return replace(self, version=version, endpoints=MappingProxyType(merged))
+        mesh = replace(self, version=version, endpoints=MappingProxyType(merged))
+        mesh._scopes.update(self._scopes)  # scopes do not depend on endpoints
+        return mesh

@@ -72,7 +72,7 @@ class Proxy:
         name, _, id_namespace = identity.rpartition(".")
         return cls(
             id=node_id,
-            type=cast(ProxyType, kind),
+            type=cast("ProxyType", kind),
             addresses=_addresses(node_id, address, metadata),
             name=name or identity,
             namespace=_text(metadata, "NAMESPACE") or id_namespace or "default",
@@ -148,4 +148,4 @@ def _interception(metadata: Mapping[str, Any]) -> Literal["REDIRECT", "TPROXY", 
     mode = _text(metadata, "INTERCEPTION_MODE") or "REDIRECT"
     if mode not in ("REDIRECT", "TPROXY", "NONE"):
         raise ValueError(f"node metadata INTERCEPTION_MODE must be REDIRECT, TPROXY or NONE, not {mode!r}")
-    return cast(Literal["REDIRECT", "TPROXY", "NONE"], mode)
+    return cast("Literal['REDIRECT', 'TPROXY', 'NONE']", mode)

@@ -1,0 +1,87 @@
+"""The HTTP connection manager."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.core.v3 import protocol_pb2
+from envoy.config.listener.v3 import listener_components_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
+from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.http.header_formatters.preserve_case.v3 import preserve_case_pb2
+from envoy.extensions.request_id.uuid.v3 import uuid_pb2
+
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.generate.accesslog import access_logs
+from mizzen.pilot.generate.protos import ads, boolean, duration, extension, pack
+
+FAULT_FILTER = "envoy.filters.http.fault"
+CORS_FILTER = "envoy.filters.http.cors"
+MANAGER_FILTER = "envoy.filters.network.http_connection_manager"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpInputs:
+    """What decides an HTTP connection manager, besides its routes and the mesh's settings."""
+
+    stat_prefix: str
+    server_name: str = ""
+    """What the server header says; empty leaves Envoy's own name."""
+    edge: bool = False
+    """Peers are clients from outside: their address counts, their internal headers do not."""
+    grpc_web: bool = False
+    accept_http_10: bool = False
+    idle_timeout: float = 0.0
+
+
+def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
+    """The network filter; `routes` is the name of a route configuration of RDS, or the configuration itself."""
+    message = hcm_pb2.HttpConnectionManager(
+        codec_type=hcm_pb2.HttpConnectionManager.AUTO,
+        stat_prefix=inputs.stat_prefix,
+        server_name=inputs.server_name,
+        stream_idle_timeout=duration(0),
+        use_remote_address=boolean(inputs.edge),
+        normalize_path=boolean(True),
+        path_with_escaped_slashes_action=hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED,
+        access_log=access_logs(settings),
+        http_filters=_filters(inputs),
+        upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        request_id_extension=hcm_pb2.RequestIDExtension(
+            typed_config=pack(uuid_pb2.UuidRequestIdConfig(use_request_id_for_trace_sampling=boolean(True)))
+        ),
+    )
+    message.http_protocol_options.header_key_format.CopyFrom(preserve_case())
+    message.http_protocol_options.accept_http_10 = inputs.accept_http_10
+    if inputs.idle_timeout:
+        message.common_http_protocol_options.idle_timeout.CopyFrom(duration(inputs.idle_timeout))
+    if inputs.edge:
+        message.forward_client_cert_details = hcm_pb2.HttpConnectionManager.SANITIZE_SET
+    if isinstance(routes, str):
+        message.rds.route_config_name = routes
+        message.rds.config_source.CopyFrom(ads())
+    else:
+        message.route_config.CopyFrom(routes)
+    return listener_components_pb2.Filter(name=MANAGER_FILTER, typed_config=pack(message))
+
+
+def preserve_case() -> Any:
+    """HTTP/1 header names keep the case they were sent in."""
+    return protocol_pb2.Http1ProtocolOptions.HeaderKeyFormat(
+        stateful_formatter=extension(
+            "envoy.http.stateful_header_formatters.preserve_case",
+            preserve_case_pb2.PreserveCaseFormatterConfig(),
+        )
+    )
+
+
+def _filters(inputs: HttpInputs) -> list[Any]:
+    chain = [(FAULT_FILTER, fault_pb2.HTTPFault()), (CORS_FILTER, cors_pb2.Cors())]
+    if inputs.grpc_web:
+        chain.insert(0, ("envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb()))
+    chain.append(("envoy.filters.http.router", router_pb2.Router()))
+    return [hcm_pb2.HttpFilter(name=name, typed_config=pack(config)) for name, config in chain]

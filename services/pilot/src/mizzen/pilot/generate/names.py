@@ -1,0 +1,70 @@
+"""Formats of cluster, listener and route names, and their inverse."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BLACK_HOLE = "BlackHoleCluster"
+PASSTHROUGH = "PassthroughCluster"
+INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
+VIRTUAL_OUTBOUND = "virtualOutbound"
+VIRTUAL_INBOUND = "virtualInbound"
+HTTP_PROXY_ROUTE = "http_proxy"
+
+
+class ClusterName(NamedTuple):
+    """`<direction>|<port>|<subset>|<host>`."""
+
+    direction: str
+    port: int
+    subset: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.direction}|{self.port}|{self.subset}|{self.host}"
+
+
+def outbound(port: int, subset: str, host: str) -> str:
+    """The cluster of a service port, or of a subset of it."""
+    return str(ClusterName("outbound", port, subset, host))
+
+
+def inbound(target_port: int) -> str:
+    """The cluster, and the route configuration, of a port of the proxy's own application."""
+    return str(ClusterName("inbound", target_port, "", ""))
+
+
+def parse_cluster(name: str) -> ClusterName | None:
+    """The parts of a cluster name; None when it is not one."""
+    parts = name.split("|")
+    if len(parts) != 4 or parts[0] not in ("outbound", "inbound") or not parts[1].isdecimal():
+        return None
+    return ClusterName(parts[0], int(parts[1]), parts[2], parts[3])
+
+
+def server_name(port: int, subset: str, host: str) -> str:
+    """The SNI by which a mutual TLS connection names its cluster."""
+    return f"outbound_.{port}_.{subset}_.{host}"
+
+
+def listener(address: str, port: int) -> str:
+    """A listener bound to an address."""
+    return f"{address}_{port}"
+
+
+def gateway_route(port: int, bind: str = "") -> str:
+    """The route configuration of a gateway's plain HTTP port; `bind` only when the server states one."""
+    return f"http.{port}.{bind}" if bind else f"http.{port}"
+
+
+def parse_gateway_route(name: str) -> tuple[int, str] | None:
+    """Port and bind of a gateway's route configuration; None when it is not one."""
+    kind, _, rest = name.partition(".")
+    port, _, bind = rest.partition(".")
+    return (int(port), bind) if kind == "http" and port.isdecimal() else None
+
+
+def parse_sniffed_route(name: str) -> tuple[str, int] | None:
+    """Host and port of a route configuration `<host>:<port>`; None when it is not one."""
+    host, found, port = name.rpartition(":")
+    return (host, int(port)) if found and host and port.isdecimal() else None

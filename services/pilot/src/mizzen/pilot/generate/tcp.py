@@ -1,0 +1,111 @@
+"""TCP proxying and filter chains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.listener.v3 import listener_components_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.generate.accesslog import access_logs
+from mizzen.pilot.generate.protos import cidr, duration, metadata, pack, uint32
+
+RAW = "raw_buffer"
+TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainMatch:
+    """Which connections a filter chain takes; empty fields take all."""
+
+    port: int = 0
+    destinations: tuple[str, ...] = ()
+    """CIDR ranges of the original destination."""
+    sources: tuple[str, ...] = ()
+    server_names: tuple[str, ...] = ()
+    transport: str = ""
+    protocols: tuple[str, ...] = ()
+
+    def message(self) -> Any:
+        match = listener_components_pb2.FilterChainMatch(
+            prefix_ranges=[cidr(text) for text in self.destinations],
+            source_prefix_ranges=[cidr(text) for text in self.sources],
+            server_names=self.server_names,
+            transport_protocol=self.transport,
+            application_protocols=self.protocols,
+        )
+        if self.port:
+            match.destination_port.value = self.port
+        return match
+
+
+ANY = ChainMatch()
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInputs:
+    """What decides a TCP proxy filter."""
+
+    stat_prefix: str
+    clusters: tuple[tuple[str, int], ...]
+    """(cluster, weight); one or more."""
+    idle_timeout: float | None = None
+    """Seconds; None leaves Envoy's hour."""
+    origin: tuple[str, str, str] | None = None
+    """(kind, namespace, name) of the object that routes here."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpChain:
+    """A filter chain that proxies bytes."""
+
+    match: ChainMatch
+    tcp: TcpInputs
+    name: str = ""
+
+
+def proxy(inputs: TcpInputs, settings: MeshConfig) -> Any:
+    """The network filter."""
+    message = tcp_proxy_pb2.TcpProxy(stat_prefix=inputs.stat_prefix, access_log=access_logs(settings))
+    if len(inputs.clusters) == 1:
+        message.cluster = inputs.clusters[0][0]
+    else:
+        for cluster, weight in inputs.clusters:
+            message.weighted_clusters.clusters.add(name=cluster, weight=weight)
+    if inputs.idle_timeout is not None:
+        message.idle_timeout.CopyFrom(duration(inputs.idle_timeout))
+    return listener_components_pb2.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(message))
+
+
+def chain(match: ChainMatch, filters: list[Any], name: str = "", origin: dict[str, str] | None = None) -> Any:
+    """A filter chain."""
+    message = listener_components_pb2.FilterChain(name=name, filters=filters)
+    if match != ANY:
+        message.filter_chain_match.CopyFrom(match.message())
+    if origin:
+        message.metadata.CopyFrom(metadata(origin))
+    return message
+
+
+def original_dst() -> Any:
+    """Restores the address a captured connection was made to."""
+    return _listener_filter("envoy.filters.listener.original_dst", original_dst_pb2.OriginalDst())
+
+
+def tls_inspector() -> Any:
+    return _listener_filter(
+        "envoy.filters.listener.tls_inspector", tls_inspector_pb2.TlsInspector(initial_read_buffer_size=uint32(512))
+    )
+
+
+def http_inspector() -> Any:
+    return _listener_filter("envoy.filters.listener.http_inspector", http_inspector_pb2.HttpInspector())
+
+
+def _listener_filter(name: str, config: Any) -> Any:
+    return listener_components_pb2.ListenerFilter(name=name, typed_config=pack(config))

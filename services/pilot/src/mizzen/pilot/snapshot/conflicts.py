@@ -1,0 +1,58 @@
+"""Resources that are valid alone but cannot have their full effect beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mizzen.api.gateway import Gateway
+from mizzen.api.problem import Problem
+from mizzen.api.resource import Resource
+from mizzen.api.sidecar import Sidecar
+from mizzen.pilot.base import protocol
+from mizzen.pilot.snapshot.virtualservice import MESH, Routing
+
+
+def of_routings(routings: Iterable[Routing], gateways: frozenset[tuple[str, str]]) -> Iterator[Problem]:
+    """Hosts claimed twice within the mesh, and gateways that do not exist."""
+    owners: dict[tuple[str, frozenset[str]], Routing] = {}
+    for routing in routings:
+        resource = routing.parts[0]
+        for reference in sorted(routing.gateways - {MESH}):
+            namespace, _, name = reference.partition("/")
+            if (namespace, name) not in gateways:
+                message = f"Gateway {reference} does not exist; the routes have no effect there"
+                yield Problem(resource.source, resource.id, "spec.gateways", message, "warning")
+        if MESH not in routing.gateways:
+            continue
+        for host in routing.hosts:
+            owner = owners.setdefault((host, routing.export_to), routing)
+            if owner is not routing:
+                message = f"host {host} belongs to {owner.parts[0].id}, which is older; this one has no effect on it"
+                yield Problem(resource.source, resource.id, "spec.hosts", message, "warning")
+
+
+def of_gateways(gateways: Iterable[Resource[Gateway]]) -> Iterator[Problem]:
+    """Servers that this version cannot serve."""
+    for gateway in gateways:
+        for index, server in enumerate(gateway.spec.servers):
+            if server.port is None:
+                continue
+            spoken = protocol.parse(server.port.protocol)
+            if spoken.is_tls:
+                message = (
+                    f"{server.port.protocol} servers need certificates, which this version does not serve yet; "
+                    f"port {server.port.number} is not opened"
+                )
+                yield Problem(gateway.source, gateway.id, f"spec.servers[{index}].tls", message)
+
+
+def of_sidecars(sidecars: Iterable[Resource[Sidecar]]) -> Iterator[Problem]:
+    """Several Sidecars for one set of workloads."""
+    owners: dict[tuple[str, frozenset[tuple[str, str]]], Resource[Sidecar]] = {}
+    for sidecar in sidecars:
+        selector = sidecar.spec.workload_selector
+        key = (sidecar.metadata.namespace, frozenset(selector.labels.items() if selector else ()))
+        owner = owners.setdefault(key, sidecar)
+        if owner is not sidecar:
+            message = f"{owner.id} is older and for the same workloads; this one has no effect"
+            yield Problem(sidecar.source, sidecar.id, "spec.workloadSelector", message)
