@@ -6,7 +6,19 @@ from typing import Annotated
 from pydantic import Field
 
 from mizzen.api.selector import WorkloadSelector
-from mizzen.api.types import Bool, Duration, Host, Int32, Model, Number, Port, PortSelector, UInt32, UInt64
+from mizzen.api.types import (
+    Bool,
+    Duration,
+    DurationOrZero,
+    Host,
+    Int32,
+    Model,
+    Number,
+    Port,
+    PortSelector,
+    UInt32,
+    UInt64,
+)
 
 Count = Annotated[Int32, Field(ge=0)]
 PercentInt = Annotated[Int32, Field(ge=0, le=100)]
@@ -35,7 +47,7 @@ class HTTPCookie(Model):
 
     name: str
     path: str = ""
-    ttl: Duration | None = None
+    ttl: DurationOrZero | None = None
     attributes: tuple[HTTPCookieAttribute, ...] = ()
 
 
@@ -138,7 +150,8 @@ class TCPSettings(Model):
     connect_timeout: Duration | None = None
     tcp_keepalive: TcpKeepalive | None = None
     max_connection_duration: Duration | None = None
-    idle_timeout: Duration | None = None
+    idle_timeout: DurationOrZero | None = None
+    """1 h when unset; 0 for no limit."""
 
 
 class H2UpgradePolicy(StrEnum):
@@ -252,7 +265,7 @@ class RetryBudget(Model):
 
     percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     min_retry_concurrency: UInt32 | None = None
-    budget_interval: Duration | None = None
+    budget_interval: DurationOrZero | None = None
 
 
 class TrafficPolicy(Model):

@@ -9,7 +9,7 @@ from mizzen.api.types import Port as PortNumber
 
 
 class Port(Model):
-    """A port to listen on; the protocol is one of `mizzen.api.protocol`."""
+    """A port to listen on; for the protocols see `mizzen.api.protocol`."""
 
     number: PortNumber | None = None
     protocol: str = ""

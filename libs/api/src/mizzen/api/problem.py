@@ -5,6 +5,9 @@ from typing import Literal
 
 Severity = Literal["error", "warning"]
 
+Path = tuple[str | int, ...]
+"""Keys and list indexes from the root of a value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

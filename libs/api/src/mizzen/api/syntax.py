@@ -30,11 +30,14 @@ _LABEL = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?")
 _WILDCARD_LABEL = re.compile(r"\*(?:-?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)?")
 _DNS1123_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LABEL_WORD = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_PSEUDO_HEADERS = (":method", ":scheme", ":authority", ":path", ":status")
+_JWT_CLAIM = re.compile(r"@request\.auth\.claims(?:\.[^.]+)+|@request\.auth\.claims(?:\[[^\[\]]+\])+", re.IGNORECASE)
 _MAX_DURATION = timedelta(days=3650)
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read Go's duration syntax: `1h2m3s`, `1.5s`, `250ms`, `0s`. At least 1 ms, or zero; whole milliseconds."""
+    """Read Go's duration syntax: `1h2m3s`, `1.5s`, `250ms`, `0s`. Zero or more whole milliseconds."""
     if text.startswith("-"):
         raise ValueError(f"a duration must not be negative, got {text!r}")
     if text == "0":
@@ -78,6 +81,12 @@ def check_regex(text: str) -> None:
         raise ValueError(f"{text!r} is not an RE2 regex: {reason}") from None
 
 
+def check_regex_or_star(text: str) -> None:
+    """A regex, or `*` alone for any text."""
+    if text != "*":
+        check_regex(text)
+
+
 def is_address(text: str) -> bool:
     """Whether text is an IPv4 or IPv6 address."""
     try:
@@ -90,6 +99,11 @@ def is_address(text: str) -> bool:
 def is_dns1123_label(text: str) -> bool:
     """Whether text may name a Kubernetes namespace or port: lower-case letters, digits, dashes; at most 63."""
     return _DNS1123_LABEL.fullmatch(text) is not None
+
+
+def is_label_word(text: str) -> bool:
+    """Whether text is one part of a host name, of either case: what subsets are called."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def is_dns1123_subdomain(text: str) -> bool:
@@ -113,6 +127,26 @@ def check_fqdn(text: str) -> None:
     if not text:
         raise ValueError("a host must not be empty")
     _check_labels(text, text.removesuffix(".").split("."))
+
+
+def is_fqdn(text: str) -> bool:
+    """Whether text is a DNS name without wildcard."""
+    try:
+        check_fqdn(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_address_or_fqdn(text: str) -> None:
+    """An IP address or a DNS name without wildcard."""
+    if not is_address(text):
+        check_fqdn(text)
+
+
+def is_socket_path(text: str) -> bool:
+    """Whether text is an absolute path of a Unix socket, or `@` and an abstract name."""
+    return text.startswith("@") or (text.startswith("/") and not text.endswith("/"))
 
 
 def check_host(text: str) -> None:
@@ -144,11 +178,39 @@ def check_subnet(text: str) -> None:
 
 
 def check_header_name(text: str) -> None:
-    """An HTTP header name; pseudo headers such as `:path` are refused."""
-    if text.startswith(":"):
-        raise ValueError(f"{text!r} is a pseudo header; use the uri, method, scheme or authority field instead")
+    """An HTTP header name."""
     if not _HEADER_NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not a header name")
+
+
+def check_matched_header(text: str) -> None:
+    """What a route can match: a header, a pseudo header, or a claim as `@request.auth.claims.name`."""
+    if text not in _PSEUDO_HEADERS and not is_jwt_claim(text):
+        check_header_name(text)
+
+
+def check_edited_header(text: str) -> None:
+    """What a route can edit: a header, or the authority."""
+    if text.startswith(":") and text != ":authority":
+        raise ValueError(f"{text!r} is a pseudo header, which cannot be edited; see rewrite")
+    if text != ":authority":
+        check_header_name(text)
+
+
+def is_jwt_claim(text: str) -> bool:
+    """Whether a header match means a claim of the request's token."""
+    return _JWT_CLAIM.fullmatch(text) is not None
+
+
+def is_label_name(text: str) -> bool:
+    """Whether text may name a Kubernetes label: an optional DNS prefix and a slash, then the name."""
+    prefix, slash, name = text.rpartition("/")
+    return _LABEL_WORD.fullmatch(name) is not None and (not slash or is_dns1123_subdomain(prefix))
+
+
+def is_label_value(text: str) -> bool:
+    """Whether text may be a Kubernetes label's value."""
+    return not text or _LABEL_WORD.fullmatch(text) is not None
 
 
 def split_scope(text: str) -> tuple[str, str]:
@@ -162,8 +224,34 @@ def check_scoped_host(text: str) -> None:
     scope, host = split_scope(text)
     if "/" in text and scope not in ("*", ".") and not is_dns1123_label(scope):
         raise ValueError(f"{text!r} is not namespace/host: {scope!r} is not a namespace, '.' or '*'")
-    if host == "*" or is_address(host):
+    if not is_address(host):
+        _check_full_host(host)
+
+
+def egress_host_problem(text: str) -> str:
+    """What is wrong with a host of a Sidecar's egress, which is `namespace/host`; "" when nothing is.
+
+    The namespace may be `*`, `.` or `~` (none); a `~` in front of a namespace excludes what the entry names.
+    """
+    scope, host = split_scope(text)
+    if "/" not in text or not host:
+        return f"{text!r} is not namespace/host; for this namespace write ./{text}, for any */{text}"
+    namespace = scope.removeprefix("~")
+    if scope != "~" and namespace not in ("*", ".") and not is_dns1123_label(namespace):
+        return f"{text!r} is not namespace/host: {scope!r} is not a namespace, '.', '*' or '~'"
+    try:
+        _check_full_host(host)
+    except ValueError as problem:
+        return str(problem)
+    return ""
+
+
+def _check_full_host(host: str) -> None:
+    """A host with a dot, or `*`; a wildcard takes a whole label."""
+    if host == "*":
         return
     check_host(host)
     if "." not in host.removesuffix("."):
-        raise ValueError(f"{text!r} is a short name; write the full host, such as {host}.example.com, or '*'")
+        raise ValueError(f"{host!r} is a short name; write the full host, such as {host}.example.com, or '*'")
+    if "*" in host and not host.startswith("*."):
+        raise ValueError(f"{host!r} is a partial wildcard; write one such as *.example.com")

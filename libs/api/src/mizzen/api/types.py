@@ -6,11 +6,21 @@ names may be camelCase or snake_case, null means unset, integers may be written 
 
 import base64
 import binascii
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    model_validator,
+)
 
 from mizzen.api import syntax
 
@@ -59,12 +69,24 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
+def _port(value: int) -> int:
+    if not 1 <= value <= 65535:
+        raise ValueError(f"must be a port from 1 to 65535, got {value}")
+    return value
+
+
 def _duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"must be a duration like 1.5s or 250ms, got {value!r}")
+        raise ValueError(f"must be a duration with a unit, like 1.5s or 250ms, got {value!r}")
     return syntax.parse_duration(value)
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value < timedelta(milliseconds=1):
+        raise ValueError("must be at least 1ms; leave the field out for its default")
+    return value
 
 
 def _bytes(value: Any) -> bytes:
@@ -84,11 +106,15 @@ def _base64_text(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-def _checked(check: Any) -> BeforeValidator:
+UNCHECKED_TEXT: dict[str, Any] = {}
+"""Validation in this context takes any text for hosts, regexes and the like; see `mizzen.api.partial`."""
+
+
+def _checked(check: Callable[[str], None]) -> BeforeValidator:
     """A validator of text that leaves other types to pydantic, which then reports the wrong type."""
 
-    def validate(value: Any) -> Any:
-        if isinstance(value, str):
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and info.context is not UNCHECKED_TEXT:
             check(value)
         return value
 
@@ -98,24 +124,29 @@ def _checked(check: Any) -> BeforeValidator:
 Int32 = Annotated[int, BeforeValidator(_not_bool), Field(ge=-(2**31), lt=2**31)]
 UInt32 = Annotated[int, BeforeValidator(_not_bool), Field(ge=0, lt=2**32)]
 UInt64 = Annotated[int, BeforeValidator(_not_bool), Field(ge=0, lt=2**64)]
-Port = Annotated[int, BeforeValidator(_not_bool), Field(ge=1, le=65535)]
+Port = Annotated[int, BeforeValidator(_not_bool), AfterValidator(_port)]
 Number = Annotated[float, BeforeValidator(_not_bool), Field(allow_inf_nan=False)]
 Bool = Annotated[bool, Field(strict=True)]
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(_duration_text)]
+DurationOrZero = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(_duration_text)]
+"""For the few fields in which 0s has a meaning of its own."""
+Duration = Annotated[DurationOrZero, AfterValidator(_positive)]
 Base64 = Annotated[bytes, BeforeValidator(_bytes), PlainSerializer(_base64_text)]
 Regex = Annotated[str, _checked(syntax.check_regex)]
 """A regular expression that RE2, and so Envoy, compiles."""
+RegexOrStar = Annotated[str, _checked(syntax.check_regex_or_star)]
 Host = Annotated[str, _checked(syntax.check_host)]
 """A DNS name, short or full, or a wildcard such as `*.example.com`."""
 HostOrAddress = Annotated[str, _checked(syntax.check_host_or_address)]
 """What a VirtualService may list under hosts: a Host or an IP address."""
-Fqdn = Annotated[str, _checked(syntax.check_fqdn)]
-"""A DNS name without wildcard."""
 ScopedHost = Annotated[str, _checked(syntax.check_scoped_host)]
 """`host` or `namespace/host`, the form of Gateway servers."""
 Subnet = Annotated[str, _checked(syntax.check_subnet)]
 """An IP address or CIDR block."""
 HeaderName = Annotated[str, _checked(syntax.check_header_name)]
+MatchedHeader = Annotated[str, _checked(syntax.check_matched_header)]
+"""A header, a pseudo header such as `:method`, or a claim of the request's token (`@request.auth.claims.group`)."""
+EditedHeader = Annotated[str, _checked(syntax.check_edited_header)]
+"""A header, or `:authority`."""
 
 
 class PortSelector(Model):

@@ -9,15 +9,18 @@ from mizzen.api.types import (
     Base64,
     Bool,
     Duration,
+    EditedHeader,
     HeaderName,
     Host,
     HostOrAddress,
     Int32,
+    MatchedHeader,
     Model,
     Number,
     Port,
     PortSelector,
     Regex,
+    RegexOrStar,
     Subnet,
     UInt32,
 )
@@ -43,8 +46,14 @@ class StringMatch(Model):
     one_of = (("exact", "prefix", "regex"),)
 
     exact: str | None = None
-    prefix: Annotated[str, Field(min_length=1)] | None = None
+    prefix: str | None = None
     regex: Regex | None = None
+
+
+class WithoutHeaderMatch(StringMatch):
+    """A test that a header must fail. The regex `*`, which RE2 would refuse, stands for any value."""
+
+    regex: RegexOrStar | None = None
 
 
 class HTTPMatchRequest(Model):
@@ -55,8 +64,8 @@ class HTTPMatchRequest(Model):
     scheme: StringMatch | None = None
     method: StringMatch | None = None
     authority: StringMatch | None = None
-    headers: dict[HeaderName, StringMatch] = Field(default_factory=dict)
-    without_headers: dict[HeaderName, StringMatch] = Field(default_factory=dict)
+    headers: dict[MatchedHeader, StringMatch] = Field(default_factory=dict)
+    without_headers: dict[MatchedHeader, WithoutHeaderMatch] = Field(default_factory=dict)
     query_params: dict[str, StringMatch] = Field(default_factory=dict)
     port: Port | None = None
     source_labels: dict[str, str] = Field(default_factory=dict)
@@ -69,8 +78,8 @@ class HTTPMatchRequest(Model):
 class HeaderOperations(Model):
     """Edits of a header list: set replaces, add appends, remove deletes."""
 
-    set: dict[HeaderName, str] = Field(default_factory=dict)
-    add: dict[HeaderName, str] = Field(default_factory=dict)
+    set: dict[EditedHeader, str] = Field(default_factory=dict)
+    add: dict[EditedHeader, str] = Field(default_factory=dict)
     remove: tuple[HeaderName, ...] = ()
 
 

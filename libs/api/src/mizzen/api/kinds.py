@@ -1,0 +1,82 @@
+"""The kinds that Mizzen knows: their groups, versions, models and rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mizzen.api import kubernetes
+from mizzen.api.destinationrule import DestinationRule
+from mizzen.api.gateway import Gateway
+from mizzen.api.rules import Rules, destinationrule, gateway, serviceentry, sidecar, virtualservice, workloadentry
+from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
+from mizzen.api.sidecar import Sidecar
+from mizzen.api.types import KubernetesModel, Model
+from mizzen.api.virtualservice import VirtualService
+from mizzen.api.workloadentry import WorkloadEntry
+
+ISTIO_VERSIONS = ("v1", "v1beta1", "v1alpha3")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How resources of one kind are read and written."""
+
+    model: type[Model]
+    group: str
+    versions: tuple[str, ...]
+    rules: Rules | None = None
+    """What must hold between fields; None when the model says it all."""
+    status: type[Model] | None = None
+    """The model of `status` where a mesh reads it; otherwise status is accepted and left out."""
+    flat: bool = False
+    """Whether the fields stand at the top level instead of under `spec`."""
+    namespaced: bool = True
+    label_name: bool = False
+    """Whether the resource's name must be one DNS label (no dots)."""
+
+    @property
+    def name(self) -> str:
+        """The kind as it is written."""
+        return self.model.__name__
+
+    @property
+    def is_kubernetes(self) -> bool:
+        """Whether Kubernetes defines the kind, and not Istio."""
+        return issubclass(self.model, KubernetesModel)
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        """All values of apiVersion that this kind is served under, newest first."""
+        return tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+
+
+def _networking(model: type[Model], rules: Rules, status: type[Model] | None = None, label_name: bool = False) -> Kind:
+    return Kind(model, "networking.istio.io", ISTIO_VERSIONS, rules, status, label_name=label_name)
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        _networking(VirtualService, virtualservice.check),
+        _networking(DestinationRule, destinationrule.check),
+        _networking(Gateway, gateway.check, label_name=True),
+        _networking(ServiceEntry, serviceentry.check, ServiceEntryStatus),
+        _networking(WorkloadEntry, workloadentry.check),
+        _networking(Sidecar, sidecar.check),
+        Kind(kubernetes.Service, "", ("v1",), label_name=True),
+        Kind(kubernetes.Endpoints, "", ("v1",), flat=True),
+        Kind(kubernetes.EndpointSlice, "discovery.k8s.io", ("v1",), flat=True),
+        Kind(kubernetes.Pod, "", ("v1",), status=kubernetes.PodStatus),
+        Kind(kubernetes.Deployment, "apps", ("v1",)),
+        Kind(kubernetes.Namespace, "", ("v1",), namespaced=False, label_name=True),
+    )
+}
+
+IGNORED = frozenset(
+    {
+        "ConfigMap", "Secret", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "ReplicaSet",
+        "StatefulSet", "DaemonSet", "Job", "CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
+        "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "LimitRange",
+        "ResourceQuota",
+    }
+)  # fmt: skip
+"""Kubernetes kinds that stand in the same files but say nothing to a mesh."""

@@ -1,0 +1,175 @@
+"""YAML text to resources. Nothing is lost in silence, and a bad resource never takes another with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from mizzen.api import wording
+from mizzen.api.document import Document, read
+from mizzen.api.kinds import IGNORED, KINDS, Kind
+from mizzen.api.partial import Gaps, as_written, build_partial
+from mizzen.api.problem import Path, Problem, Severity, Source
+from mizzen.api.resource import Metadata, Resource, ResourceKey
+from mizzen.api.rules import check_metadata
+from mizzen.api.types import Model
+
+M = TypeVar("M", bound=Model)
+
+_UNREAD_METADATA = frozenset(
+    {"clusterName", "deletionGracePeriodSeconds", "finalizers", "generateName", "managedFields", "selfLink"}
+)
+"""Fields of Kubernetes' object metadata that a mesh has no use for."""
+
+_TOP_LEVEL = ("apiVersion", "kind", "metadata", "spec", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The good resources of a text, and everything that is wrong with the others (or worth a warning)."""
+
+    resources: tuple[Resource, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep a resource out."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def parse(text: str, *, file: str = "<text>", default_namespace: str = "default") -> Parsed:
+    """Read all resources of a YAML text. Bad input never raises: it becomes problems, and its resource is left out."""
+    resources: list[Resource] = []
+    problems: list[Problem] = []
+    for document in read(text):
+        if document.error is not None:
+            source = Source(file, document.number, document.error.line)
+            problems.append(Problem(source, "", "", str(document.error)))
+            continue
+        for root in _objects(document.value, ()):
+            reader = _Reader(document, file, root)
+            resource = reader.read(default_namespace)
+            if resource is not None:
+                resources.append(resource)
+            problems.extend(sorted(reader.problems, key=lambda problem: problem.source.line if problem.source else 0))
+    return Parsed(tuple(resources), tuple(problems))
+
+
+def _objects(value: Any, root: Path) -> Iterator[Path]:
+    """The paths of the single objects in a document: itself, or the items of a List."""
+    if isinstance(value, dict) and str(value.get("kind", "")).endswith("List") and isinstance(value.get("items"), list):
+        for index, item in enumerate(value["items"]):
+            yield from _objects(item, (*root, "items", index))
+    else:
+        yield root
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one object of a document and collects its problems."""
+
+    document: Document
+    file: str
+    root: Path
+    data: Any = None
+    resource: str = ""
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, default_namespace: str) -> Resource | None:
+        self.data = self.document.value
+        for part in self.root:
+            self.data = self.data[part]
+        if not isinstance(self.data, dict):
+            given = wording.show(self.data)
+            self._problem((), f"must be a resource with apiVersion, kind, metadata and spec, got {given}")
+            return None
+        kind = self._kind()
+        if kind is None:
+            return None
+        self.resource = kind.name
+        metadata = self._metadata(kind, default_namespace)
+        spec = self._spec(kind, metadata or Metadata(name="unnamed", namespace=default_namespace))
+        status = self._model(kind.status, self.data.get("status") or {}, ("status",))[0] if kind.status else None
+        if metadata is None or spec is None or any(problem.severity == "error" for problem in self.problems):
+            return None
+        return Resource(self.data["apiVersion"], kind.name, metadata, spec, status, self._source(()))
+
+    def _kind(self) -> Kind | None:
+        """The kind, when it is known and served under the object's apiVersion."""
+        name = self._required_text("kind")
+        version = self._required_text("apiVersion")
+        if not name or not version:
+            return None
+        kind = KINDS.get(name)
+        if kind is None and name in IGNORED:
+            self._problem(("kind",), f"{name} says nothing to a mesh; it is ignored", "warning")
+        elif kind is None:
+            group = version.rpartition("/")[0] or "core"
+            self._problem(("kind",), f"kind {name} of group {group} is not known{wording.suggestion(name, KINDS)}")
+        elif version not in kind.api_versions:
+            self._problem(("apiVersion",), f"{name} is served as {', '.join(kind.api_versions)}, not as {version}")
+            return None
+        return kind
+
+    def _required_text(self, key: str) -> str | None:
+        value = self.data.get(key)
+        if isinstance(value, str) and value:
+            return value
+        self._problem((key,), "is required" if value is None else f"must be text, got {wording.show(value)}")
+        return None
+
+    def _metadata(self, kind: Kind, default_namespace: str) -> Metadata | None:
+        given = self.data.get("metadata") or {}
+        if isinstance(given, dict):
+            given = {key: value for key, value in given.items() if key not in _UNREAD_METADATA}
+            if not kind.namespaced:
+                given["namespace"] = ""
+            elif given.get("namespace") is None:
+                given["namespace"] = default_namespace
+            name = given.get("name")
+            if isinstance(name, str):
+                self.resource = str(ResourceKey(kind.name, str(given["namespace"]), name))
+        metadata, gaps = self._model(Metadata, given, ("metadata",))
+        if metadata is None:
+            return None
+        for finding in check_metadata(metadata, label_name=kind.label_name, namespaced=kind.namespaced):
+            if not gaps.hide(finding.path):
+                self._problem(("metadata", *finding.path), finding.message, finding.severity)
+        return metadata
+
+    def _spec(self, kind: Kind, metadata: Metadata) -> Model | None:
+        root: Path = () if kind.flat else ("spec",)
+        if kind.flat:
+            given = {key: value for key, value in self.data.items() if key not in ("apiVersion", "kind", "metadata")}
+        else:
+            for key in self.data:
+                if key not in _TOP_LEVEL:
+                    self._problem((key,), wording.unknown_field(key, _TOP_LEVEL))
+            given = self.data.get("spec")
+            if given is None and not kind.is_kubernetes:
+                self._problem(root, "is required")
+                return None
+        spec, gaps = self._model(kind.model, {} if given is None else given, root)
+        if spec is not None and kind.rules is not None:
+            for finding in kind.rules(spec, metadata):
+                if not gaps.hide(finding.path):
+                    self._problem((*root, *finding.path), finding.message, finding.severity)
+        return spec
+
+    def _model(self, model: type[M], value: Any, root: Path) -> tuple[M | None, Gaps]:
+        """Validate; after errors, what could still be built and what is missing from it."""
+        try:
+            return model.model_validate(value), Gaps()
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        for details in errors:
+            self._problem((*root, *wording.location(details)), wording.message(details, model))
+        return build_partial(model, value, errors)
+
+    def _problem(self, path: Path, message: str, severity: Severity = "error") -> None:
+        path = as_written(self.data, path)
+        self.problems.append(Problem(self._source(path), self.resource, wording.path_text(path), message, severity))
+
+    def _source(self, path: Path) -> Source:
+        return Source(self.file, self.document.number, self.document.line_of((*self.root, *path)))
