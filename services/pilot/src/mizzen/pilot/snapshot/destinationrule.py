@@ -80,9 +80,9 @@ def _select(policy: dr.TrafficPolicy | None, port: int) -> tuple[Policy, bool]:
     return Policy(**{name: getattr(policy, name) for name in DESTINATION_LEVEL}), False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleIndex:
-    """DestinationRules by namespace, ready for lookup."""
+    """DestinationRules by namespace, ready for lookup. Compared by identity: a cheap part of cache keys."""
 
     by_namespace: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     root_namespace: str = "istio-system"

@@ -30,7 +30,7 @@ class Mesh:
     settings: MeshConfig = field(default_factory=MeshConfig)
     services: tuple[Service, ...] = ()
     """Oldest first."""
-    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = MappingProxyType({})
+    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = field(default_factory=dict)
     routings: tuple[Routing, ...] = ()
     """VirtualServices, oldest first, delegates merged in."""
     rules: RuleIndex = field(default_factory=RuleIndex)
@@ -38,7 +38,7 @@ class Mesh:
     """Oldest first."""
     sidecars: tuple[Resource[Sidecar], ...] = ()
     """Oldest first."""
-    resources: Mapping[ResourceKey, Resource] = MappingProxyType({})
+    resources: Mapping[ResourceKey, Resource] = field(default_factory=dict)
     """Configuration and registry as they came in."""
     problems: tuple[Problem, ...] = ()
     _scopes: dict[tuple[str, ResourceKey | None], Scope] = field(

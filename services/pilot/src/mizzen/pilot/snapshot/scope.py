@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mizzen.api.resource import Resource
 from mizzen.api.sidecar import IstioEgressListener, Sidecar
@@ -16,7 +17,7 @@ from mizzen.pilot.snapshot.service import Port, Service
 from mizzen.pilot.snapshot.virtualservice import MESH, Routing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Egress:
     """One listener towards the mesh and what is behind it."""
 
@@ -33,9 +34,12 @@ class Egress:
         return self.listener.port.number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Scope:
-    """Everything that the sidecars of a namespace which share a Sidecar resource can reach."""
+    """Everything that the sidecars of a namespace which share a Sidecar resource can reach.
+
+    A mesh makes each scope once, so scopes are compared by identity: a cheap part of cache keys.
+    """
 
     namespace: str
     sidecar: Resource[Sidecar] | None
@@ -48,9 +52,13 @@ class Scope:
         named = next((egress for egress in self.egress if port and egress.port == port), None)
         return named or next((egress for egress in self.egress if egress.port is None), None)
 
+    @cached_property
+    def _by_host(self) -> Mapping[str, Service]:
+        return {service.hostname: service for service in self.services}
+
     def service(self, hostname: str) -> Service | None:
         """The service of a host that is in scope."""
-        return next((service for service in self.services if service.hostname == hostname), None)
+        return self._by_host.get(hostname)
 
 
 def choose_sidecar(

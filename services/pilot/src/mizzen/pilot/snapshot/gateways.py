@@ -1,0 +1,102 @@
+"""The servers of a gateway proxy: selected by labels, translated to the ports it listens on, merged per port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mizzen.api.gateway import Gateway, Server
+from mizzen.api.resource import Resource
+from mizzen.pilot.base import protocol
+from mizzen.pilot.base.labels import Labels, labels
+from mizzen.pilot.base.protocol import Protocol
+from mizzen.pilot.snapshot.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServer:
+    """A plain HTTP server of a Gateway."""
+
+    gateway: str
+    """`<namespace>/<name>`."""
+    name: str
+    port: int
+    """As the Gateway states it; the listener's port may be another one."""
+    hosts: tuple[tuple[str, str], ...]
+    """(namespace or `*`, host)."""
+    https_redirect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TcpServer:
+    """An opaque TCP server of a Gateway."""
+
+    gateway: str
+    name: str
+    port: int
+    hosts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPort:
+    """An address that a gateway listens on; either HTTP or TCP."""
+
+    port: int
+    bind: str
+    """Stated by the servers; empty means the default."""
+    http: tuple[HttpServer, ...] = ()
+    tcp: tuple[TcpServer, ...] = ()
+
+
+def selected(gateways: Sequence[Resource[Gateway]], client: Labels) -> list[Resource[Gateway]]:
+    """The Gateways for a proxy with these labels, oldest first; one without selector is for every gateway proxy."""
+    return [gateway for gateway in gateways if labels(gateway.spec.selector) <= client]
+
+
+def ports(
+    gateways: Sequence[Resource[Gateway]], client: Labels, own: Sequence[Target], *, unprivileged: bool
+) -> tuple[GatewayPort, ...]:
+    """What a gateway proxy listens on; on a port where HTTP and TCP meet, the older one stays."""
+    found: dict[tuple[int, str], GatewayPort] = {}
+    for gateway in selected(gateways, client):
+        for server in gateway.spec.servers:
+            if server.port is None or server.port.number is None:
+                continue
+            spoken = protocol.parse(server.port.protocol)
+            for number in _listener_ports(server.port.number, own):
+                if unprivileged and number < 1024:
+                    continue
+                key = (number, server.bind)
+                merged = _merge(found.get(key) or GatewayPort(number, server.bind), gateway, server, spoken)
+                if merged is not None:
+                    found[key] = merged
+    return tuple(found[key] for key in sorted(found))
+
+
+def _listener_ports(number: int, own: Sequence[Target]) -> list[int]:
+    """The target ports of a server's port at the gateway's own services; the port itself where they have none."""
+    return list(dict.fromkeys(target.number for target in own if target.port.number == number)) or [number]
+
+
+def _merge(known: GatewayPort, gateway: Resource[Gateway], server: Server, spoken: Protocol) -> GatewayPort | None:
+    reference = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
+    hosts = tuple(_scoped(host, gateway.metadata.namespace) for host in server.hosts)
+    number = server.port.number if server.port is not None and server.port.number is not None else 0
+    if spoken.is_http:
+        if known.tcp:
+            return None
+        redirect = server.tls is not None and server.tls.https_redirect
+        http = HttpServer(reference, server.name, number, hosts, redirect)
+        return GatewayPort(known.port, known.bind, http=(*known.http, http))
+    if spoken.is_tcp and not spoken.is_tls:
+        if known.http:
+            return None
+        return GatewayPort(known.port, known.bind, tcp=(*known.tcp, TcpServer(reference, server.name, number, hosts)))
+    return None
+
+
+def _scoped(text: str, namespace: str) -> tuple[str, str]:
+    scope, found, host = text.rpartition("/")
+    if not found:
+        return ("*", host.lower())
+    return (namespace if scope == "." else scope, host.lower())
