@@ -1,0 +1,1 @@
+"""Stores of Istio's configuration."""

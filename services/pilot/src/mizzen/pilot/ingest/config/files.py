@@ -1,0 +1,13 @@
+"""Istio's configuration among the resources of watched folders."""
+
+from __future__ import annotations
+
+from mizzen.api.resource import Resource
+from mizzen.pilot.ingest.contents import Contents
+
+GROUPS = frozenset({"networking.istio.io"})
+
+
+def config_of(contents: Contents) -> tuple[Resource, ...]:
+    """The resources that configure the mesh."""
+    return tuple(resource for resource in contents.resources.values() if resource.group in GROUPS)

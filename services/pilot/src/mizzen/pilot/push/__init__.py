@@ -1,0 +1,1 @@
+"""When to push what to whom. Pure: time is an argument."""

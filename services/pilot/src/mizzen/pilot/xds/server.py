@@ -1,0 +1,171 @@
+"""The gRPC server of envoy.service.discovery.v3.AggregatedDiscoveryService."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from envoy.config.core.v3 import base_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.json_format import MessageToDict
+
+from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.proxy import Proxy
+from mizzen.pilot.xds.connections import Connection, Connections
+from mizzen.pilot.xds.metrics import ServingMetrics
+from mizzen.pilot.xds.session import Session
+from mizzen.pilot.xds.source import MeshSource
+from mizzen.pilot.xds.stream import Stream
+from mizzen.runtime.address import Address, explain_bind_error
+from mizzen.runtime.errors import StartError
+
+log = logging.getLogger(__name__)
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+MAX_STREAMS = 10_000
+FIRST_REQUEST_SECONDS = 10.0
+GRACE_SECONDS = 1.0
+OPTIONS = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),  # a second server on the port is an error, not a partner
+)
+
+
+class DiscoveryServer:
+    """Serves the mesh that `mesh` gives at the time of each request and push."""
+
+    def __init__(self, mesh: Callable[[], Mesh], connections: Connections, metrics: ServingMetrics) -> None:
+        self._mesh = mesh
+        self._connections = connections
+        self._metrics = metrics
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS)
+        self._server.add_generic_rpc_handlers((_handlers(self._stream_sotw, self._stream_delta),))
+        self._address: Address | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the port that the system chose for port 0."""
+        if self._address is None:
+            raise RuntimeError("the discovery server was not started")
+        return self._address
+
+    async def start(self, address: Address) -> None:
+        """Listen; raises StartError that names the address."""
+        _check_free(address)
+        try:
+            port = self._server.add_insecure_port(str(address))
+        except RuntimeError as error:
+            raise StartError(explain_bind_error(address, OSError(errno.EIO, str(error)))) from error
+        await self._server.start()
+        self._address = Address(address.host, port)
+
+    async def close(self) -> None:
+        """End all streams; clients reconnect elsewhere, or here when we are back."""
+        await self._server.stop(GRACE_SECONDS)
+
+    async def _stream_sotw(self, requests: Any, context: Any) -> None:
+        await self._stream(context, delta=False)
+
+    async def _stream_delta(self, requests: Any, context: Any) -> None:
+        await self._stream(context, delta=True)
+
+    async def _stream(self, context: Any, *, delta: bool) -> None:
+        try:
+            async with asyncio.timeout(FIRST_REQUEST_SECONDS):
+                first = await context.read()
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"no request within {FIRST_REQUEST_SECONDS:.0f} s")
+        if first is grpc.aio.EOF:
+            return
+        try:
+            proxy = _read_node(first.node)
+        except ValueError as error:
+            log.warning("Refused a stream of %s: %s", context.peer(), error)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        connection = Connection(
+            id=self._connections.new_id(proxy.id),
+            proxy=proxy,
+            session=Session(delta=delta, new_nonce=_new_nonce),
+            address=context.peer(),
+            version=_read_version(first.node),
+            since=time.time(),
+        )
+        await self._serve(connection, context, first)
+
+    async def _serve(self, connection: Connection, context: Any, first: Any) -> None:
+        clients = self._metrics.clients.labels(connection.version)
+        self._connections.add(connection)
+        clients.inc()
+        log.info("%s connected from %s", connection.id, connection.address)
+        stream = Stream(
+            connection,
+            self._connections,
+            lambda: MeshSource(self._mesh(), connection.proxy, self._metrics),
+            self._metrics,
+        )
+        try:
+            await stream.run(context, first)
+        finally:
+            self._connections.remove(connection)
+            clients.dec()
+            log.info("%s is gone", connection.id)
+
+
+def _handlers(sotw: Any, delta: Any) -> Any:
+    """Both methods; responses are bytes already."""
+    return grpc.method_handlers_generic_handler(
+        SERVICE,
+        {
+            "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                sotw, request_deserializer=discovery_pb2.DiscoveryRequest.FromString
+            ),
+            "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                delta, request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString
+            ),
+        },
+    )
+
+
+def _check_free(address: Address) -> None:
+    """GRPC does not say why it cannot listen; the system does."""
+    if address.port == 0:
+        return
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        socket.create_server((address.host, address.port), family=family).close()
+    except OSError as error:
+        raise StartError(explain_bind_error(address, error)) from error
+
+
+def _read_node(node: base_pb2.Node) -> Proxy:
+    """The proxy that a stream is for; raises ValueError with a sentence for the client."""
+    if not node.id:
+        raise ValueError("the first request of a stream must carry node.id")
+    locality = "/".join(part for part in (node.locality.region, node.locality.zone, node.locality.sub_zone) if part)
+    return Proxy.from_node(node.id, MessageToDict(node.metadata), locality)
+
+
+def _read_version(node: base_pb2.Node) -> str:
+    """What the client runs: Istio's metadata, else its user agent."""
+    stated = node.metadata.fields["ISTIO_VERSION"].string_value if "ISTIO_VERSION" in node.metadata.fields else ""
+    if stated:
+        return stated
+    build = node.user_agent_build_version.version
+    number = node.user_agent_version or f"{build.major_number}.{build.minor_number}.{build.patch}"
+    return f"{node.user_agent_name}/{number}" if node.user_agent_name else "unknown"
+
+
+def _new_nonce(version: str) -> str:
+    return f"{version}/{uuid.uuid4()}"

@@ -1,0 +1,262 @@
+"""One ADS session without I/O: requests and pushes in, responses out, for state of the world and for delta.
+
+Make before break, with the client's own pace as the clock. A push first sends clusters and their endpoints; listeners
+and routes follow when the client has answered those; what nothing refers to any more is taken away when the listeners
+and routes that replaced it were accepted. (Listeners themselves are replaced in one response: an old and a new one may
+want the same port, and nothing refers to a listener.)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from mizzen.pilot.generate.encoded import Encoded
+from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, WILDCARD
+from mizzen.pilot.push.queue import Push
+from mizzen.pilot.xds.messages import DeltaRequest, Response, SotwRequest
+from mizzen.pilot.xds.rules import Verdict, read_delta, read_sotw
+from mizzen.pilot.xds.subscription import Subscription
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds to wait for the answer to clusters and endpoints before listeners and routes follow regardless."""
+
+
+class GenerationError(Exception):
+    """The resources of a type cannot be generated now; the client keeps what it has."""
+
+
+class Source(Protocol):
+    """The resources of one client at one instant."""
+
+    @property
+    def version(self) -> str:
+        """The version of the snapshot behind it."""
+        ...
+
+    def resources(self, type_url: str, names: frozenset[str] | None) -> Mapping[str, Encoded]:
+        """By name, in the order to send them; `names` None asks for all. Raises GenerationError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request was taken for, and the responses to send."""
+
+    verdict: Verdict
+    responses: tuple[Response, ...] = ()
+
+
+class Session:
+    """One stream of one client. Every method that takes `now` wants seconds of one monotonic clock."""
+
+    def __init__(self, *, delta: bool, new_nonce: Callable[[str], str]) -> None:
+        """`new_nonce` makes a unique text from a version."""
+        self.delta = delta
+        self.watches: dict[str, Subscription] = {}
+        self._new_nonce = new_nonce
+        self._held: set[str] = set()
+        """Types that wait for clusters and endpoints to be answered."""
+        self._held_since = 0.0
+        self._retired: set[str] = set()
+        """Types of which the client holds resources that are no more."""
+
+    # -- in ---------------------------------------------------------------------------------------------------------
+
+    def receive(self, request: SotwRequest | DeltaRequest, source: Source, now: float) -> Outcome:
+        """Take a request, give what follows from it."""
+        type_url = request.type_url
+        if type_url not in ORDER:
+            log.info("Ignored a request for type %s, which is not served", type_url)
+            return Outcome(Verdict.IGNORED)
+        before = self.watches.get(type_url)
+        if isinstance(request, DeltaRequest):
+            reading = read_delta(before, request, now)
+        else:
+            reading = read_sotw(before, request, now)
+        if reading.subscription is None:
+            self.watches.pop(type_url, None)
+        else:
+            self.watches[type_url] = reading.subscription
+        responses: list[Response] = []
+        if reading.names is None or reading.names:
+            responses += self._answer(type_url, reading.names, source, now)
+        return Outcome(reading.verdict, (*responses, *self.advance(source, now)))
+
+    def push(self, push: Push, source: Source, now: float) -> tuple[Response, ...]:
+        """Send what differs from what the client was sent, in order; some of it waits for the client."""
+        responses = self._update(CLUSTER, source, now) if CLUSTER in push.types else []
+        if ENDPOINT in push.types:
+            responses += self._update(ENDPOINT, source, now)
+        elif push.endpoints:
+            responses += self._update(ENDPOINT, source, now, only=push.endpoints)
+        responses += self._settle_owed(source, now)
+        follow = push.types & {LISTENER, ROUTE}
+        if follow and not self._held:
+            self._held_since = now
+        self._held |= follow
+        return (*responses, *self.advance(source, now))
+
+    def advance(self, source: Source, now: float) -> tuple[Response, ...]:
+        """Send what no longer has to wait."""
+        responses: list[Response] = []
+        if self._held and (self._all_settled(CLUSTER, ENDPOINT) or now >= self._held_since + PATIENCE):
+            held, self._held = self._held, set()
+            for type_url in (LISTENER, ROUTE):
+                if type_url in held:
+                    responses += self._update(type_url, source, now)
+        if self._retired and not self._held and self._all_accepted(LISTENER, ROUTE):
+            retired, self._retired = self._retired, set()
+            for type_url in (ROUTE, CLUSTER, ENDPOINT):
+                if type_url in retired:
+                    responses += self._remove(type_url, source, now)
+        return tuple(responses)
+
+    def due(self) -> float | None:
+        """When `advance` must be called even if the client stays silent."""
+        return self._held_since + PATIENCE if self._held else None
+
+    @property
+    def converged(self) -> bool:
+        """Nothing waits, and the client has answered everything."""
+        return not self._held and all(watch.settled for watch in self.watches.values())
+
+    # -- out --------------------------------------------------------------------------------------------------------
+
+    def _answer(self, type_url: str, names: frozenset[str] | None, source: Source, now: float) -> list[Response]:
+        """The answer to a request, empty of resources if need be: the client waits for it."""
+        watch = self.watches[type_url]
+        try:
+            if self.delta:
+                response = self._delta_answer(watch, names, source)
+            elif names is None or type_url in WILDCARD:
+                response = self._whole(watch, self._current(watch, source), source)
+            else:
+                response = self._response(watch, source, source.resources(type_url, names).values())
+        except GenerationError:
+            return []
+        self._sent(watch, response, now)
+        return [response, *self._settle_owed(source, now)]
+
+    def _delta_answer(self, watch: Subscription, names: frozenset[str] | None, source: Source) -> Response:
+        """What was asked for by name is sent, or named as missing; the rest only where it differs."""
+        current = self._current(watch, source) if names is None else source.resources(watch.type_url, names)
+        asked = names or ()
+        changed = [r for r in current.values() if r.name in asked or watch.is_news(r)]
+        expected = (watch.sent.keys() | watch.names) if names is None else names
+        removed = sorted(name for name in expected if name not in current)
+        return self._response(watch, source, changed, removed)
+
+    def _update(
+        self, type_url: str, source: Source, now: float, *, only: frozenset[str] | None = None
+    ) -> list[Response]:
+        """Without being asked: news of a type, or of some names of it."""
+        watch = self.watches.get(type_url)
+        if watch is None:
+            return []
+        try:
+            current = self._current(watch, source) if only is None else self._some(watch, only, source)
+        except GenerationError:
+            return []
+        news = [resource for resource in current.values() if watch.is_news(resource)]
+        gone = [name for name in watch.sent if name not in current] if only is None else []
+        if gone and type_url != LISTENER:
+            self._retired.add(type_url)
+            gone = []
+        whole = not self.delta and type_url in WILDCARD
+        # After a NACK there is something to say even without news: the client's answer ends the error, or renews it.
+        if not news and not gone and not (watch.error and (self.delta or whole)):
+            return []
+        response = self._whole(watch, current, source) if whole else self._response(watch, source, news, gone)
+        self._sent(watch, response, now)
+        watch.forget(gone)
+        return [response]
+
+    def _remove(self, type_url: str, source: Source, now: float) -> list[Response]:
+        """Take away what is no more."""
+        watch = self.watches.get(type_url)
+        if watch is None:
+            return []
+        try:
+            current = self._current(watch, source)
+        except GenerationError:
+            self._retired.add(type_url)
+            return []
+        gone = [name for name in watch.sent if name not in current]
+        if not gone:
+            return []
+        watch.forget(gone)
+        if self.delta:
+            response = self._response(watch, source, (), gone)
+        elif type_url in WILDCARD:
+            response = self._response(watch, source, current.values())
+        else:
+            return []  # the state-of-the-world variant cannot say it; its clients drop these by themselves
+        self._sent(watch, response, now)
+        return [response]
+
+    def _whole(self, watch: Subscription, current: Mapping[str, Encoded], source: Source) -> Response:
+        """All that a client of the state-of-the-world variant should hold, with what is yet to be retired."""
+        kept = [held for name, held in watch.sent.items() if name not in current and watch.type_url != LISTENER]
+        if kept:
+            self._retired.add(watch.type_url)
+        return self._response(watch, source, (*current.values(), *kept))
+
+    @staticmethod
+    def _some(watch: Subscription, names: frozenset[str], source: Source) -> Mapping[str, Encoded]:
+        watched = frozenset(name for name in names if watch.watches(name))
+        return source.resources(watch.type_url, watched) if watched else {}
+
+    @staticmethod
+    def _current(watch: Subscription, source: Source) -> Mapping[str, Encoded]:
+        named = source.resources(watch.type_url, frozenset(watch.names)) if watch.names else {}
+        return {**source.resources(watch.type_url, None), **named} if watch.wildcard else named
+
+    def _response(
+        self, watch: Subscription, source: Source, resources: Iterable[Encoded], removed: Iterable[str] = ()
+    ) -> Response:
+        nonce = self._new_nonce(source.version)
+        return Response(watch.type_url, source.version, nonce, tuple(resources), tuple(removed))
+
+    def _sent(self, watch: Subscription, response: Response, now: float) -> None:
+        """Book a response that is about to be returned."""
+        if watch.type_url == CLUSTER:
+            self._owe_endpoints(resource.name for resource in response.resources if watch.is_news(resource))
+        watch.record(response, now)
+
+    # -- endpoints of clusters that were just sent ------------------------------------------------------------------
+
+    def _owe_endpoints(self, clusters: Iterable[str]) -> None:
+        """Changed clusters warm again and wait for their endpoints, even for known ones."""
+        watch = self.watches.get(ENDPOINT)
+        if watch is not None:
+            watch.owed.update(name for name in clusters if watch.watches(name))
+
+    def _settle_owed(self, source: Source, now: float) -> list[Response]:
+        """Send owed endpoints at once in delta, where the client has no way to ask again.
+
+        In the state-of-the-world variant it repeats its request when it is ready for them, and might miss an answer
+        that comes earlier.
+        """
+        watch = self.watches.get(ENDPOINT)
+        if watch is None or not self.delta or not watch.owed:
+            return []
+        try:
+            current = self._some(watch, watch.take_owed(), source)
+        except GenerationError:
+            return []
+        response = self._response(watch, source, current.values())
+        self._sent(watch, response, now)
+        return [response]
+
+    # -- pace -------------------------------------------------------------------------------------------------------
+
+    def _all_settled(self, *types: str) -> bool:
+        return all(self.watches[type_url].settled for type_url in types if type_url in self.watches)
+
+    def _all_accepted(self, *types: str) -> bool:
+        return all(self.watches[type_url].accepted for type_url in types if type_url in self.watches)

@@ -1,0 +1,132 @@
+"""What both variants have in common: only news, in order, make before break."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+WORLD = {"cds": "a1 b1", "eds": "a1 b1", "lds": "l1", "rds": "r1"}
+
+
+def kinds(heard: list[str]) -> list[str]:
+    return [text.split()[0] for text in heard]
+
+
+def test_nothing_new_sends_nothing(started) -> None:
+    started.world.set(**WORLD)
+    assert started.push() == []
+
+
+def test_endpoints_alone(started) -> None:
+    started.world.set(**WORLD | {"eds": "a2 b2"})
+    assert started.push("", endpoints="a other") == ["eds a2"]
+    assert started.push("", endpoints="other") == []
+    assert started.push("eds") == ["eds b2"]
+
+
+def test_routes_alone_do_not_wait(started) -> None:
+    started.world.set(**WORLD | {"rds": "r2"})
+    assert started.push() == ["rds r2"]
+
+
+def test_listeners_and_routes_follow_when_clusters_and_endpoints_are_answered(started) -> None:
+    started.world.set(cds="a1 b1 c1", eds="a1 b1 c1", lds="l2", rds="r2")
+    assert kinds(started.push()) == ["cds"]
+    names = "c" if started.session.delta else "a b c"
+    ask = started.delta if started.session.delta else started.sotw
+    # Envoy asks for the endpoints of a new cluster before it ACKs the clusters.
+    assert ask("eds", names) == ["eds c1"]
+    assert started.ack("cds") == []
+    assert started.ack("eds") == ["lds l2", "rds r2"]
+
+
+def test_a_client_that_refuses_clusters_still_gets_routes(started) -> None:
+    started.world.set(**WORLD | {"cds": "a1 b2", "rds": "r2"})
+    started.push()
+    if started.session.delta:
+        started.ack("eds")
+    assert started.nack("cds") == ["rds r2"]
+
+
+def test_a_silent_client_gets_routes_after_a_while(started) -> None:
+    started.world.set(**WORLD | {"cds": "a1 b1 c1", "rds": "r2"})
+    assert kinds(started.push()) == ["cds"]
+    assert started.wait(4.9) == []
+    assert started.wait(0.2) == ["rds r2"]
+    assert started.session.due() is None
+
+
+def test_a_cluster_goes_after_the_routes_that_replaced_it_are_accepted(started) -> None:
+    started.world.set(cds="b1", eds="b1", lds="l1", rds="r2")
+    assert started.push() == ["rds r2"]
+    gone = ["cds -a", "eds -a"] if started.session.delta else ["cds b1"]
+    assert started.ack("rds") == gone
+    assert started.push() == []
+
+
+def test_a_cluster_stays_while_the_new_routes_are_refused(started) -> None:
+    started.world.set(cds="b1", eds="b1", lds="l1", rds="r2")
+    started.push()
+    assert started.nack("rds") == []
+    started.world.set(cds="b1", eds="b1", lds="l1", rds="r3")
+    assert started.push() == ["rds r3"]
+    assert kinds(started.ack("rds"))[0] == "cds"
+
+
+def test_new_and_old_clusters_are_there_together(started) -> None:
+    started.world.set(cds="b1 c1", eds="b1 c1", lds="l1", rds="r2")
+    assert started.push()[0] == ("cds c1" if started.session.delta else "cds b1 c1 a1")
+    assert started.ack("cds") == ["rds r2"]
+    assert started.ack("rds")[0] == ("cds -a" if started.session.delta else "cds b1 c1")
+
+
+def test_a_cluster_that_comes_back_in_time_is_not_taken_away(started) -> None:
+    started.world.set(cds="b1", eds="b1", lds="l1", rds="r2")
+    started.push()
+    started.world.set(cds="a1 b1", eds="a1 b1", lds="l1", rds="r2")
+    assert started.push() == []
+    assert started.ack("rds") == []
+
+
+def test_a_type_that_cannot_be_generated_keeps_what_the_client_has(started) -> None:
+    started.world.set(**WORLD | {"cds": "a2 b1", "rds": "r2"})
+    started.world.broken = {"cds"}
+    assert started.push() == ["rds r2"]
+    started.ack("rds")
+    started.world.broken = set()
+    assert started.push()[0].startswith("cds a2")
+
+
+def test_memory_of_unanswered_responses_is_bounded(started) -> None:
+    for version in range(100):
+        started.world.set(**WORLD | {"rds": f"r{version % 9}"})
+        started.push("rds")
+    assert max(len(watch.in_flight) for watch in started.session.watches.values()) <= 16
+
+
+SETS = st.sets(st.sampled_from("abcd")).map(sorted)
+STEPS = st.lists(
+    st.tuples(
+        SETS,
+        st.sampled_from("123"),
+        SETS,
+        st.sampled_from("123"),
+        st.lists(st.sampled_from(["ack", "nack", "late"]), max_size=3),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=150)
+@given(variant=st.booleans(), steps=STEPS)
+def test_whatever_happens_a_client_that_accepts_in_the_end_has_what_it_should(make_client, variant, steps) -> None:
+    client = make_client(delta=variant)
+    for clusters, version, routes, route_version, answers in steps:
+        client.world_is(clusters, version, routes, route_version)
+        client.hear(client.script.push())
+        for answer in answers:
+            client.answer(answer)
+    client.hear(client.script.push())
+    for _ in range(20):
+        client.answer("ack")
+    assert client.holds["cds"] == client.expected("cds")
+    assert client.holds["lds"] == client.expected("lds")
+    assert client.script.session.converged
