@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from pathlib import Path
 
-from watchfiles import awatch
+from watchfiles import Change, awatch
 
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.ingest.contents import Contents, OnChange, changed_keys
@@ -59,13 +59,23 @@ class FolderStore:
             self._report(await self._refresh(frozenset()), on_change)
 
     async def _follow(self, on_change: OnChange) -> None:
+        watched = self.root.stat().st_ino
         events = awatch(
             self.root, watch_filter=None, debounce=DEBOUNCE_MS, step=5, rust_timeout=RESCAN_MS, yield_on_timeout=True
         )
-        # What was written between the last reading and the start of the watch gave no event.
-        self._report(await self._refresh(frozenset()), on_change)
+        first = asyncio.ensure_future(anext(events))
+        try:
+            # The watch begins with the first step of `events`. What was written before that gives no event, so read
+            # everything once more now.
+            await asyncio.sleep(0)
+            self._report(await self._refresh(frozenset()), on_change)
+            self._report(await self._refresh(_paths(await first)), on_change)
+        finally:
+            first.cancel()
         async for changes in events:
-            self._report(await self._refresh({Path(path) for _, path in changes}), on_change)
+            self._report(await self._refresh(_paths(changes)), on_change)
+            if self.root.stat().st_ino != watched:
+                return  # another folder in its place: watch that one
 
     def _report(self, keys: frozenset[ResourceKey], on_change: OnChange) -> None:
         if keys:
@@ -90,18 +100,22 @@ class FolderStore:
             self._missing = True
             return {}
         self._missing = False
-        found = {path: signature for path in self._paths() if (signature := _signature(path))}
+        found = {path: signature for path in self._candidates() if (signature := _signature(path))}
         stale = [path for path in found if path in suspects or found[path] != self._signatures.get(path)]
         gone = [path for path in self._signatures if path not in found]
         self._signatures = found
         return {str(path): None for path in gone} | {str(path): _read(path) for path in stale}
 
-    def _paths(self) -> list[Path]:
+    def _candidates(self) -> list[Path]:
         return [
             path
             for path in self.root.rglob("*")
             if path.suffix in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(self.root).parts)
         ]
+
+
+def _paths(changes: Iterable[tuple[Change, str]]) -> Set[Path]:
+    return {Path(path) for _, path in changes}
 
 
 def _signature(path: Path) -> Signature | None:

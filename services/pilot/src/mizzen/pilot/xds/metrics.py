@@ -6,6 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
+PlainCounter = Gauge
+"""A counter under its own name: Istio's have no `_total` at the end, which prometheus_client's Counter insists on."""
+
 SHORT_NAMES = {CLUSTER: "cds", ENDPOINT: "eds", LISTENER: "lds", ROUTE: "rds"}
 
 
@@ -19,14 +22,14 @@ class ServingMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.clients = Gauge("pilot_xds", "Clients connected over xDS.", ["version"], registry=registry)
-        self.pushes = Counter("pilot_xds_pushes", "Responses sent, answers included.", ["type"], registry=registry)
-        self.rejects = Counter(
+        self.pushes = PlainCounter("pilot_xds_pushes", "Responses sent, answers included.", ["type"], registry=registry)
+        self.rejects = PlainCounter(
             "pilot_total_xds_rejects", "Responses that clients refused.", ["type"], registry=registry
         )
-        self.expired_nonces = Counter(
+        self.expired_nonces = PlainCounter(
             "pilot_xds_expired_nonce", "Requests with an outdated nonce.", ["type"], registry=registry
         )
-        self.internal_errors = Counter(
+        self.internal_errors = PlainCounter(
             "pilot_total_xds_internal_errors", "Resources that could not be generated.", registry=registry
         )
         self.write_timeouts = Counter(

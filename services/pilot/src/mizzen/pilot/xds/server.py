@@ -16,12 +16,10 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
 
-from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
-from mizzen.pilot.xds.session import Session
-from mizzen.pilot.xds.source import MeshSource
+from mizzen.pilot.xds.session import Session, Source
 from mizzen.pilot.xds.stream import Stream
 from mizzen.runtime.address import Address, explain_bind_error
 from mizzen.runtime.errors import StartError
@@ -44,10 +42,10 @@ OPTIONS = (
 
 
 class DiscoveryServer:
-    """Serves the mesh that `mesh` gives at the time of each request and push."""
+    """Serves what `source` gives for a proxy at the time of each request and push."""
 
-    def __init__(self, mesh: Callable[[], Mesh], connections: Connections, metrics: ServingMetrics) -> None:
-        self._mesh = mesh
+    def __init__(self, source: Callable[[Proxy], Source], connections: Connections, metrics: ServingMetrics) -> None:
+        self._source = source
         self._connections = connections
         self._metrics = metrics
         self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS)
@@ -112,7 +110,7 @@ class DiscoveryServer:
         stream = Stream(
             connection,
             self._connections,
-            lambda: MeshSource(self._mesh(), connection.proxy, self._metrics),
+            lambda: self._source(connection.proxy),
             self._metrics,
         )
         try:

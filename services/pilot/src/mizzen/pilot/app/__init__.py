@@ -1,0 +1,1 @@
+"""The process: settings, wiring, the loop from change to push, debug pages."""

@@ -1,0 +1,188 @@
+"""Pages for people and for `mizzen`: what Pilot knows, and what it told whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+from google.protobuf import any_pb2
+from google.protobuf.json_format import MessageToDict
+
+from mizzen.api.dump import to_dict
+from mizzen.api.problem import Problem
+from mizzen.pilot.app.world import World
+from mizzen.pilot.generate.api import generate
+from mizzen.pilot.generate.encoded import Encoded
+from mizzen.pilot.generate.typeurls import ORDER, WILDCARD
+from mizzen.pilot.snapshot.service import Endpoint, Service
+from mizzen.pilot.xds.connections import Connection, Connections
+from mizzen.pilot.xds.history import sync_status
+from mizzen.pilot.xds.metrics import short_name
+from mizzen.runtime.monitoring import Handler
+
+
+class DebugPages:
+    """The `/debug` pages; all are JSON."""
+
+    def __init__(
+        self, world: World, connections: Connections, push_all: Callable[[], int], clock: Callable[[], float]
+    ) -> None:
+        self._world = world
+        self._connections = connections
+        self._push_all = push_all
+        self._clock = clock
+
+    def routes(self) -> dict[str, Handler]:
+        """Handlers by path."""
+        return {
+            "/debug/configz": self.configz,
+            "/debug/registryz": self.registryz,
+            "/debug/endpointz": self.endpointz,
+            "/debug/syncz": self.syncz,
+            "/debug/adsz": self.adsz,
+            "/debug/config_dump": self.config_dump,
+        }
+
+    async def configz(self, request: web.Request) -> web.Response:
+        """Resources in use, and the problems of those that are not."""
+        resources = self._world.contents().resources
+        return _answer(
+            {
+                "version": self._world.mesh.version,
+                "resources": [to_dict(resources[key]) for key in sorted(resources)],
+                "problems": [_problem(problem) for problem in self._world.problems()],
+            }
+        )
+
+    async def registryz(self, request: web.Request) -> web.Response:
+        """Services, oldest first."""
+        return _answer([_service(service) for service in self._world.mesh.services])
+
+    async def endpointz(self, request: web.Request) -> web.Response:
+        """Endpoints by service."""
+        endpoints = self._world.mesh.endpoints
+        return _answer(
+            [
+                {
+                    "service": key.hostname,
+                    "namespace": key.namespace,
+                    "endpoints": [_endpoint(endpoint) for endpoint in endpoints[key]],
+                }
+                for key in sorted(endpoints)
+            ]
+        )
+
+    async def syncz(self, request: web.Request) -> web.Response:
+        """What every client was sent and whether it took it."""
+        return _answer(sync_status(self._connections, self._clock()))
+
+    async def adsz(self, request: web.Request) -> web.Response:
+        """Connections and what they watch; `?push=true` pushes to all of them."""
+        pushed = self._push_all() if request.query.get("push") == "true" else 0
+        return _answer(
+            {
+                "connected": len(self._connections),
+                "pushed": pushed,
+                "clients": [_client(connection) for connection in self._connections],
+            }
+        )
+
+    async def config_dump(self, request: web.Request) -> web.Response:
+        """What one client is to have, generated from the current mesh; `?proxyID=` names it."""
+        wanted = request.query.get("proxyID", "")
+        connected: set[str] = set()
+        for connection in self._connections:
+            proxy = connection.proxy
+            if wanted in (connection.id, proxy.id, proxy.name, f"{proxy.name}.{proxy.namespace}"):
+                return _answer(self._dump(connection))
+            connected.add(f"{proxy.name}.{proxy.namespace}")
+        reason = f"no client {wanted!r} is connected" if wanted else "?proxyID=<name>.<namespace> is missing"
+        return _answer({"error": reason, "connected": sorted(connected)}, status=404 if wanted else 400)
+
+    def _dump(self, connection: Connection) -> dict[str, Any]:
+        mesh, watches = self._world.mesh, connection.session.watches
+        dump: dict[str, Any] = {"proxy": connection.proxy.id, "version": mesh.version}
+        for type_url in ORDER:
+            watch = watches.get(type_url)
+            if watch is None:
+                everything = type_url in WILDCARD
+                names = None if everything else frozenset[str]()
+            else:
+                names = None if watch.wildcard else frozenset(watch.names)
+            resources = generate(type_url, connection.proxy, mesh, names)
+            dump[short_name(type_url)] = [_decoded(resource) for resource in resources.values()]
+        return dump
+
+
+def _answer(value: Any, status: int = 200) -> web.Response:
+    return web.Response(text=json.dumps(value, indent=2) + "\n", content_type="application/json", status=status)
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "resource": problem.resource,
+        "path": problem.path,
+        "message": problem.message,
+        "severity": problem.severity,
+        "source": asdict(problem.source) if problem.source else None,
+    }
+
+
+def _service(service: Service) -> dict[str, Any]:
+    return {
+        "hostname": service.hostname,
+        "namespace": service.namespace,
+        "addresses": list(service.addresses),
+        "ports": [
+            {
+                "number": port.number,
+                "name": port.name,
+                "protocol": str(port.protocol),
+                "targetPort": port.target_port or port.number,
+            }
+            for port in service.ports
+        ],
+        "resolution": str(service.resolution),
+        "exportTo": sorted(service.export_to),
+        "origin": service.origin,
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "address": endpoint.address,
+        "port": endpoint.port,
+        "servicePort": endpoint.service_port,
+        "healthy": endpoint.healthy,
+        "weight": endpoint.weight,
+        "locality": endpoint.locality,
+        "workload": endpoint.workload,
+        "labels": dict(sorted(endpoint.labels)),
+    }
+
+
+def _client(connection: Connection) -> dict[str, Any]:
+    return {
+        "id": connection.id,
+        "address": connection.address,
+        "metadata": {
+            "type": connection.proxy.type,
+            "addresses": list(connection.proxy.addresses),
+            "labels": dict(sorted(connection.proxy.labels)),
+        },
+        "watches": {
+            short_name(type_url): sorted(watch.names) or ["*"] * watch.wildcard
+            for type_url, watch in connection.session.watches.items()
+        },
+    }
+
+
+def _decoded(resource: Encoded) -> Any:
+    packed = any_pb2.Any.FromString(resource.body)
+    try:
+        return MessageToDict(packed)
+    except TypeError as error:  # a nested type that this process has not loaded
+        return {"name": resource.name, "@type": packed.type_url, "error": str(error)}

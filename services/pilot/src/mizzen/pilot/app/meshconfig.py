@@ -1,0 +1,106 @@
+"""The file of mesh-wide settings: Istio's MeshConfig as far as generation reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from mizzen.api.types import DurationOrZero, Model, Port, UInt32
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.runtime.errors import StartError
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+
+
+class OutboundTrafficPolicy(Model):
+    """What becomes of traffic to unknown hosts."""
+
+    mode: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+
+
+class MeshConfigFile(Model):
+    """The fields that may stand in the file; defaults are those of `MeshConfig`."""
+
+    access_log_file: str | None = None
+    access_log_format: str | None = None
+    access_log_encoding: Literal["TEXT", "JSON"] | None = None
+    outbound_traffic_policy: OutboundTrafficPolicy | None = None
+    connect_timeout: DurationOrZero | None = None
+    protocol_detection_timeout: DurationOrZero | None = None
+    dns_refresh_rate: DurationOrZero | None = None
+    proxy_listen_port: Port | None = None
+    proxy_inbound_listen_port: Port | None = None
+    proxy_http_port: UInt32 | None = None
+    root_namespace: str | None = None
+    domain_suffix: str | None = None
+
+
+def parse_mesh_config(text: str) -> MeshConfig:
+    """Read YAML; raises ValueError naming the fields that are wrong."""
+    try:
+        data = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"this is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ValueError("the mesh config must be a mapping of fields")
+    try:
+        stated = MeshConfigFile.model_validate(data)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())
+        raise ValueError("; ".join(wrong)) from error
+    values = {name: _plain(getattr(stated, name)) for name in stated.model_fields_set}
+    return MeshConfig(**{name: value for name, value in values.items() if value is not None})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return value.mode if isinstance(value, OutboundTrafficPolicy) else value
+
+
+class MeshConfigSource:
+    """The settings of the mesh, from a file that may change; a bad file keeps the last good settings."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._text = ""
+        self.settings = MeshConfig()
+
+    def load(self) -> None:
+        """Read for the first time; raises StartError, because a mesh should not start with settings nobody chose."""
+        if self._path is None:
+            return
+        try:
+            self._text = self._path.read_text(encoding="utf-8")
+            self.settings = parse_mesh_config(self._text)
+        except (OSError, ValueError) as error:
+            raise StartError(f"mesh config {self._path}: {error}") from error
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Follow changes until cancelled."""
+        while self._path is not None:
+            await asyncio.sleep(POLL_SECONDS)
+            if self._reload(self._path):
+                on_change()
+
+    def _reload(self, path: Path) -> bool:
+        """True when the settings are different now."""
+        before = self.settings
+        try:
+            text = path.read_text(encoding="utf-8")
+            if text == self._text:
+                return False
+            self._text = text
+            self.settings = parse_mesh_config(text)
+        except (OSError, ValueError) as error:
+            log.warning("Mesh config %s: %s; the last settings stay in use", path, error)
+        return self.settings != before

@@ -1,0 +1,103 @@
+"""All parts of Pilot put together, and their order of start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from mizzen.pilot.app.debug import DebugPages
+from mizzen.pilot.app.meshconfig import MeshConfigSource
+from mizzen.pilot.app.metrics import MeshMetrics
+from mizzen.pilot.app.pusher import Pusher
+from mizzen.pilot.app.settings import Settings
+from mizzen.pilot.app.world import MESH_CONFIG, World
+from mizzen.pilot.ingest.contents import Store
+from mizzen.pilot.ingest.watch import FolderStore
+from mizzen.pilot.push.debounce import Limits
+from mizzen.pilot.xds.connections import Connections
+from mizzen.pilot.xds.metrics import ServingMetrics
+from mizzen.pilot.xds.server import DiscoveryServer
+from mizzen.pilot.xds.source import MeshSource
+from mizzen.runtime.lifecycle import Lifecycle
+from mizzen.runtime.monitoring import MonitoringServer
+
+log = logging.getLogger(__name__)
+
+
+class Pilot:
+    """One control plane. `start`, then `run` until it should end, then `close`."""
+
+    def __init__(self, settings: Settings, stores: Sequence[Store] | None = None, limits: Limits | None = None) -> None:
+        self._settings = settings
+        if stores is None:
+            stores = [FolderStore(settings.config_dir), FolderStore(settings.registry_dir)]
+        self._stores = stores
+        self._mesh_config = MeshConfigSource(settings.mesh_config)
+        self._loaded = False
+        registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        clock = asyncio.get_running_loop().time
+        mesh_metrics = MeshMetrics(registry)
+        self.world = World(self._stores, self._mesh_config, mesh_metrics, time.time)
+        self.connections = Connections()
+        self.pusher = Pusher(self.world, self.connections, mesh_metrics, clock, limits)
+        metrics = ServingMetrics(registry)
+        self.server = DiscoveryServer(
+            lambda proxy: MeshSource(self.world.mesh, proxy, metrics), self.connections, metrics
+        )
+        pages = DebugPages(self.world, self.connections, self.pusher.push_all, clock)
+        self.monitoring = MonitoringServer(
+            registry, self._not_ready, {"component": "pilot", "version": version("mizzen-pilot")}, pages.routes()
+        )
+
+    async def start(self) -> None:
+        """Read everything, then serve; raises StartError."""
+        await self.monitoring.start(self._settings.monitoring_address)
+        self._mesh_config.load()
+        for store in self._stores:
+            await store.load()
+        self.world.rebuild(())
+        await self.server.start(self._settings.xds_address)
+        self._loaded = True
+        log.info(
+            "Serving %d services: xDS on %s, monitoring on %s",
+            len(self.world.mesh.services),
+            self.server.address,
+            self.monitoring.address,
+        )
+
+    async def run(self) -> None:
+        """Follow changes until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for store in self._stores:
+                tasks.create_task(store.watch(self.pusher.note))
+            tasks.create_task(self._mesh_config.watch(lambda: self.pusher.note(frozenset({MESH_CONFIG}))))
+            tasks.create_task(self.pusher.run())
+
+    async def close(self) -> None:
+        """End streams and servers; proxies keep what they have and come back."""
+        self._loaded = False
+        await self.server.close()
+        await self.monitoring.close()
+
+    def _not_ready(self) -> str:
+        return "" if self._loaded else "the configuration is not loaded"
+
+
+async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
+    """The life of the process."""
+    pilot = Pilot(settings)
+    try:
+        await pilot.start()
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(pilot.run())
+            await lifecycle.wait()
+            following.cancel()
+    finally:
+        await pilot.close()

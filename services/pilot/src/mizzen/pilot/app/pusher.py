@@ -1,0 +1,102 @@
+"""From changes to pushes: debounce, rebuild, and tell the clients whose configuration may differ."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from mizzen.api.resource import ResourceKey
+from mizzen.pilot.app.metrics import MeshMetrics
+from mizzen.pilot.app.world import World
+from mizzen.pilot.generate.affects import affected_endpoint_names, affected_types
+from mizzen.pilot.generate.typeurls import ENDPOINT, ORDER
+from mizzen.pilot.push.debounce import Burst, Debounce, Limits
+from mizzen.pilot.push.queue import Push
+from mizzen.pilot.snapshot.build import ENDPOINT_KINDS
+from mizzen.pilot.snapshot.diff import Change
+from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.xds.connections import Connection, Connections
+
+log = logging.getLogger(__name__)
+
+
+class Pusher:
+    """Runs beside the server; `clock` is that of the sessions."""
+
+    def __init__(
+        self,
+        world: World,
+        connections: Connections,
+        metrics: MeshMetrics,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
+    ) -> None:
+        self._world = world
+        self._connections = connections
+        self._metrics = metrics
+        self._clock = clock
+        self._debounce = Debounce(ENDPOINT_KINDS, limits or Limits())
+        self._wake = asyncio.Event()
+
+    def note(self, keys: frozenset[ResourceKey]) -> None:
+        """Something changed."""
+        for key in keys:
+            self._metrics.updates.labels(key.kind).inc()
+        self._debounce.add(keys, self._clock())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Build and push what `note` was told, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout_at(self._debounce.due()):
+                    await self._wake.wait()
+                    self._wake.clear()
+            except TimeoutError:
+                burst = self._debounce.take(self._clock())
+                if burst is not None:
+                    self.handle(burst)
+
+    def handle(self, burst: Burst) -> None:
+        """Build a mesh with these changes and queue the pushes that they need."""
+        old, began = self._world.mesh, self._clock()
+        change = self._world.rebuild(burst.keys)
+        self._metrics.build_seconds.observe(self._clock() - began)
+        if not change:
+            return
+        full = bool(change.config or change.services or change.settings)
+        self._metrics.triggers.labels("config" if full else "endpoint").inc()
+        pushed = 0
+        for connection in self._connections:
+            push = affected(connection, change, burst.started, old, self._world.mesh)
+            if push.types or push.endpoints:
+                self._connections.push(connection, push)
+                pushed += 1
+        log.info(
+            "Version %s: %d resources changed, %d of %d clients concerned",
+            self._world.mesh.version,
+            len(burst.keys),
+            pushed,
+            len(self._connections),
+        )
+
+    def push_all(self) -> int:
+        """Look at everything for every client; how many there are."""
+        for connection in self._connections:
+            self._connections.push(connection, Push(self._clock(), frozenset(ORDER)))
+        return len(self._connections)
+
+
+def affected(connection: Connection, change: Change, started: float, old: Mesh, new: Mesh) -> Push:
+    """What of a change may concern a client; everything when that cannot be told."""
+    try:
+        types = frozenset(affected_types(change, connection.proxy, old, new))
+        watch = connection.session.watches.get(ENDPOINT)
+        if not change.endpoints or watch is None or watch.wildcard or change.services or change.config:
+            return Push(started, types)
+        names = affected_endpoint_names(change, connection.proxy, frozenset(watch.names))
+        return Push(started, types - {ENDPOINT}, names)
+    except Exception:
+        log.exception("Cannot tell what concerns %s; looking at everything", connection.id)
+        return Push(started, frozenset(ORDER))

@@ -1,0 +1,71 @@
+"""Flags and environment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from mizzen.runtime.address import Address
+from mizzen.runtime.logs import LEVELS, LogFormat
+
+PREFIX = "MIZZEN_PILOT_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this Pilot runs."""
+
+    xds_address: Address
+    monitoring_address: Address
+    config_dir: Path
+    registry_dir: Path
+    mesh_config: Path | None = None
+    """A YAML file with the fields of Istio's MeshConfig; None means its defaults."""
+    log_level: str = "info"
+    log_format: LogFormat = "text"
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """A flag wins over its variable (MIZZEN_PILOT_ and the flag in capitals).
+
+    Exits with status 2 and the usage for what is not understood.
+    """
+    parser = argparse.ArgumentParser(
+        prog="mizzen-pilot",
+        description="Serves the configuration in folders of YAML to proxies over xDS.",
+        epilog=f"Each flag has a variable: --xds-address is {PREFIX}XDS_ADDRESS.",
+    )
+
+    def flag(name: str, default: str, text: str, choices: Sequence[str] | None = None) -> None:
+        variable = PREFIX + name.upper().replace("-", "_")
+        parser.add_argument(
+            f"--{name}", default=environment.get(variable, default), help=f"{text} (%(default)s)", choices=choices
+        )
+
+    flag("xds-address", "127.0.1.1:15010", "where proxies connect, plaintext gRPC")
+    flag("monitoring-address", "127.0.1.1:15014", "/ready, /metrics, /version and /debug")
+    flag("config-dir", ".mizzen/config", "folder of the mesh's YAML, watched")
+    flag("registry-dir", ".mizzen/registry", "folder of further Services, Pods and EndpointSlices, watched")
+    flag("mesh-config", "", "YAML file with fields of Istio's MeshConfig, watched")
+    flag("log-level", "info", "how much to log", LEVELS)
+    flag("log-format", "text", "form of a log line", ("text", "json"))
+    given = parser.parse_args(arguments)
+    if given.log_level not in LEVELS:
+        parser.error(f"log level must be one of {', '.join(LEVELS)}, not {given.log_level!r}")
+    if given.log_format not in ("text", "json"):
+        parser.error(f"log format must be text or json, not {given.log_format!r}")
+    try:
+        return Settings(
+            xds_address=Address.parse(given.xds_address),
+            monitoring_address=Address.parse(given.monitoring_address),
+            config_dir=Path(given.config_dir),
+            registry_dir=Path(given.registry_dir),
+            mesh_config=Path(given.mesh_config) if given.mesh_config else None,
+            log_level=given.log_level,
+            log_format=cast("LogFormat", given.log_format),
+        )
+    except ValueError as error:
+        parser.error(str(error))

@@ -1,0 +1,81 @@
+"""The current mesh, rebuilt from what the stores hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from mizzen.api.problem import Problem
+from mizzen.api.resource import ResourceKey
+from mizzen.pilot.app.meshconfig import MeshConfigSource
+from mizzen.pilot.app.metrics import MeshMetrics
+from mizzen.pilot.ingest.config.files import config_of
+from mizzen.pilot.ingest.contents import Contents, Store, merge
+from mizzen.pilot.ingest.registry.files import registry_of
+from mizzen.pilot.snapshot.build import ENDPOINT_KINDS, build, refresh_endpoints
+from mizzen.pilot.snapshot.diff import Change, difference
+from mizzen.pilot.snapshot.mesh import Mesh
+
+log = logging.getLogger(__name__)
+
+MESH_CONFIG = ResourceKey("MeshConfig", "", "mesh")
+"""Stands for the mesh's settings among changed keys."""
+
+
+class World:
+    """Holds one mesh at a time. A build that fails is logged and the last mesh stays."""
+
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        settings: MeshConfigSource,
+        metrics: MeshMetrics,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._stores = stores
+        self._settings = settings
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+        self._count = 0
+        self._whole = True
+        """The next build must look at everything."""
+        self.mesh = Mesh()
+
+    def contents(self) -> Contents:
+        """What all stores hold; the first store wins where two have the same resource."""
+        return merge(store.contents for store in self._stores)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the resources, by themselves and together."""
+        return (*self.contents().problems, *self.mesh.problems)
+
+    def rebuild(self, keys: Iterable[ResourceKey]) -> Change:
+        """Take over what changed; the difference between the mesh before and after."""
+        old = self.mesh
+        endpoints_only = not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys)
+        try:
+            new = self._built(endpoints_only)
+            change = difference(old, new)
+        except Exception:
+            log.exception("Cannot build the mesh; the last one stays in use")
+            self._metrics.build_errors.inc()
+            self._whole = True
+            return Change()
+        self.mesh = new
+        self._whole = False
+        self._metrics.observe(new)
+        for problem in new.problems:
+            if problem not in old.problems:
+                log.warning("%s", problem)
+        return change
+
+    def _built(self, endpoints_only: bool) -> Mesh:
+        contents = self.contents()
+        config, registry = config_of(contents), registry_of(contents)
+        self._count += 1
+        moment = datetime.fromtimestamp(self._wall_clock(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        version = f"{moment}/{self._count}"
+        if endpoints_only:
+            return refresh_endpoints(config, registry, self.mesh, version)
+        return build(config, registry, self.mesh, version, self._settings.settings)
