@@ -76,6 +76,8 @@ def _is_content(line: str) -> bool:
 
 def _read_chunk(chunk: str, first_line: int) -> Iterator[Document]:
     try:
+        if _may_be_deep(chunk):
+            _check_depth(chunk, first_line)
         for node in yaml.compose_all(chunk, Loader=_Loader):
             if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null"):
                 continue
@@ -87,8 +89,30 @@ def _read_chunk(chunk: str, first_line: int) -> Iterator[Document]:
             except DocumentError as error:
                 document.error = error
             yield document
+    except DocumentError as error:
+        yield Document(0, first_line, error=error)
     except yaml.YAMLError as error:
         yield _broken(error, first_line)
+
+
+def _may_be_deep(chunk: str) -> bool:
+    """A cheap test that is never wrong with False: deep nesting takes brackets, or long lines."""
+    return chunk.count("[") + chunk.count("{") > MAX_DEPTH or any(len(line) > MAX_DEPTH for line in chunk.splitlines())
+
+
+def _check_depth(chunk: str, first_line: int) -> None:
+    """Refuse what would overflow the C stack of the composer, which recurses. Parsing into events does not."""
+    depth = 0
+    for event in yaml.parse(chunk, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise DocumentError(
+                f"nested deeper than {MAX_DEPTH} levels",
+                first_line + (event.start_mark.line if event.start_mark else 0),
+            )
 
 
 def _broken(error: yaml.YAMLError, first_line: int) -> Document:
@@ -123,22 +147,25 @@ class _Builder:
     def _line(self, node: yaml.Node) -> int:
         return self._first_line + node.start_mark.line
 
-    def _entries(self, node: yaml.MappingNode, path: Path) -> dict[str, yaml.Node]:
+    def _entries(self, node: yaml.MappingNode, path: Path, depth: int = 0) -> dict[str, yaml.Node]:
         """The mapping's own entries, and behind them those it merges with `<<`."""
+        if depth > MAX_DEPTH:
+            raise DocumentError("<< merges a mapping into itself", self._line(node))
         own: dict[str, yaml.Node] = {}
         merged: dict[str, yaml.Node] = {}
+        own_lines: dict[str, int] = {}
         for key_node, value in node.value:
             if key_node.tag == f"{_TAG}merge":
                 for source in self._merge_sources(value):
-                    for key, inherited in self._entries(source, path).items():
-                        merged.setdefault(key, inherited)
+                    merged = {**self._entries(source, path, depth + 1), **merged}
                 continue
             key = self._key(key_node)
+            line = self._line(key_node)
             if key in own:
-                first = self.lines[(*path, key)]
-                raise DocumentError(f"the key {key!r} stands twice, first in line {first}", self._line(key_node))
+                raise DocumentError(f"the key {key!r} stands twice, first in line {own_lines[key]}", line)
             own[key] = value
-            self.lines[(*path, key)] = self._line(key_node)
+            own_lines[key] = line
+        self.lines.update({(*path, key): line for key, line in own_lines.items()})
         return {**merged, **own}
 
     def _merge_sources(self, node: yaml.Node) -> list[yaml.MappingNode]:

@@ -10,11 +10,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StrictInt, StrictStr
 
 from mizzen.api.types import Bool, Int32, KubernetesModel, Port
+from mizzen.api.wording import show
 
 
 def _port_or_name(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"must be a port number or a port name, got {value!r}")
+        raise ValueError(f"must be a port number or a port name, got {show(value)}")
     if isinstance(value, int) and not 1 <= value <= 65535:
         raise ValueError(f"must be from 1 to 65535, got {value}")
     return value

@@ -90,7 +90,7 @@ class _Reader:
         self.resource = kind.name
         metadata = self._metadata(kind, default_namespace)
         spec = self._spec(kind, metadata or Metadata(name="unnamed", namespace=default_namespace))
-        status = self._model(kind.status, self.data.get("status") or {}, ("status",))[0] if kind.status else None
+        status = self._model(kind.status, self._given("status"), ("status",))[0] if kind.status else None
         if metadata is None or spec is None or any(problem.severity == "error" for problem in self.problems):
             return None
         return Resource(self.data["apiVersion"], kind.name, metadata, spec, status, self._source(()))
@@ -120,7 +120,7 @@ class _Reader:
         return None
 
     def _metadata(self, kind: Kind, default_namespace: str) -> Metadata | None:
-        given = self.data.get("metadata") or {}
+        given = self._given("metadata")
         if isinstance(given, dict):
             given = {key: value for key, value in given.items() if key not in _UNREAD_METADATA}
             if not kind.namespaced:
@@ -146,16 +146,21 @@ class _Reader:
             for key in self.data:
                 if key not in _TOP_LEVEL:
                     self._problem((key,), wording.unknown_field(key, _TOP_LEVEL))
-            given = self.data.get("spec")
-            if given is None and not kind.is_kubernetes:
+            if self.data.get("spec") is None and not kind.is_kubernetes:
                 self._problem(root, "is required")
                 return None
-        spec, gaps = self._model(kind.model, {} if given is None else given, root)
+            given = self._given("spec")
+        spec, gaps = self._model(kind.model, given, root)
         if spec is not None and kind.rules is not None:
             for finding in kind.rules(spec, metadata):
                 if not gaps.hide(finding.path):
                     self._problem((*root, *finding.path), finding.message, finding.severity)
         return spec
+
+    def _given(self, key: str) -> Any:
+        """The value of a top-level field; null and absent are the same."""
+        value = self.data.get(key)
+        return {} if value is None else value
 
     def _model(self, model: type[M], value: Any, root: Path) -> tuple[M | None, Gaps]:
         """Validate; after errors, what could still be built and what is missing from it."""

@@ -4,7 +4,7 @@ HTTP = frozenset({"HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-WEB"})
 TLS = frozenset({"HTTPS", "TLS"})
 OPAQUE = frozenset({"TCP", "MONGO", "REDIS", "MYSQL"})
 KNOWN = HTTP | TLS | OPAQUE | {"UDP"}
-"""Istio reads all of these; the order of preference is the reader's."""
+"""UDP is known too, though no proxy listens for it."""
 
 
 def is_known(protocol: str) -> bool:

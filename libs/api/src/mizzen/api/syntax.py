@@ -11,6 +11,8 @@ from functools import lru_cache
 
 import re2
 
+UNIX = "unix://"
+"""What the address of a Unix socket begins with."""
 MAX_REGEX = 1024
 MAX_NAME = 255
 
@@ -145,7 +147,7 @@ def check_address_or_fqdn(text: str) -> None:
 
 
 def is_socket_path(text: str) -> bool:
-    """Whether text is an absolute path of a Unix socket, or `@` and an abstract name."""
+    """Whether text (behind `unix://`) is an absolute path of a socket, or `@` and an abstract name."""
     return text.startswith("@") or (text.startswith("/") and not text.endswith("/"))
 
 

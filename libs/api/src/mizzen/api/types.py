@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mizzen.api import syntax
+from mizzen.api.wording import show
 
 
 def camel_case(name: str) -> str:
@@ -65,7 +66,7 @@ class KubernetesModel(Model):
 def _not_bool(value: Any) -> Any:
     # pydantic would take true for the number 1.
     if isinstance(value, bool):
-        raise ValueError(f"must be a number, got {str(value).lower()}")
+        raise ValueError(f"must be a number, got {show(value)}")
     return value
 
 
@@ -79,7 +80,7 @@ def _duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"must be a duration with a unit, like 1.5s or 250ms, got {value!r}")
+        raise ValueError(f"must be a duration with a unit, like 1.5s or 250ms, got {show(value)}")
     return syntax.parse_duration(value)
 
 

@@ -9,7 +9,6 @@ from mizzen.api.resource import Metadata
 from mizzen.api.rules import Finding, check_labels, error, warning
 from mizzen.api.rules.servertls import check_server_tls
 
-UNIX = "unix://"
 PROTOCOLS = "HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, REDIS, MYSQL, TCP, TLS"
 
 
@@ -70,9 +69,9 @@ def _check_port(server: Server, at: Path) -> Iterator[Finding]:
             else f"is required: one of {PROTOCOLS}"
         )
         yield error((*at, "protocol"), message)
-    if port.number is None and not server.bind.startswith(UNIX):
+    if port.number is None and not server.bind.startswith(syntax.UNIX):
         yield error((*at, "number"), "is required")
-    if port.number is not None and server.bind.startswith(UNIX):
+    if port.number is not None and server.bind.startswith(syntax.UNIX):
         yield error((*at, "number"), "must be left out: bind is a Unix socket")
     if port.target_port:
         yield error((*at, "targetPort"), "has no effect on a Gateway; remove it")
@@ -80,8 +79,8 @@ def _check_port(server: Server, at: Path) -> Iterator[Finding]:
 
 def check_bind(bind: str, at: Path) -> Iterator[Finding]:
     """An IP address, or `unix://` and an absolute path (or an abstract name)."""
-    if bind.startswith(UNIX):
-        if not syntax.is_socket_path(bind.removeprefix(UNIX)):
+    if bind.startswith(syntax.UNIX):
+        if not syntax.is_socket_path(bind.removeprefix(syntax.UNIX)):
             yield error(at, f"{bind!r} is not unix:// with an absolute path of a file")
     elif bind and not syntax.is_address(bind):
         yield error(at, f"{bind!r} is not an IP address or unix:// path")

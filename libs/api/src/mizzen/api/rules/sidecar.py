@@ -8,7 +8,7 @@ from mizzen.api.problem import Path
 from mizzen.api.resource import Metadata
 from mizzen.api.rules import Finding, check_labels, check_port_name, error, warning
 from mizzen.api.rules.destination import check_destination
-from mizzen.api.rules.gateway import UNIX, check_bind
+from mizzen.api.rules.gateway import check_bind
 from mizzen.api.rules.servertls import check_server_tls
 from mizzen.api.rules.trafficpolicy import check_connection_pool
 from mizzen.api.sidecar import (
@@ -87,7 +87,7 @@ def _check_default_endpoint(endpoint: str, at: Path) -> Iterator[Finding]:
     """`127.0.0.1:port`, `0.0.0.0:port`, `[::1]:port`, `[::]:port`, `:port` or `unix:///path`."""
     if not endpoint:
         return
-    if endpoint.startswith(UNIX):
+    if endpoint.startswith(syntax.UNIX):
         yield from check_bind(endpoint, at)
         return
     host, _, port = endpoint.rpartition(":")
@@ -117,7 +117,7 @@ def _check_egress_listeners(listeners: tuple[IstioEgressListener, ...], namespac
 def _check_egress_port(egress: IstioEgressListener, port: SidecarPort, at: Path) -> Iterator[Finding]:
     yield from _check_port(port, (*at, "port"))
     yield from check_bind(egress.bind, (*at, "bind"))
-    is_socket = egress.bind.startswith(UNIX)
+    is_socket = egress.bind.startswith(syntax.UNIX)
     if port.number == 0 and not is_socket:
         yield error((*at, "port", "number"), "must be from 1 to 65535, or bind must be a Unix socket")
     if port.number and is_socket:

@@ -8,8 +8,6 @@ from mizzen.api.resource import Metadata
 from mizzen.api.rules import Finding, check_labels, check_port_name, error, warning
 from mizzen.api.workloadentry import WorkloadEntry
 
-UNIX = "unix://"
-
 
 def check(spec: WorkloadEntry, metadata: Metadata) -> Iterator[Finding]:
     """All rules of a WorkloadEntry that stands alone."""
@@ -32,7 +30,7 @@ def check_endpoint(
             )
         else:
             yield error(path, "is required: an IP address, a DNS name or unix:///path")
-    elif entry.address.startswith(UNIX):
+    elif entry.address.startswith(syntax.UNIX):
         yield from _check_socket(entry, at, service_ports)
     elif not syntax.is_address(entry.address):
         if not names_allowed:
@@ -51,7 +49,7 @@ def check_endpoint(
 
 
 def _check_socket(entry: WorkloadEntry, at: Path, service_ports: Collection[str] | None) -> Iterator[Finding]:
-    if not syntax.is_socket_path(entry.address.removeprefix(UNIX)):
+    if not syntax.is_socket_path(entry.address.removeprefix(syntax.UNIX)):
         yield error((*at, "address"), f"{entry.address!r} is not unix:// with an absolute path of a file")
     if entry.ports:
         yield error((*at, "ports"), "must be left out: the address is a Unix socket")
