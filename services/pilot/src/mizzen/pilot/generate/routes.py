@@ -140,6 +140,11 @@ def _speaks_http(port: Port) -> bool:
     return port.protocol.is_http or port.protocol.value == "UnsupportedProtocol"
 
 
+def routing_of(service: Service, egress: Egress) -> Routing | None:
+    """The VirtualService with HTTP routes that a service belongs to, if any."""
+    return _owners(egress).get(service.hostname)
+
+
 def _owners(egress: Egress) -> dict[str, Routing]:
     """The VirtualService of each service: the oldest with its very host, else that with the closest wildcard."""
     by_pattern: dict[str, Routing] = {}

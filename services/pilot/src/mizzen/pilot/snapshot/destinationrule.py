@@ -159,3 +159,8 @@ def _best(rules: Iterable[Rule], host: str, client: Labels) -> Rule | None:
     """The rule with the most specific host; among equals one for this very client, then the oldest."""
     fitting = [rule for rule in rules if rule.selector <= client and hosts.covers(rule.host, host)]
     return min(fitting, key=lambda rule: (hosts.specificity(rule.host), not rule.selector), default=None)
+
+
+def labels_of_subset(subset: dr.Subset) -> Labels:
+    """The labels that the endpoints of a subset carry."""
+    return labels(subset.labels)

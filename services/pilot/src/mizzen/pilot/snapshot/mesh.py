@@ -74,12 +74,29 @@ class Mesh:
 
     def scope(self, namespace: str, labels: Labels) -> Scope:
         """What a sidecar of this namespace with these labels can reach."""
-        sidecar = choose_sidecar(self.sidecars, namespace, labels, self.settings.root_namespace)
+        return self._scope(namespace, choose_sidecar(self.sidecars, namespace, labels, self.settings.root_namespace))
+
+    def _scope(self, namespace: str, sidecar: Resource[Sidecar] | None) -> Scope:
         key = (namespace, sidecar.key if sidecar is not None else None)
         found = self._scopes.get(key)
         if found is None:
             found = self._scopes[key] = scope_of(namespace, sidecar, self.services, self.routings)
         return found
+
+    def open_scope(self, namespace: str) -> Scope:
+        """What a gateway of this namespace can reach: Sidecar resources do not narrow it."""
+        return self._scope(namespace, None)
+
+    @cached_property
+    def label_keys(self) -> frozenset[str]:
+        """The labels of clients that any route or rule asks for."""
+        keys: set[str] = set()
+        for routing in self.routings:
+            keys |= routing.label_keys()
+        for rules in self.rules.by_namespace.values():
+            for rule in rules:
+                keys.update(key for key, _ in rule.selector)
+        return frozenset(keys)
 
     def rule(self, service: Service, namespace: str, labels: Labels) -> Rule | None:
         """The DestinationRule that a client with this namespace and these labels uses for a service."""

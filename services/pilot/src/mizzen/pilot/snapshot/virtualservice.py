@@ -51,6 +51,12 @@ class Routing:
     def age(self) -> tuple[float, str, str]:
         return age(self.parts[0])
 
+    def label_keys(self) -> set[str]:
+        """The labels of clients that its conditions ask for."""
+        keys = {key for route in self.http for match in route.match for key in match.source_labels}
+        keys |= {key for route in self.tls for match in route.match for key in match.source_labels}
+        return keys | {key for route in self.tcp for match in route.match for key in match.source_labels}
+
     def destinations(self) -> Iterator[str]:
         """The hosts of all services that routes point at."""
         for route in self.http:

@@ -1,0 +1,184 @@
+"""Clusters: outbound ones per service port and subset, inbound ones per application port, and the fixed ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from envoy.config.core.v3 import address_pb2
+
+from mizzen.api.destinationrule import ConnectionPoolSettings, LoadBalancerSettings, SimpleLB
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.base.protocol import Protocol
+from mizzen.pilot.generate import names, trafficpolicy, upstream
+from mizzen.pilot.generate.encoded import Encoded, encode
+from mizzen.pilot.generate.endpoints import assignment
+from mizzen.pilot.generate.protos import PROVENANCE, ads, duration, provenance, struct
+from mizzen.pilot.snapshot.destinationrule import Policy, Rule, effective
+from mizzen.pilot.snapshot.service import Endpoint, Port, Resolution, Service
+
+_Cluster = cluster_pb2.Cluster
+_DISCOVERY = {
+    Resolution.STATIC: _Cluster.EDS,
+    Resolution.DNS: _Cluster.STRICT_DNS,
+    Resolution.DNS_ROUND_ROBIN: _Cluster.LOGICAL_DNS,
+    Resolution.PASSTHROUGH: _Cluster.ORIGINAL_DST,
+}
+NAMED = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
+"""Resolutions whose endpoints are part of the cluster."""
+LOCAL_SOURCE = "127.0.0.6"
+"""Source address of connections to the own application, which traffic capture leaves alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInputs:
+    """What decides the outbound cluster of a service port or of a subset of it."""
+
+    service: Service
+    port: Port
+    subset: str
+    rule: Rule | None
+    endpoints: tuple[Endpoint, ...]
+    """Only for resolutions by name; others get theirs by EDS."""
+    settings: MeshConfig
+    grpc: bool = False
+    """For gRPC's own client, which knows fewer balancers."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundInputs:
+    """What decides the cluster of a port of the own application."""
+
+    port: int
+    address: str
+    """Where the application listens; empty means the address the connection was made to."""
+    target_port: int
+    protocol: Protocol
+    services: tuple[Service, ...]
+    pool: ConnectionPoolSettings | None
+    settings: MeshConfig
+
+
+@dataclass(frozen=True, slots=True)
+class FixedInputs:
+    """What decides a cluster that every proxy has."""
+
+    name: str
+    settings: MeshConfig
+
+
+def outbound_cluster(inputs: ClusterInputs) -> Encoded:
+    """The cluster `outbound|<port>|<subset>|<host>`."""
+    service, port = inputs.service, inputs.port
+    subset = inputs.rule.subset(inputs.subset) if inputs.rule is not None and inputs.subset else None
+    policy = effective(inputs.rule, port.number, subset)
+    message = _cluster(names.outbound(port.number, inputs.subset, service.hostname), inputs.settings)
+    message.type = _discovery(service, policy.load_balancer)
+    if message.type == _Cluster.EDS:
+        message.eds_cluster_config.service_name = message.name
+        message.eds_cluster_config.eds_config.CopyFrom(ads())
+    elif message.type == _Cluster.ORIGINAL_DST:
+        message.lb_policy = _Cluster.CLUSTER_PROVIDED
+    else:
+        _resolve_names(message, inputs)
+    if message.type != _Cluster.ORIGINAL_DST:
+        trafficpolicy.balance(message, policy.load_balancer, grpc=inputs.grpc)
+        message.common_lb_config.healthy_panic_threshold.value = 0
+    _apply(message, policy, port.protocol)
+    _describe(message, inputs)
+    return encode(message.name, message)
+
+
+def inbound_cluster(inputs: InboundInputs) -> Encoded:
+    """The cluster `inbound|<port>||`."""
+    message = _cluster(names.inbound(inputs.port), inputs.settings)
+    if inputs.address:
+        message.type = _Cluster.STATIC
+        endpoint = Endpoint(inputs.address, inputs.target_port, "")
+        message.load_assignment.CopyFrom(assignment(message.name, (endpoint,)))
+    else:
+        _set_original(message)
+        message.upstream_bind_config.CopyFrom(_local_source())
+    trafficpolicy.pool(message, inputs.pool)
+    upstream.protocol_options(message, inputs.protocol, inputs.pool)
+    services = [_service_metadata(service) for service in inputs.services]
+    message.metadata.filter_metadata[PROVENANCE].CopyFrom(struct({"services": services}))
+    return encode(message.name, message)
+
+
+def black_hole(inputs: FixedInputs) -> Encoded:
+    """The cluster that refuses everything."""
+    message = _cluster(inputs.name, inputs.settings)
+    message.type = _Cluster.STATIC
+    return encode(message.name, message)
+
+
+def passthrough(inputs: FixedInputs) -> Encoded:
+    """The cluster of the address that the client meant; for the inbound one, seen as coming from the own host."""
+    message = _cluster(inputs.name, inputs.settings)
+    _set_original(message)
+    if inputs.name == names.INBOUND_PASSTHROUGH:
+        message.upstream_bind_config.CopyFrom(_local_source())
+    upstream.protocol_options(message, Protocol.UNSUPPORTED, None, idle=300.0)
+    return encode(message.name, message)
+
+
+def _cluster(name: str, settings: MeshConfig) -> Any:
+    # Envoy cuts statistics names at colons and the like; the suffix keeps the name whole.
+    message = cluster_pb2.Cluster(
+        name=name, alt_stat_name=f"{name};", connect_timeout=duration(settings.connect_timeout)
+    )
+    unlimited = circuit_breaker_pb2.CircuitBreakers.Thresholds(track_remaining=True)
+    for field in ("max_connections", "max_pending_requests", "max_requests", "max_retries"):
+        getattr(unlimited, field).value = trafficpolicy.UNLIMITED
+    message.circuit_breakers.thresholds.append(unlimited)
+    return message
+
+
+def _set_original(message: Any) -> None:
+    message.type = _Cluster.ORIGINAL_DST
+    message.lb_policy = _Cluster.CLUSTER_PROVIDED
+
+
+def _local_source() -> Any:
+    source = address_pb2.SocketAddress(address=LOCAL_SOURCE, port_value=0)
+    return address_pb2.BindConfig(source_address=source)
+
+
+def _discovery(service: Service, balancer: LoadBalancerSettings | None) -> int:
+    if balancer is not None and balancer.simple is SimpleLB.PASSTHROUGH:
+        return int(_Cluster.ORIGINAL_DST)
+    return int(_DISCOVERY[service.resolution])
+
+
+def _resolve_names(message: Any, inputs: ClusterInputs) -> None:
+    message.load_assignment.CopyFrom(assignment(message.name, inputs.endpoints))
+    message.dns_refresh_rate.CopyFrom(duration(inputs.settings.dns_refresh_rate))
+    message.dns_jitter.CopyFrom(duration(0.1))
+    message.respect_dns_ttl = True
+    message.dns_lookup_family = _Cluster.V4_ONLY
+
+
+def _apply(message: Any, policy: Policy, protocol: Protocol) -> None:
+    trafficpolicy.pool(message, policy.connection_pool)
+    trafficpolicy.retry_budget(message, policy.retry_budget)
+    trafficpolicy.outlier(message, policy.outlier_detection)
+    upstream.transport(message, policy, protocol)
+    tls = policy.tls
+    verified = upstream.verifies_by_host(tls)
+    upstream.protocol_options(message, protocol, policy.connection_pool, auto_sni=verified)
+
+
+def _describe(message: Any, inputs: ClusterInputs) -> None:
+    facts: dict[str, Any] = {"services": [_service_metadata(inputs.service)]}
+    facts["default_original_port"] = inputs.port.number
+    if inputs.rule is not None:
+        facts |= provenance(*inputs.rule.origin)
+    if inputs.subset:
+        facts["subset"] = inputs.subset
+    message.metadata.filter_metadata[PROVENANCE].CopyFrom(struct(facts))
+
+
+def _service_metadata(service: Service) -> dict[str, str]:
+    return {"host": service.hostname, "name": service.name, "namespace": service.namespace}

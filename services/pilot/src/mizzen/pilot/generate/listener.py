@@ -1,0 +1,100 @@
+"""Listeners in the abstract: what is bound, which chains it has. The inputs from which the messages are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.listener.v3 import listener_pb2
+
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.generate import tcp
+from mizzen.pilot.generate.accesslog import unmatched_logs
+from mizzen.pilot.generate.encoded import Encoded, encode
+from mizzen.pilot.generate.hcm import HttpInputs, manager
+from mizzen.pilot.generate.inboundroute import InboundRoute, inbound_route
+from mizzen.pilot.generate.protos import address, boolean, duration, provenance
+from mizzen.pilot.generate.tcp import ANY, ChainMatch, TcpChain, TcpInputs
+
+INBOUND = base_pb2.INBOUND
+OUTBOUND = base_pb2.OUTBOUND
+
+
+@dataclass(frozen=True, slots=True)
+class HttpChain:
+    """A filter chain that speaks HTTP; `routes` is a name of RDS or an inbound route."""
+
+    match: ChainMatch
+    http: HttpInputs
+    routes: str | InboundRoute
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerInputs:
+    """What decides a listener."""
+
+    name: str
+    address: str
+    port: int
+    direction: int
+    chains: tuple[HttpChain | TcpChain, ...]
+    settings: MeshConfig
+    default: TcpChain | None = None
+    """Takes what no chain matches."""
+    bind: bool = True
+    """False: no socket of its own; connections are handed over by the capturing listener."""
+    capture: bool = False
+    """Hands connections to the listener of their original destination, or matches chains against it."""
+    original_dst: bool = False
+    """Finds the original destination itself (inbound)."""
+    additional: tuple[str, ...] = ()
+    """More addresses of the same listener."""
+    sniff_tls: bool = False
+    sniff_http: bool = False
+    log_unmatched: bool = False
+
+
+def listener(inputs: ListenerInputs) -> Encoded:
+    """The Listener message."""
+    message = listener_pb2.Listener(
+        name=inputs.name,
+        address=address(inputs.address, inputs.port),
+        traffic_direction=inputs.direction,
+        filter_chains=[_chain(chain, inputs.settings) for chain in inputs.chains],
+    )
+    for other in inputs.additional:
+        message.additional_addresses.add(address=address(other, inputs.port))
+    if inputs.default is not None:
+        message.default_filter_chain.CopyFrom(_chain(inputs.default, inputs.settings))
+    if not inputs.bind:
+        message.bind_to_port.CopyFrom(boolean(False))
+    if inputs.capture:
+        message.use_original_dst.CopyFrom(boolean(True))
+    if inputs.original_dst:
+        message.listener_filters.append(tcp.original_dst())
+    if inputs.sniff_tls:
+        message.listener_filters.append(tcp.tls_inspector())
+    if inputs.sniff_http:
+        message.listener_filters.append(tcp.http_inspector())
+    if inputs.sniff_tls or inputs.sniff_http:
+        message.listener_filters_timeout.CopyFrom(duration(inputs.settings.protocol_detection_timeout))
+        message.continue_on_listener_filters_timeout = True
+    if inputs.log_unmatched:
+        message.access_log.extend(unmatched_logs(inputs.settings))
+    message.max_connections_to_accept_per_socket_event.value = 1
+    return encode(inputs.name, message)
+
+
+def forward(cluster: str, match: ChainMatch = ANY, name: str = "") -> TcpChain:
+    """A chain that sends bytes to one cluster."""
+    return TcpChain(match, TcpInputs(cluster, ((cluster, 1),)), name)
+
+
+def _chain(chain: HttpChain | TcpChain, settings: MeshConfig) -> Any:
+    if isinstance(chain, TcpChain):
+        origin = provenance(*chain.tcp.origin) if chain.tcp.origin is not None else None
+        return tcp.chain(chain.match, [tcp.proxy(chain.tcp, settings)], chain.name, origin)
+    routes = chain.routes if isinstance(chain.routes, str) else inbound_route(chain.routes)
+    return tcp.chain(chain.match, [manager(chain.http, routes, settings)], chain.name)
