@@ -261,6 +261,16 @@ def test_what_the_api_server_adds_is_accepted(read):
     assert resource.status.addresses[0].value == "240.240.0.1"
 
 
+def test_resources_are_equal_wherever_they_stand():
+    here = parse(GOOD.format(version="v1", name="x"), file="a.yaml").resources[0]
+    there = parse("\n\n" + GOOD.format(version="v1", name="x"), file="b.yaml").resources[0]
+    other = parse(GOOD.format(version="v1", name="x").replace("reviews", "ratings")).resources[0]
+    assert here.source != there.source
+    assert here == there
+    assert hash(here) == hash(there)
+    assert here != other
+
+
 def test_unknown_top_level_fields_and_missing_spec(read):
     parsed = read("{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: a}, sepc: {}}")
     assert [(problem.path, problem.message) for problem in parsed.problems] == [

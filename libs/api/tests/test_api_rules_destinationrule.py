@@ -140,6 +140,21 @@ POLICY = [
             "trafficPolicy.tunnel: cannot stand beside proxyProtocol",
         ],
     ),
+    (
+        "{loadBalancer: {zoneAwareLbSetting: {failover: [{from: eu, to: us}]}, warmupDurationSecs: 30s}, outlierDetection: {}}",
+        [
+            "warning trafficPolicy.loadBalancer.warmupDurationSecs: is deprecated; use warmup with duration",
+        ],
+    ),
+    (
+        "{loadBalancer: {localityLbSetting: {distribute: [{from: a//b, to: {us: 0, eu: 100}}], failover: [{from: a, to: b}], failoverPriority: [topology.kubernetes.io/region]}}, outlierDetection: {}}",
+        [
+            "trafficPolicy.loadBalancer.localityLbSetting.failover: cannot stand beside distribute",
+            "trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to.us: must be from 1 to 100, got 0",
+            "trafficPolicy.loadBalancer.localityLbSetting.distribute[0].from: 'a//b' is not a locality: region/zone/subzone, where a '*' may only end it",
+            "trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: cannot have topology labels beside failover",
+        ],
+    ),
     ("{retryBudget: {percent: 25.5, minRetryConcurrency: 5, budgetInterval: 0s}}", []),
 ]
 

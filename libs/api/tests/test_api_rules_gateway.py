@@ -87,6 +87,10 @@ SERVERS = [
         ["servers[0].tls.tlsCertificates[0].privateKey: is required for mode SIMPLE (or credentialName)"],
     ),
     (
+        "[{$HTTPS, tls: {mode: SIMPLE, tlsCertificates: [$C, $C, $C]}}]",
+        ["warning servers[0].tls.tlsCertificates: may have 2 certificates, one RSA and one ECDSA"],
+    ),
+    (
         "[{$HTTPS, tls: {mode: ISTIO_MUTUAL, credentialName: a}}]",
         ["servers[0].tls.credentialName: must be left out: mode ISTIO_MUTUAL uses the workload's own certificate"],
     ),
@@ -109,7 +113,13 @@ SERVERS = [
 
 @pytest.mark.parametrize(("servers", "expected"), SERVERS)
 def test_gateways(problems_of, servers, expected):
-    found = problems_of("Gateway", f"selector: {{istio: ingressgateway}}\nservers: {servers}", HTTPS=HTTPS, HTTP=HTTP)
+    found = problems_of(
+        "Gateway",
+        f"selector: {{istio: ingressgateway}}\nservers: {servers}",
+        HTTPS=HTTPS,
+        HTTP=HTTP,
+        C="{serverCertificate: a, privateKey: b}",
+    )
     assert sorted(line.replace("spec.", "", 1) for line in found) == sorted(expected)
 
 
@@ -177,6 +187,14 @@ SIDECARS = [
             "ingress[0].tls.mode: must be one of SIMPLE, MUTUAL, OPTIONAL_MUTUAL, got PASSTHROUGH",
             "warning ingress[0].tls.credentialName: has no effect: mode PASSTHROUGH does not open the TLS connection",
             "ingress[0].tls: needs protocol HTTPS or TLS, got 'TCP'",
+        ],
+    ),
+    (
+        "{ingress: [{port: {number: 0, protocol: HTPP, targetPort: 1}, defaultEndpoint: 'unix:///run/app.sock'}]}",
+        [
+            "ingress[0].port.number: must be from 1 to 65535",
+            "ingress[0].port.protocol: must be one of GRPC, GRPC-WEB, HTTP, HTTP2, HTTPS, HTTP_PROXY, MONGO, MYSQL, REDIS, TCP, TLS, UDP, got 'HTPP'",
+            "ingress[0].port.targetPort: has no effect in a Sidecar; remove it",
         ],
     ),
     (

@@ -77,6 +77,10 @@ ENTRIES = [
         ],
     ),
     (
+        "{hosts: [a.com], resolution: STATIC, endpoints: [{address: 'unix:///run/a'}]}",
+        ["endpoints[0].address: a Unix socket needs a ServiceEntry with one port, this has 0"],
+    ),
+    (
         "{hosts: [a.com], $PORT, resolution: STATC}",
         ["resolution: must be one of NONE, STATIC, DNS, DNS_ROUND_ROBIN, DYNAMIC_DNS, got 'STATC'"],
     ),

@@ -222,6 +222,40 @@ ROUTES = [
     ),
 ]
 
+MORE_ROUTES = [
+    (
+        "- {route: [{$TO}], fault: {delay: {exponentialDelay: 1s, percent: 5}, abort: {grpcStatus: NOT_THERE}}}",
+        [
+            "spec.http[0].fault.delay.exponentialDelay: is not supported; use fixedDelay",
+            "warning spec.http[0].fault.delay.percent: is deprecated; use percentage with value",
+            "spec.http[0].fault.abort.grpcStatus: 'NOT_THERE' is not one of OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED",
+        ],
+    ),
+    ("- {route: [{$TO}], fault: {abort: {grpcStatus: NOT_FOUND, percentage: {value: 0.1}}}}", []),
+    (
+        '- {route: [{$TO, headers: {request: {add: {a: "x\\ny"}}}}]}',
+        ["spec.http[0].route[0].headers.request.add.a: must not contain line breaks or NUL"],
+    ),
+    (
+        "- {route: [{destination: {host: a, subset: v1.0}}]}",
+        ["spec.http[0].route[0].destination.subset: 'v1.0' is not a subset's name: letters, digits and inner dashes"],
+    ),
+    (
+        f"- {{directResponse: {{status: 200, body: {{string: {'x' * 102_401}}}}}}}",
+        [
+            "warning spec.http[0].directResponse.body: is large (102401 bytes): it is sent to every proxy with the routes"
+        ],
+    ),
+    (
+        f"- {{directResponse: {{status: 200, body: {{string: {'x' * 1_048_577}}}}}}}",
+        ["spec.http[0].directResponse.body: may have 1 MiB, this one has 1048577 bytes"],
+    ),
+    (
+        "- {route: [{$TO}], rewrite: {uriRegexRewrite: {rewrite: a}}}",
+        ["spec.http[0].rewrite.uriRegexRewrite.match: is required"],
+    ),
+]
+
 CONNECTIONS = [
     (
         "tls: [{match: [], route: []}]",
@@ -238,6 +272,7 @@ CONNECTIONS = [
             "spec.tls[0].match[0].port: must be a port from 1 to 65535, got 70000",
         ],
     ),
+    ("tls: [{match: [{sniHosts: []}], route: [{$TO}]}]", ["spec.tls[0].match[0].sniHosts: needs at least one host"]),
     (
         "tcp: [{match: [{destinationSubnets: [10.0.0.0/33], sourceLabels: {a: 'b c'}}], route: [{$TO}]}]",
         [
@@ -279,7 +314,7 @@ def test_the_whole(problems_of, spec, expected):
     assert sorted(problems_of("VirtualService", spec, TO=TO)) == sorted(expected)
 
 
-@pytest.mark.parametrize(("route", "expected"), ROUTES)
+@pytest.mark.parametrize(("route", "expected"), [*ROUTES, *MORE_ROUTES])
 def test_http_routes(problems_of, route, expected):
     assert sorted(problems_of("VirtualService", f"{HEAD}http:\n{route}", TO=TO)) == sorted(expected)
 
