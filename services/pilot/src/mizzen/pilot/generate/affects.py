@@ -1,17 +1,134 @@
-"""Which change can alter which xDS type of which proxy."""
+"""Which change can alter which xDS type of which proxy. Errs on the side of pushing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
+from mizzen.api.gateway import Gateway
+from mizzen.api.resource import ResourceKey
+from mizzen.pilot.base import host as hosts
+from mizzen.pilot.base.labels import labels
+from mizzen.pilot.generate import names
+from mizzen.pilot.generate.clusters import NAMED
+from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE
+from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.diff import Change
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
+from mizzen.pilot.snapshot.scope import Scope
+from mizzen.pilot.snapshot.select import visible
+from mizzen.pilot.snapshot.service import ServiceKey
+from mizzen.pilot.snapshot.virtualservice import MESH, Routing
+
+EVERYTHING = frozenset(ORDER)
+RoutingOrRule = TypeVar("RoutingOrRule", Routing, Rule)
 
 
 def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[str, ...]:
     """The type URLs to push to a proxy, in push order; empty when the change is none of its business."""
-    raise NotImplementedError
+    if change.settings:
+        return ORDER
+    found: set[str] = set()
+    meshes = (old, new)
+    scopes = tuple(_scope(mesh, proxy) for mesh in meshes)
+    for mesh, scope in zip(meshes, scopes, strict=True):
+        if any(_sees(scope, key) or _stands_for(mesh, proxy, key) for key in change.services):
+            return ORDER
+    for key in change.config:
+        found |= _of_config(key, proxy, meshes, scopes)
+    for key in change.endpoints:
+        if any(_sees(scope, key) for scope in scopes):
+            found |= _of_endpoints(key, proxy, new)
+        if any(_answers(mesh, proxy, key) for mesh in meshes):
+            found |= {CLUSTER, LISTENER, ROUTE}
+    return tuple(url for url in ORDER if url in found)
 
 
-def affected_endpoint_names(change: Change, proxy: Proxy, names: frozenset[str]) -> frozenset[str]:
+def affected_endpoint_names(change: Change, proxy: Proxy, wanted: frozenset[str]) -> frozenset[str]:
     """Of the EDS names that a proxy watches, those whose endpoints an endpoints-only change can alter."""
-    raise NotImplementedError
+    changed = {key.hostname for key in change.endpoints}
+    return frozenset(
+        name for name in wanted if (cluster := names.parse_cluster(name)) is not None and cluster.host in changed
+    )
+
+
+def _scope(mesh: Mesh, proxy: Proxy) -> Scope:
+    if proxy.type == "router":
+        return mesh.open_scope(proxy.namespace)
+    return mesh.scope(proxy.namespace, proxy.labels)
+
+
+def _sees(scope: Scope, key: ServiceKey) -> bool:
+    service = scope.service(key.hostname)
+    return service is not None and service.namespace == key.namespace
+
+
+def _stands_for(mesh: Mesh, proxy: Proxy, key: ServiceKey) -> bool:
+    service = mesh.by_key.get(key)
+    if service is None:
+        return False
+    selected = bool(service.selector) and service.selector <= proxy.labels
+    return (selected and service.namespace == proxy.namespace) or _answers(mesh, proxy, key)
+
+
+def _answers(mesh: Mesh, proxy: Proxy, key: ServiceKey) -> bool:
+    return any(endpoint.address in proxy.addresses for endpoint in mesh.endpoints.get(key, ()))
+
+
+def _of_endpoints(key: ServiceKey, proxy: Proxy, mesh: Mesh) -> set[str]:
+    found = {ENDPOINT}
+    service = mesh.by_key.get(key)
+    if service is not None and service.resolution in NAMED:
+        found.add(CLUSTER)
+    if service is not None and service.headless and proxy.captures:
+        found.add(LISTENER)  # a listener for each pod
+    return found
+
+
+def _of_config(
+    key: ResourceKey, proxy: Proxy, meshes: tuple[Mesh, ...], scopes: tuple[Scope, ...]
+) -> frozenset[str] | set[str]:
+    if key.kind == "VirtualService":
+        routings = [routing for mesh in meshes for routing in _having(mesh.routings, key)]
+        return _of_routings(routings, proxy, narrowed=any(scope.sidecar is not None for scope in scopes))
+    if key.kind == "DestinationRule":
+        return _of_rules(key, proxy, meshes, scopes)
+    if key.kind == "Sidecar":
+        concerned = key.namespace in (proxy.namespace, meshes[1].settings.root_namespace)
+        return EVERYTHING if proxy.type == "sidecar" and concerned else frozenset()
+    if key.kind == "Gateway":
+        if proxy.type != "router":
+            return frozenset()
+        gateways = [mesh.resources[key].spec for mesh in meshes if key in mesh.resources]
+        ours = any(isinstance(spec, Gateway) and labels(spec.selector) <= proxy.labels for spec in gateways)
+        return {LISTENER, ROUTE} if ours else frozenset()
+    return frozenset()
+
+
+def _of_routings(routings: Iterable[Routing], proxy: Proxy, *, narrowed: bool) -> frozenset[str] | set[str]:
+    for routing in routings:
+        if not visible(routing.export_to, proxy.namespace):
+            continue
+        if proxy.type == "router" and routing.gateways != {MESH}:
+            return {LISTENER, ROUTE}
+        if proxy.type == "sidecar" and MESH in routing.gateways:
+            # Where a Sidecar resource narrows the view, routes bring the services they point at.
+            return EVERYTHING if narrowed else {LISTENER, ROUTE}
+    return frozenset()
+
+
+def _of_rules(key: ResourceKey, proxy: Proxy, meshes: tuple[Mesh, ...], scopes: tuple[Scope, ...]) -> frozenset[str]:
+    rules: list[Rule] = []
+    for mesh in meshes:
+        rules += _having(mesh.rules.by_namespace.get(key.namespace, ()), key)
+    for rule in rules:
+        if rule.namespace != proxy.namespace and not visible(rule.export_to, proxy.namespace):
+            continue
+        if any(hosts.covers(rule.host, service.hostname) for scope in scopes for service in scope.services):
+            return EVERYTHING
+    return frozenset()
+
+
+def _having(made: Iterable[RoutingOrRule], key: ResourceKey) -> list[RoutingOrRule]:
+    return [item for item in made if any(part.key == key for part in item.parts)]

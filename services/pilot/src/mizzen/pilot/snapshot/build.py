@@ -17,7 +17,7 @@ from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.select import of_kind
-from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey
+from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
 ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "WorkloadEntry"})
@@ -48,6 +48,7 @@ def build(
     problems += conflicts.of_routings(routings, frozenset((g.metadata.namespace, g.metadata.name) for g in gateways))
     problems += conflicts.of_gateways(gateways)
     problems += conflicts.of_sidecars(sidecars)
+    problems += conflicts.of_rules(rules)
     return Mesh(
         version=version,
         settings=settings,
@@ -87,6 +88,10 @@ def _services(resources: tuple[Resource, ...], settings: MeshConfig, problems: l
     by_key: dict[ServiceKey, Service] = {}
     stated = [*kubernetes.services_from(resources, settings.domain_suffix), *serviceentry.services_from(resources)]
     for service in stated:
+        if service.resolution is Resolution.DYNAMIC_DNS:
+            message = "resolution DYNAMIC_DNS is not supported by this version; the hosts are left out"
+            problems.append(Problem(None, service.origin, "spec.resolution", message))
+            continue
         first = by_key.setdefault(service.key, service)
         if first is not service:
             message = f"host {service.hostname} is already declared by {first.origin}"

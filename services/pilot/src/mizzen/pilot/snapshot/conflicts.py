@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings, DestinationRule, TrafficPolicy
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource
@@ -56,3 +57,37 @@ def of_sidecars(sidecars: Iterable[Resource[Sidecar]]) -> Iterator[Problem]:
         if owner is not sidecar:
             message = f"{owner.id} is older and for the same workloads; this one has no effect"
             yield Problem(sidecar.source, sidecar.id, "spec.workloadSelector", message)
+
+
+def of_rules(rules: Iterable[Resource[DestinationRule]]) -> Iterator[Problem]:
+    """TLS settings that need certificates from the mesh, and tunnels."""
+    for rule in rules:
+        subsets = ((f"spec.subsets[{i}].trafficPolicy", s.traffic_policy) for i, s in enumerate(rule.spec.subsets))
+        for path, policy in (("spec.trafficPolicy", rule.spec.traffic_policy), *subsets):
+            if policy is not None:
+                for place, message in _of_policy(policy):
+                    yield Problem(rule.source, rule.id, f"{path}.{place}", message)
+
+
+def _of_policy(policy: TrafficPolicy) -> Iterator[tuple[str, str]]:
+    ports = ((f"portLevelSettings[{i}].tls", port.tls) for i, port in enumerate(policy.port_level_settings))
+    for place, tls in (("tls", policy.tls), *ports):
+        message = _tls_complaint(tls)
+        if message:
+            yield place, message
+    if policy.tunnel is not None:
+        yield "tunnel", "tunnels are not supported by this version; connections go out directly"
+
+
+def _tls_complaint(tls: ClientTLSSettings | None) -> str:
+    if tls is None:
+        return ""
+    if tls.mode is ClientTLSMode.ISTIO_MUTUAL:
+        return (
+            "mode ISTIO_MUTUAL needs the mesh's certificates, which this version does not serve yet; plain text is used"
+        )
+    if tls.mode is not ClientTLSMode.DISABLE and tls.credential_name:
+        return (
+            "credentialName needs certificates from Secrets, which this version does not serve yet; plain text is used"
+        )
+    return ""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.snapshot.build import ENDPOINT_KINDS
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.service import ServiceKey
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+_PLATFORM = ENDPOINT_KINDS | {"Service", "ServiceEntry", "Namespace", "Deployment"}
+"""Kinds whose effect shows in services and endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +31,22 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.config or self.services or self.endpoints or self.settings)
 
+    @property
+    def endpoints_only(self) -> bool:
+        """Nothing but endpoints differs: the fast path."""
+        return not (self.config or self.services or self.settings)
+
 
 def difference(old: Mesh, new: Mesh) -> Change:
     """What a proxy that has `old` needs to know about `new`."""
     return Change(
-        config=frozenset(
-            key
-            for key in old.resources.keys() | new.resources.keys()
-            if key.kind not in _PLATFORM and old.resources.get(key) != new.resources.get(key)
-        ),
-        services=frozenset(
-            key for key in old.by_key.keys() | new.by_key.keys() if old.by_key.get(key) != new.by_key.get(key)
-        ),
-        endpoints=frozenset(
-            key
-            for key in old.endpoints.keys() | new.endpoints.keys()
-            if old.endpoints.get(key, ()) != new.endpoints.get(key, ())
-        ),
+        config=frozenset(key for key in _differing(old.resources, new.resources) if key.kind not in _PLATFORM),
+        services=_differing(old.by_key, new.by_key),
+        endpoints=_differing(old.endpoints, new.endpoints),
         settings=old.settings != new.settings,
     )
 
 
-_PLATFORM = ENDPOINT_KINDS | {"Service", "ServiceEntry", "Namespace", "Deployment"}
-"""Kinds whose effect shows in services and endpoints."""
+def _differing(old: Mapping[KeyT, Any], new: Mapping[KeyT, Any]) -> frozenset[KeyT]:
+    """Keys with another value; an absent value is as good as an empty one."""
+    return frozenset(key for key in old.keys() | new.keys() if (old.get(key) or ()) != (new.get(key) or ()))
