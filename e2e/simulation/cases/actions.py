@@ -142,7 +142,9 @@ CASES = (
     _redirect("a new scheme drops the old one's port", "/rd/scheme", 302, "https://reviews/rd/scheme", "reviews:80"),
     _redirect("a new scheme keeps another port", "/rd/scheme", 302, "https://reviews:9080/rd/scheme", "reviews:9080"),
     _redirect("redirect to a port", "/rd/port", 307, "http://reviews:8081/rd/port", "reviews:9080"),
-    _redirect("redirect to port 80", "/rd/80", 301, "http://reviews/rd/80", "reviews:9080"),
+    # Pilot leaves out a scheme's own port, and Envoy then keeps the request's.
+    _redirect("redirect to port 80", "/rd/80", 301, "http://reviews/rd/80"),
+    _redirect("redirect to port 80 from another one", "/rd/80", 301, "http://reviews:9080/rd/80", "reviews:9080"),
     _redirect("redirect to the listener's port", "/rd/derived", 301, "http://reviews:9080/rd/derived"),
     _redirect("redirect of everything", "/rd/all", 303, "https://other.example.com:8443/x"),
     _redirect("https stays https", "/rd/uri", 301, "https://reviews/elsewhere", x_forwarded_proto="https"),

@@ -25,7 +25,8 @@ class Echo(BaseHTTPRequestHandler):
 
     def echo(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
-        body = json.dumps({"method": self.command, "path": self.path, "headers": self.headers.items()}).encode()
+        path = self.requestline.split(" ")[1]  # self.path has lost a slash when it began with two
+        body = json.dumps({"method": self.command, "path": path, "headers": self.headers.items()}).encode()
         self.send_response_only(200)
         for name, value in UPSTREAM_HEADERS:
             self.send_header(name, value)

@@ -37,6 +37,7 @@ class LiveRoutes:
         instrumented.name = NAME
         observe(instrumented)
         self.version += 1
+        instrumented.metadata.filter_metadata["simulation"]["version"] = self.version  # equal routes are no update
         _write(self.file, instrumented, str(self.version))
         deadline = time.monotonic() + PUSH_SECONDS
         while True:
@@ -45,7 +46,7 @@ class LiveRoutes:
                 return
             refused = config.get("error_state")
             assert refused is None or refused.get("version_info") != str(self.version), refused
-            assert time.monotonic() < deadline, f"Envoy did not take the routes:\n{routes}"
+            assert time.monotonic() < deadline, f"Envoy did not take the routes: {config}"
             time.sleep(0.002)
 
 
