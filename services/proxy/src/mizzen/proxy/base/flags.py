@@ -70,7 +70,7 @@ UPSTREAM_CODEC_ERROR: Final = LocalReply(
 
 
 def connect_failure(reason: str) -> LocalReply:
-    """No connection to the endpoint; `reason` is what the transport says ("delayed connect error: 111")."""
+    """No connection to the endpoint; `reason` is the transport's ("delayed connect error: Connection refused")."""
     return _reset(UPSTREAM_CONNECTION_FAILURE, "remote connection failure", reason)
 
 
@@ -85,11 +85,13 @@ def connection_termination() -> LocalReply:
 
 
 def _reset(flag: str, reason: str, transport: str) -> LocalReply:
-    """Envoy's 503 for a stream that was reset before its response; details carry no blanks."""
+    """A stream that was reset before its response; the transport's reason goes to the details only, as in Envoy."""
     body = f"upstream connect error or disconnect/reset before headers. reset reason: {reason}"
-    inner = reason
-    if transport:
-        body += f", transport failure reason: {transport}"
-        inner += f"|{transport}"
-    details = f"upstream_reset_before_response_started{{{inner}}}".replace(" ", "_")
+    inner = f"{reason}|{transport}" if transport else reason
+    details = f"upstream_reset_before_response_started{{{without_blanks(inner)}}}"
     return LocalReply(flag, 503, details, body.encode())
+
+
+def without_blanks(text: str) -> str:
+    """How access logs show reasons: `delayed_connect_error:_Connection_refused`."""
+    return text.replace(" ", "_")

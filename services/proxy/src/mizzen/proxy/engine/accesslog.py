@@ -41,8 +41,11 @@ def _bind_json(pairs: tuple[tuple[str, str], ...], hostname: str) -> Entry:
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
     def entry(record: Record) -> bytes:
-        line = encode({key: _json_value(formatter, record) for key, formatter in fields}) + "\n"
-        return line.encode("utf-8", "backslashreplace")  # a byte that is not UTF-8 becomes an escape that JSON allows
+        values = {key: _json_value(formatter, record) for key, formatter in fields}
+        try:
+            return (encode(values) + "\n").encode()
+        except UnicodeEncodeError:  # header bytes that are not UTF-8
+            return (encode({key: _bytewise(value) for key, value in values.items()}) + "\n").encode()
 
     return entry
 
@@ -51,3 +54,14 @@ def _json_value(formatter: Formatter, record: Record) -> Value:
     if len(formatter) == 1 and not isinstance(formatter[0], str):
         return formatter[0](record)
     return to_text(formatter, record, "-")
+
+
+def _bytewise(value: Value) -> Value:
+    """A text with bytes that are not UTF-8 shows every byte as one character, as in Envoy; others stay."""
+    if not isinstance(value, str):
+        return value
+    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from mizzen.proxy.base.authority import port_start
 from mizzen.proxy.engine.plan import Redirect
 from mizzen.proxy.engine.request import RequestView
 
@@ -23,6 +24,8 @@ def bind_location(plan: Redirect, rewrite: Callable[[bytes], bytes] | None) -> L
     host_to = plan.host.encode()
     port = f":{plan.port}".encode() if plan.port else b""
     path_to = plan.path.encode()
+    if path_to and not path_to.startswith(b"/"):
+        path_to = b"/" + path_to
     own_query = b"?" in path_to
     strip_query = plan.strip_query and not own_query
 
@@ -48,8 +51,8 @@ def _query(path: bytes) -> bytes:
 
 def _request_host(request: RequestView, scheme: bytes, port_is_set: bool) -> bytes:
     host = request.authority
-    start = host.rfind(b":")
-    if start <= host.rfind(b"]"):  # no port; the colons of [::1] are not its beginning
+    start = port_start(host)
+    if start < 0:
         return host
     leaves_default = scheme != request.scheme and host[start:] == DEFAULT_PORTS.get(request.scheme)
     return host[:start] if port_is_set or leaves_default else host

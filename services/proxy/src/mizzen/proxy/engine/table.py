@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from mizzen.proxy.base.authority import without_port
 from mizzen.proxy.engine.match import Condition, Test, bind_header, bind_query, bind_string, describe
 from mizzen.proxy.engine.plan import RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.request import RequestView
@@ -154,12 +155,6 @@ class RouteTable:
 def bind_table(plan: RouteTablePlan) -> RouteTable:
     """Make a route table runnable; ValueError says what cannot be."""
     return RouteTable(plan)
-
-
-def without_port(host: bytes) -> bytes:
-    """`reviews:9080` → `reviews`, `[::1]:80` → `[::1]`."""
-    colon = host.rfind(b":")
-    return host if colon < 0 or host.rfind(b"]") > colon else host[:colon]
 
 
 def _longest_first(entry: tuple[bytes, VirtualHost]) -> int:
