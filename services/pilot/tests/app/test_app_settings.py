@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from mizzen.pilot.app.meshconfig import MeshConfigSource, parse_mesh_config
+from mizzen.pilot.app.settings import read_settings
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.runtime.address import Address
+from mizzen.runtime.errors import StartError
+
+
+def test_defaults() -> None:
+    settings = read_settings([], {})
+    assert settings.xds_address == Address("127.0.1.1", 15010)
+    assert settings.monitoring_address == Address("127.0.1.1", 15014)
+    assert (settings.mesh_config, settings.log_level, settings.log_format) == (None, "info", "text")
+
+
+def test_a_flag_wins_over_its_variable() -> None:
+    environment = {"MIZZEN_PILOT_XDS_ADDRESS": "[::1]:1", "MIZZEN_PILOT_CONFIG_DIR": "/etc/mesh"}
+    settings = read_settings(["--xds-address", "10.0.0.1:2"], environment)
+    assert (settings.xds_address, settings.config_dir) == (Address("10.0.0.1", 2), Path("/etc/mesh"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["--xds-address", "15010"], {}, "an address is <host>:<port>"),
+        (["--log-level", "loud"], {}, "invalid choice: 'loud'"),
+        ([], {"MIZZEN_PILOT_LOG_LEVEL": "loud"}, "'loud'"),
+        (["--colour", "red"], {}, "unrecognized arguments"),
+    ],
+)
+def test_what_is_not_understood_ends_with_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], environment: dict[str, str], words: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_settings(arguments, environment)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_mesh_config_has_istios_names_and_units() -> None:
+    text = """
+    accessLogFile: /dev/stdout
+    accessLogEncoding: JSON
+    outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+    connectTimeout: 2.5s
+    proxyHttpPort: 15007
+    """
+    assert parse_mesh_config(text) == MeshConfig(
+        access_log_file="/dev/stdout",
+        access_log_encoding="JSON",
+        outbound_traffic_policy="REGISTRY_ONLY",
+        connect_timeout=2.5,
+        proxy_http_port=15007,
+    )
+    assert parse_mesh_config("") == MeshConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "not YAML"),
+        ("[1]", "must be a mapping"),
+        ("acessLogFile: x", "acessLogFile"),
+        ("connectTimeout: 10", "connectTimeout: .*duration"),
+        ("outboundTrafficPolicy: {mode: DENY}", "outboundTrafficPolicy.mode"),
+    ],
+)
+def test_bad_mesh_config_names_the_field(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_mesh_config(text)
+
+
+def test_a_bad_mesh_config_stops_the_start_and_not_the_mesh(tmp_path: Path) -> None:
+    path = tmp_path / "mesh.yaml"
+    source = MeshConfigSource(path)
+    with pytest.raises(StartError, match=r"mesh\.yaml"):
+        source.load()
+    path.write_text("connectTimeout: 1s")
+    source.load()
+    for bad in ("connectTimeout: soon", "["):
+        path.write_text(bad)
+        assert source._reload(path) is False
+        assert source.settings.connect_timeout == 1
+    path.unlink()
+    assert source._reload(path) is False
+    path.write_text("connectTimeout: 2s")
+    assert source._reload(path) is True
+    assert source.settings.connect_timeout == 2
+    assert source._reload(path) is False

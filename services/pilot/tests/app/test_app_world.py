@@ -1,0 +1,117 @@
+"""From changed keys to a mesh, a difference, and the pushes it needs."""
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from mizzen.api.parse import parse
+from mizzen.api.resource import Resource, ResourceKey
+from mizzen.pilot.app import world as world_module
+from mizzen.pilot.app.meshconfig import MeshConfigSource
+from mizzen.pilot.app.metrics import MeshMetrics
+from mizzen.pilot.app.world import MESH_CONFIG, World
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.ingest.config.memory import MemoryStore
+from mizzen.pilot.snapshot.service import ServiceKey
+
+REVIEWS = ServiceKey("reviews.default.svc.cluster.local", "default")
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
+"""
+SLICE = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: reviews-1, labels: {kubernetes.io/service-name: reviews}}
+addressType: IPv4
+ports: [{name: http, port: 9080}]
+endpoints: [{addresses: [ADDRESS]}]
+"""
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
+"""
+
+
+def one(text: str) -> Resource:
+    [resource] = parse(text).resources
+    return resource
+
+
+def addresses(world: World) -> list[str]:
+    return [endpoint.address for endpoint in world.mesh.endpoints[REVIEWS]]
+
+
+class Setting:
+    """A world over one memory store."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.store = MemoryStore(one(SERVICE), one(SLICE.replace("ADDRESS", "10.0.0.1")))
+        self.config = MeshConfigSource(None)
+        seconds = itertools.count(1_700_000_000)
+        self.world = World([self.store], self.config, MeshMetrics(self.registry), lambda: next(seconds))
+        self.first = self.world.rebuild(())
+
+    def put(self, text: str) -> Any:
+        resource = one(text)
+        self.store.put(resource)
+        return self.world.rebuild({resource.key})
+
+
+@pytest.fixture
+def setting() -> Setting:
+    return Setting()
+
+
+def test_the_first_build_has_everything(setting: Setting) -> None:
+    assert setting.first.services == {REVIEWS}
+    assert setting.world.mesh.version == "2023-11-14T22:13:20Z/1"
+    assert addresses(setting.world) == ["10.0.0.1"]
+    assert setting.registry.get_sample_value("pilot_services") == 1
+
+
+def test_a_change_of_endpoints_alone_takes_the_fast_path(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world_module, "build", None)
+    before = setting.world.mesh
+    change = setting.put(SLICE.replace("ADDRESS", "10.0.0.2"))
+    assert (change.endpoints, change.services, change.config) == ({REVIEWS}, frozenset(), frozenset())
+    assert addresses(setting.world) == ["10.0.0.2"]
+    assert setting.world.mesh.services is before.services
+    assert setting.world.mesh.version != before.version
+
+
+def test_config_is_built_and_counted(setting: Setting) -> None:
+    change = setting.put(ROUTE)
+    assert change.config == {ResourceKey("VirtualService", "default", "reviews")}
+    assert setting.registry.get_sample_value("pilot_virt_services") == 1
+
+
+def test_nothing_new_is_no_change(setting: Setting) -> None:
+    assert not setting.world.rebuild({ResourceKey("VirtualService", "default", "reviews")})
+
+
+def test_new_settings_are_a_change(setting: Setting) -> None:
+    setting.config.settings = MeshConfig(connect_timeout=1)
+    assert setting.world.rebuild({MESH_CONFIG}).settings
+
+
+def test_a_failed_build_keeps_the_mesh_and_the_next_one_catches_up(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = setting.world.mesh
+    with monkeypatch.context() as patch:
+        patch.setattr(world_module, "build", lambda *_: SimpleNamespace())
+        assert not setting.put(ROUTE)
+    assert setting.world.mesh is before
+    assert setting.registry.get_sample_value("pilot_build_errors_total") == 1
+    change = setting.put(SLICE.replace("ADDRESS", "10.0.0.2"))
+    assert change.config == {ResourceKey("VirtualService", "default", "reviews")}
+    assert change.endpoints == {REVIEWS}
