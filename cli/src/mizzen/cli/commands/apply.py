@@ -1,0 +1,27 @@
+"""`mizzen apply`: put configuration into the mesh."""
+
+from __future__ import annotations
+
+from mizzen.cli.commands.options import Files, Namespace
+
+
+def apply(files: Files, namespace: Namespace = "default") -> None:
+    """Create or change resources; when one of them is wrong, none is applied."""
+    from mizzen.api.kubernetes import Deployment
+    from mizzen.cli.commands.checked import checked_inputs
+    from mizzen.cli.local.access import config_home
+    from mizzen.cli.local.desired import pod_templates
+    from mizzen.cli.local.home import Home
+    from mizzen.cli.local.locking import holder
+    from mizzen.cli.output import say, warn
+    from mizzen.cli.store import ConfigStore
+
+    home = config_home(Home.locate())
+    resources = checked_inputs(files, namespace)
+    for resource, outcome in ConfigStore(home.config).write(resources):
+        say(f"{resource.kind.lower()}/{resource.metadata.name} {outcome}")
+    for template in pod_templates(item for item in resources if isinstance(item.spec, Deployment)).values():
+        if template.complaint:
+            warn(f"warning: Deployment {template.namespace}/{template.deployment} does not run: {template.complaint}")
+    if holder(home.lock) is None:
+        warn("The mesh is down; this takes effect at the next `mizzen up`.")

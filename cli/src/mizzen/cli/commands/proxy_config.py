@@ -1,0 +1,93 @@
+"""`mizzen proxy-config`: what one proxy works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from mizzen.cli.output import Format, Output
+
+Workload = Annotated[str, typer.Argument(help="A Deployment, a pod, or istio-ingressgateway; .NAMESPACE may follow.")]
+
+app = typer.Typer(help="Show what a proxy works with.", no_args_is_help=True)
+
+
+@app.command()
+def listeners(workload: Workload, output: Output = Format.TABLE) -> None:
+    """Where it listens."""
+    from mizzen.cli.proxydump import listener_rows
+
+    _show(workload, "/config_dump", listener_rows, ("name", "address", "destination"), output)
+
+
+@app.command()
+def routes(workload: Workload, output: Output = Format.TABLE) -> None:
+    """Which request goes where, and which object of your configuration says so."""
+    from mizzen.cli.proxydump import route_rows
+
+    _show(workload, "/config_dump", route_rows, ("name", "virtual_host", "match", "destination", "origin"), output)
+
+
+@app.command()
+def clusters(workload: Workload, output: Output = Format.TABLE) -> None:
+    """The destinations it knows."""
+    from mizzen.cli.proxydump import cluster_rows
+
+    _show(workload, "/config_dump", cluster_rows, ("service", "port", "subset", "direction", "type", "origin"), output)
+
+
+@app.command()
+def endpoints(workload: Workload, output: Output = Format.TABLE) -> None:
+    """The addresses behind its destinations."""
+    from mizzen.cli.proxydump import endpoint_rows
+
+    _show(workload, "/clusters?format=json", endpoint_rows, ("endpoint", "status", "cluster"), output)
+
+
+@app.command()
+def secrets(workload: Workload, output: Output = Format.TABLE) -> None:
+    """The certificates it holds."""
+    from mizzen.cli.proxydump import secret_rows
+
+    _show(workload, "/config_dump", secret_rows, ("name", "state", "last_updated"), output)
+
+
+@app.command()
+def log(
+    workload: Workload,
+    level: Annotated[str | None, typer.Option(help="Set this level first: debug, info, warning, error.")] = None,
+) -> None:
+    """Show its log levels, or change them while it runs."""
+    from urllib.parse import quote
+
+    from mizzen.cli.fetch import ask
+    from mizzen.cli.local.layout import ADMIN_PORT
+    from mizzen.cli.output import say
+
+    query = f"?level={quote(level)}" if level else ""
+    body = ask("POST", _host(workload), ADMIN_PORT, f"/logging{query}", f"The proxy of {workload}")
+    say(body.decode(errors="replace").rstrip())
+
+
+def _show(
+    workload: str, path: str, rows: Callable[[Any], list[dict[str, Any]]], columns: Sequence[str], output: Format
+) -> None:
+    from mizzen.cli.fetch import ask_json
+    from mizzen.cli.local.layout import ADMIN_PORT
+    from mizzen.cli.output import show_rows, warn
+
+    found = rows(ask_json(_host(workload), ADMIN_PORT, path, f"The proxy of {workload}"))
+    if not found and output is Format.TABLE:
+        warn("It has none.")
+        return
+    show_rows(found, columns, output)
+
+
+def _host(workload: str) -> str:
+    from mizzen.cli.local.access import running_mesh
+    from mizzen.cli.local.home import Home
+    from mizzen.cli.workload import admin_host
+
+    return admin_host(running_mesh(Home.locate()), workload)

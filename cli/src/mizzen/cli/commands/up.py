@@ -1,0 +1,40 @@
+"""`mizzen up`: start the local mesh."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Engine(StrEnum):
+    """The data plane."""
+
+    PYTHON = "python"
+    ENVOY = "envoy"
+
+
+def up(
+    engine: Annotated[Engine, typer.Option(help="The data plane: our proxy, or a stock Envoy.")] = Engine.PYTHON,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--filename", "-f", help="Your application's YAML; the default is the bookinfo demo."),
+    ] = None,
+) -> None:
+    """Start a mesh on this machine, wait until it serves, and print its addresses."""
+    from mizzen.cli.local.home import Home
+    from mizzen.cli.local.locking import holder
+    from mizzen.cli.local.state import read_state
+    from mizzen.cli.local.up import apply_files, bring_up, print_urls
+    from mizzen.cli.output import say
+
+    home = Home.locate()
+    if holder(home.lock) is not None:
+        if files:
+            apply_files(home, files)
+        state = read_state(home.state)
+        say(f"The mesh in {home.path} is up already{f' (engine {state.engine})' if state else ''}.")
+        print_urls(home)
+        return
+    bring_up(home, engine.value, files or [])

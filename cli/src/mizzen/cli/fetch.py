@@ -1,0 +1,47 @@
+"""JSON from the mesh's own HTTP interfaces."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+from mizzen.cli.errors import UserError
+
+SECONDS = 5.0
+
+
+def get(host: str, port: int, path: str, seconds: float = SECONDS) -> tuple[int, bytes]:
+    """Status and body of a GET; raises OSError or http.client.HTTPException."""
+    return request("GET", host, port, path, seconds)
+
+
+def request(method: str, host: str, port: int, path: str, seconds: float = SECONDS) -> tuple[int, bytes]:
+    """Status and body of a request without a body; raises OSError or http.client.HTTPException."""
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def ask(method: str, host: str, port: int, path: str, who: str) -> bytes:
+    """The body of a 200; raises UserError that says who did not give it."""
+    try:
+        status, body = request(method, host, port, path)
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"{who} does not answer at {host}:{port}: {error}.") from error
+    if status != 200:
+        raise UserError(f"{who} answered {path} with status {status}: {body[:200].decode(errors='replace').strip()}")
+    return body
+
+
+def ask_json(host: str, port: int, path: str, who: str) -> Any:
+    """A JSON document; raises UserError that says who did not give it."""
+    body = ask("GET", host, port, path, who)
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise UserError(f"{who} answered {path} with something that is not JSON.") from error

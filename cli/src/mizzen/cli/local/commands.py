@@ -1,0 +1,138 @@
+"""Which command runs each process of a mesh."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mizzen.api.kubernetes import Container, HTTPGetAction
+from mizzen.api.kubernetes import Probe as ProbeSpec
+from mizzen.cli.local import layout
+from mizzen.cli.local.child import Command
+from mizzen.cli.local.desired import PodTemplateSpec
+from mizzen.cli.local.environment import app_environment, expand
+from mizzen.cli.local.gateway import NAME
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.probe import Probe
+from mizzen.cli.local.reconcile import PodKey
+
+PROXY_PROBE_SECONDS = 1.0
+HEALTH_PATH = "/healthz/ready"
+
+
+def pilot_command(home: Home, environ: Mapping[str, str]) -> Command:
+    xds, monitoring = f"{layout.PILOT}:{layout.XDS_PORT}", f"{layout.PILOT}:{layout.MONITORING_PORT}"
+    return Command(
+        name="pilot",
+        argv=(
+            *(sys.executable, "-m", "mizzen.pilot"),
+            *("--xds-address", xds, "--monitoring-address", monitoring),
+            *("--config-dir", str(home.config), "--registry-dir", str(home.registry)),
+            *("--mesh-config", str(home.mesh_config)),
+        ),
+        environ=environ,
+        log=home.log("pilot"),
+        address=xds,
+        probe=Probe(layout.PILOT, layout.MONITORING_PORT, "/ready", period=PROXY_PROBE_SECONDS),
+    )
+
+
+def app_command(
+    home: Home, environ: Mapping[str, str], pod: PodKey, container: Container, part: str, number: int
+) -> Command:
+    """A container as a process called `<pod>.<part>`."""
+    app = layout.app_address(number)
+    merged = app_environment(environ, container, pod.name, pod.namespace, (layout.sidecar_address(number), app))
+    name = f"{process_prefix(pod)}.{part}"
+    ports = [port.container_port for port in container.ports]
+    return Command(
+        name=name,
+        argv=tuple(expand(text, merged) for text in (*container.command, *container.args)),
+        environ=merged,
+        log=home.log(name),
+        address=f"{app}:{ports[0]}" if ports else app,
+        probe=_app_probe(container, app),
+        working_directory=Path(container.working_dir) if container.working_dir else None,
+    )
+
+
+def sidecar_command(
+    home: Home, environ: Mapping[str, str], engine: str, pod: PodKey, template: PodTemplateSpec, number: int
+) -> Command:
+    """The agent beside a workload, in interception mode NONE."""
+    address = layout.sidecar_address(number)
+    name = f"{process_prefix(pod)}.sidecar"
+    return Command(
+        name=name,
+        argv=(
+            *(sys.executable, "-m", "mizzen.proxy"),
+            *("--engine", engine),
+        ),
+        environ=environ,
+        log=home.log(name),
+        address=address,
+        probe=Probe(address, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS),
+    )
+
+
+def gateway_command(home: Home, environ: Mapping[str, str], engine: str) -> Command:
+    """The ingress gateway: its listeners at 127.0.0.1, its admin interface at an address of its own."""
+    return Command(
+        name=NAME,
+        argv=(
+            *(sys.executable, "-m", "mizzen.gateway"),
+            *("--engine", engine),
+        ),
+        environ=environ,
+        log=home.log(NAME),
+        address=f"{layout.GATEWAY}:{layout.GATEWAY_PORT}",
+        probe=Probe(layout.GATEWAY_ADMIN, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS),
+    )
+
+
+def process_prefix(pod: PodKey) -> str:
+    """How the processes of a pod begin: its name, outside the default namespace preceded by the namespace."""
+    return pod.name if pod.namespace == "default" else f"{pod.namespace}.{pod.name}"
+
+
+def _app_probe(container: Container, address: str) -> Probe | None:
+    """The container's readiness probe at the application's address, else a connection to its first port."""
+    stated = container.readiness_probe
+    if stated is not None and stated.http_get is not None:
+        return _http_probe(stated, stated.http_get, container, address)
+    target = stated.tcp_socket.port if stated is not None and stated.tcp_socket is not None else None
+    port = _port(target, container) if target is not None else _first_port(container)
+    if port is None:
+        return None
+    return Probe(address, port) if stated is None else _timed(stated, Probe(address, port))
+
+
+def _http_probe(stated: ProbeSpec, action: HTTPGetAction, container: Container, address: str) -> Probe | None:
+    port = _port(action.port, container)
+    if port is None:
+        return None
+    headers = {header.name: header.value for header in action.http_headers}
+    path = action.path if action.path.startswith("/") else f"/{action.path}"
+    return _timed(stated, Probe(address, port, path, headers))
+
+
+def _timed(stated: ProbeSpec, probe: Probe) -> Probe:
+    return replace(
+        probe,
+        delay=float(stated.initial_delay_seconds),
+        period=float(max(1, stated.period_seconds)),
+        timeout=float(max(1, stated.timeout_seconds)),
+        failures=max(1, stated.failure_threshold),
+    )
+
+
+def _port(target: int | str, container: Container) -> int | None:
+    if isinstance(target, int):
+        return target
+    return next((port.container_port for port in container.ports if port.name == target), None)
+
+
+def _first_port(container: Container) -> int | None:
+    return container.ports[0].container_port if container.ports else None

@@ -1,0 +1,143 @@
+"""All processes of one mesh: Pilot, the ingress gateway, and the pods that the configuration asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import aiohttp
+
+from mizzen.api.dump import to_dict
+from mizzen.api.kubernetes import Service
+from mizzen.api.resource import Resource
+from mizzen.cli.local import layout
+from mizzen.cli.local.child import Child, Command
+from mizzen.cli.local.commands import app_command, gateway_command, pilot_command, sidecar_command
+from mizzen.cli.local.desired import PodTemplateSpec, pod_templates
+from mizzen.cli.local.endpoints import endpoint_slices, pod_object
+from mizzen.cli.local.environment import mesh_environment
+from mizzen.cli.local.gateway import gateway_pod, gateway_service
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.pod import Pod
+from mizzen.cli.local.reconcile import PodKey, Start, reconcile
+from mizzen.cli.local.state import PodState, ProcessState
+
+log = logging.getLogger(__name__)
+
+GATEWAY_GRACE_SECONDS = 10.0
+PILOT_GRACE_SECONDS = 5.0
+
+
+class Fleet:
+    """Starts, reconciles and stops; `changed` is called whenever what it reports has changed."""
+
+    def __init__(
+        self,
+        home: Home,
+        engine: str,
+        client: aiohttp.ClientSession,
+        numbers: dict[str, int],
+        changed: Callable[[], None],
+    ) -> None:
+        self.numbers = numbers
+        self._home = home
+        self._engine = engine
+        self._client = client
+        self._changed = changed
+        self._environ = mesh_environment(home)
+        self._pods: dict[PodKey, Pod] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._gateway_service = gateway_service()
+        self.pilot = self._child(pilot_command(home, self._environ))
+        self.gateway = self._child(gateway_command(home, self._environ, engine))
+
+    def start(self) -> None:
+        """Start what every mesh has."""
+        self.pilot.start()
+        self.gateway.start()
+
+    def reconcile(self, resources: Iterable[Resource]) -> None:
+        """Start and retire pods until they are what the Deployments say."""
+        templates = pod_templates(resources)
+        for action in reconcile(templates, [pod.running for pod in self._pods.values()]):
+            if isinstance(action, Start):
+                self._start(action.key, templates[action.key.namespace, action.key.deployment])
+            else:
+                self._retire(self._pods[action.key])
+
+    def objects(self, resources: Iterable[Resource]) -> list[dict[str, Any]]:
+        """What the registry is to hold: the gateway's Service, and all Pods with their EndpointSlices."""
+        services = [self._gateway_service, *(item for item in resources if isinstance(item.spec, Service))]
+        serving = [gateway_pod(self.gateway.ready), *(pod.serving for pod in self._pods.values())]
+        return [to_dict(self._gateway_service), *map(pod_object, serving), *endpoint_slices(services, serving)]
+
+    @property
+    def processes(self) -> tuple[ProcessState, ...]:
+        pods = (child for _, pod in sorted(self._pods.items()) for child in pod.children)
+        return tuple(_process_state(child) for child in (self.pilot, self.gateway, *pods))
+
+    @property
+    def pods(self) -> tuple[PodState, ...]:
+        return tuple(
+            PodState(
+                namespace=key.namespace,
+                name=key.name,
+                deployment=key.deployment,
+                address=layout.sidecar_address(pod.number),
+                app_address=layout.app_address(pod.number),
+                ready=pod.ready,
+                stopping=pod.stopping,
+            )
+            for key, pod in sorted(self._pods.items())
+        )
+
+    async def stop(self) -> None:
+        """End everything at once: the door first, Pilot last."""
+        for task in self._retiring:
+            task.cancel()
+        pods = list(self._pods.values())
+        await asyncio.gather(self.gateway.stop(GATEWAY_GRACE_SECONDS), *(pod.stop() for pod in pods))
+        await self.pilot.stop(PILOT_GRACE_SECONDS)
+
+    def _child(self, command: Command) -> Child:
+        return Child(command, self._client, self._changed)
+
+    def _start(self, key: PodKey, template: PodTemplateSpec) -> None:
+        number = layout.allot(str(key), self.numbers, {pod.number for pod in self._pods.values()})
+        self.numbers[str(key)] = number
+        parts = ("app", *(container.name for container in template.containers[1:]))
+        apps = [
+            self._child(app_command(self._home, self._environ, key, container, part, number))
+            for part, container in zip(parts, template.containers, strict=True)
+        ]
+        sidecar = self._child(sidecar_command(self._home, self._environ, self._engine, key, template, number))
+        pod = self._pods[key] = Pod(key, template, number, apps, sidecar)
+        log.info("Starting %s at %s", key, layout.sidecar_address(number))
+        pod.start()
+
+    def _retire(self, pod: Pod) -> None:
+        log.info("Retiring %s", pod.key)
+        pod.stopping = True
+        task = asyncio.create_task(self._forget_after(pod), name=f"retire {pod.key}")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _forget_after(self, pod: Pod) -> None:
+        await pod.retire()
+        del self._pods[pod.key]
+        self._changed()
+
+
+def _process_state(child: Child) -> ProcessState:
+    command = child.command
+    return ProcessState(
+        name=command.name,
+        state=child.state,
+        pid=child.pid,
+        restarts=child.restarts,
+        address=command.address,
+        log=str(command.log),
+        reason=child.reason,
+    )

@@ -1,0 +1,55 @@
+"""The folder that a local mesh lives in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where one mesh keeps its configuration, state and logs; nothing of it is written elsewhere."""
+
+    path: Path
+
+    @classmethod
+    def locate(cls, environ: Mapping[str, str] = os.environ) -> Home:
+        """MIZZEN_HOME, or `.mizzen` in the working directory."""
+        return cls(Path(environ.get("MIZZEN_HOME") or ".mizzen").absolute())
+
+    @property
+    def config(self) -> Path:
+        """What the user applied, one resource a file."""
+        return self.path / "config"
+
+    @property
+    def registry(self) -> Path:
+        """Pods and EndpointSlices, written by the supervisor and read by Pilot."""
+        return self.path / "registry"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def agents(self) -> Path:
+        """What proxies keep between their parts, such as a bootstrap file; one folder a proxy."""
+        return self.path / "agents"
+
+    @property
+    def mesh_config(self) -> Path:
+        return self.path / "mesh.yaml"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) by the supervisor for as long as it lives; contains its pid."""
+        return self.path / "supervisor.pid"
+
+    def log(self, process: str) -> Path:
+        return self.logs / f"{process}.log"

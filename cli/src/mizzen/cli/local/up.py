@@ -1,0 +1,156 @@
+"""From nothing to a mesh that serves, with somebody watching."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.status import Status
+
+from mizzen.cli import fetch
+from mizzen.cli.commands.checked import checked_inputs
+from mizzen.cli.errors import UserError
+from mizzen.cli.local.control import start_supervisor, stop_mesh
+from mizzen.cli.local.demo import demo_files
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.layout import fixed_addresses
+from mizzen.cli.local.locking import holder
+from mizzen.cli.local.logfiles import begin_logs
+from mizzen.cli.local.ports import taken
+from mizzen.cli.local.state import MeshState, read_state
+from mizzen.cli.local.urls import entry_urls
+from mizzen.cli.output import say
+from mizzen.cli.store import ConfigStore
+from mizzen.runtime.files import write_atomic
+
+READY_SECONDS = 60.0
+SERVE_SECONDS = 15.0
+POLL_SECONDS = 0.05
+LOG_LINES = 8
+
+MESH_CONFIG = """\
+# Settings of the whole mesh, as in Istio's MeshConfig. Changes are live.
+accessLogFile: /dev/stdout
+"""
+
+
+def bring_up(home: Home, engine: str, files: Sequence[str]) -> None:
+    """Start the mesh and wait; a failure or Ctrl-C stops what was started. Raises UserError."""
+    stop_mesh(home)  # what a killed supervisor may have left
+    conflicts = taken(fixed_addresses())
+    if conflicts:
+        lines = "\n".join(f"  {conflict}" for conflict in conflicts)
+        raise UserError(f"The mesh cannot start, because addresses that it needs are in use:\n{lines}\n{_ADVICE}")
+    home.config.mkdir(parents=True, exist_ok=True)
+    begin_logs(home.logs)
+    if not home.mesh_config.exists():
+        write_atomic(home.mesh_config, MESH_CONFIG)
+    if files:
+        apply_files(home, files)
+    elif not ConfigStore(home.config).read():
+        apply_files(home, demo_files())
+    began = time.monotonic()
+    supervisor = start_supervisor(home, engine)
+    try:
+        _wait(home, supervisor)
+    except BaseException:
+        stop_mesh(home)
+        raise
+    say(f"The mesh is up (engine {engine}, {time.monotonic() - began:.1f} s).")
+    print_urls(home)
+
+
+_ADVICE = (
+    "If another mesh of yours runs, stop it with `mizzen down` in its folder: the addresses are fixed, so there can be "
+    "one mesh on a machine."
+)
+
+
+def apply_files(home: Home, files: Sequence[str]) -> None:
+    """Write the resources of the files to the configuration; errors end the command before anything is written."""
+    ConfigStore(home.config).write(checked_inputs(files))
+
+
+def print_urls(home: Home) -> None:
+    for url in entry_urls(ConfigStore(home.config).read().values()):
+        say(f"  {url}")
+    say("  mizzen status, mizzen proxy-status and mizzen down do what they say.")
+
+
+def _wait(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
+    console = Console(stderr=True, highlight=False)
+    with console.status("Starting Pilot") as status:
+        _wait_ready(home, supervisor, status)
+        status.update("Waiting for the first page")
+        for url in entry_urls(ConfigStore(home.config).read().values())[:1]:
+            _wait_serving(url)
+
+
+def _wait_ready(home: Home, supervisor: subprocess.Popen[bytes], status: Status) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    progress = Progress(0, 0, ())
+    while time.monotonic() < deadline:
+        if supervisor.poll() is not None:
+            raise UserError(f"The supervisor ended with status {supervisor.returncode}.\n{_tail(home, 'supervisor')}")
+        state = read_state(home.state)
+        if state is not None and state.supervisor.pid == supervisor.pid and holder(home.lock) == supervisor.pid:
+            progress = Progress.of(state)
+            if progress.done:
+                return
+            status.update(str(progress))
+        time.sleep(POLL_SECONDS)
+    names = progress.waiting or ("supervisor",)
+    tails = "\n".join(_tail(home, name) for name in names[:3])
+    raise UserError(f"After {READY_SECONDS:.0f} s these are not ready: {', '.join(names)}.\n{tails}")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a start has come."""
+
+    running: int
+    total: int
+    waiting: tuple[str, ...]
+
+    @classmethod
+    def of(cls, state: MeshState) -> Progress:
+        waiting = tuple(process.name for process in state.processes if process.state != "running")
+        return cls(len(state.processes) - len(waiting), len(state.processes), waiting)
+
+    @property
+    def done(self) -> bool:
+        return self.total > 0 and not self.waiting
+
+    def __str__(self) -> str:
+        more = f" and {len(self.waiting) - 3} more" if len(self.waiting) > 3 else ""
+        return f"{self.running} of {self.total} processes ready; waiting for {', '.join(self.waiting[:3])}{more}"
+
+
+def _wait_serving(url: str) -> None:
+    """Until the address answers with success; raises UserError with the last answer."""
+    parts = urlsplit(url)
+    deadline = time.monotonic() + SERVE_SECONDS
+    last = "no answer"
+    while time.monotonic() < deadline:
+        try:
+            code, _ = fetch.get(parts.hostname or "", parts.port or 80, parts.path)
+            if code < 400:
+                return
+            last = f"status {code}"
+        except (OSError, http.client.HTTPException) as error:
+            last = str(error)
+        time.sleep(POLL_SECONDS)
+    raise UserError(f"All processes run, but after {SERVE_SECONDS:.0f} s {url} gives: {last}.")
+
+
+def _tail(home: Home, process: str) -> str:
+    try:
+        lines = home.log(process).read_text(errors="replace").splitlines()[-LOG_LINES:]
+    except FileNotFoundError:
+        lines = []
+    return "\n".join((f"{home.log(process)}:", *(f"  {line}" for line in lines)))
