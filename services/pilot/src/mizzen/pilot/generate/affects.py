@@ -37,10 +37,10 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
             return ORDER
     for key in change.config:
         found |= _of_config(key, proxy, meshes, scopes)
-    for key in change.endpoints:
-        if any(_sees(scope, key) for scope in scopes):
-            found |= _of_endpoints(key, proxy, new)
-        if any(_answers(mesh, proxy, key) for mesh in meshes):
+    for service in change.endpoints:
+        if any(_sees(scope, service) for scope in scopes):
+            found |= _of_endpoints(service, proxy, new)
+        if any(_answers(mesh, proxy, service) for mesh in meshes):
             found |= {CLUSTER, LISTENER, ROUTE}
     return tuple(url for url in ORDER if url in found)
 

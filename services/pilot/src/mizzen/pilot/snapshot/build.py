@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from mizzen.api.destinationrule import DestinationRule
@@ -72,7 +71,7 @@ def refresh_endpoints(config: Iterable[Resource], registry: RegistrySnapshot, pr
         for key in {*today, *previous.endpoints}
         if today.get(key) != previous.endpoints.get(key)
     }
-    return replace(previous.with_endpoints(changed, version), resources=resources)
+    return previous.with_endpoints(changed, version, resources)
 
 
 def _indexed(
@@ -119,7 +118,8 @@ def _routings(
 ) -> tuple[Routing, ...]:
     virtual_services = of_kind(resources, VirtualService)
     by_name = {(r.metadata.namespace, r.metadata.name): r for r in virtual_services}
-    old = {kept.parts: kept for kept in previous.routings} if previous is not None else {}
+    reusable = previous.routings if previous is not None and previous.settings == settings else ()
+    old = {kept.parts: kept for kept in reusable}
     found: list[Routing] = []
     for resource in virtual_services:
         if not resource.spec.hosts:

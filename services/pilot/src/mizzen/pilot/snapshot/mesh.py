@@ -102,9 +102,18 @@ class Mesh:
         """The DestinationRule that a client with this namespace and these labels uses for a service."""
         return self.rules.lookup(service.hostname, service.namespace, namespace, labels)
 
-    def with_endpoints(self, changed: Mapping[ServiceKey, Iterable[Endpoint]], version: str) -> Mesh:
-        """The same mesh in which only the endpoints of some services differ: the fast path of EDS."""
+    def with_endpoints(
+        self,
+        changed: Mapping[ServiceKey, Iterable[Endpoint]],
+        version: str,
+        resources: Mapping[ResourceKey, Resource] | None = None,
+    ) -> Mesh:
+        """The same mesh in which only the endpoints of some services differ: the fast path of EDS.
+
+        `resources` are what they came from, when they came from resources.
+        """
         merged = dict(self.endpoints) | {key: tuple(endpoints) for key, endpoints in changed.items()}
-        mesh = replace(self, version=version, endpoints=MappingProxyType(merged))
+        known = self.resources if resources is None else resources
+        mesh = replace(self, version=version, endpoints=MappingProxyType(merged), resources=known)
         mesh._scopes.update(self._scopes)  # scopes do not depend on endpoints
         return mesh
