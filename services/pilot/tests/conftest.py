@@ -1,102 +1,126 @@
-"""A whole Pilot in the process of the test, on folders and ports of its own."""
+"""YAML in, generated resources out, for tests of the snapshot and of generation."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterable
+from textwrap import dedent
 from typing import Any
 
-import aiohttp
 import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+from google.protobuf import any_pb2
 
-from mizzen.pilot.app.pilot import Pilot
-from mizzen.pilot.app.settings import Settings
-from mizzen.pilot.push.debounce import Limits
-from mizzen.runtime.address import Address
-from mizzen.runtime.files import write_atomic
+from mizzen.api.parse import parse
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.base.registry import RegistrySnapshot
+from mizzen.pilot.generate import typeurls
+from mizzen.pilot.generate.api import generate
+from mizzen.pilot.generate.cache import Cache
+from mizzen.pilot.snapshot.build import build
+from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.proxy import Proxy
+
+MESSAGES = {
+    typeurls.CLUSTER: cluster_pb2.Cluster,
+    typeurls.ENDPOINT: endpoint_pb2.ClusterLoadAssignment,
+    typeurls.LISTENER: listener_pb2.Listener,
+    typeurls.ROUTE: route_pb2.RouteConfiguration,
+}
 
 
-class RunningPilot:
-    """Configured by files, asked over HTTP."""
+class CheckedCache(Cache):
+    """Generates again on every hit and compares: inputs that leave something out are found by any test."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._xds = Address("127.0.0.1", 0)
-        self._following: asyncio.Task[None] | None = None
-        self.pilot: Pilot
+    def get(self, generator: Callable[[Any], Any], inputs: Hashable) -> Any:
+        cached = super().get(generator, inputs)
+        assert generator(inputs) == cached, f"{generator.__name__} depends on more than its inputs"
+        return cached
 
-    async def start(self) -> None:
-        """Begin, or begin again at the same xDS address as a new process would."""
-        settings = Settings(
-            self._xds, Address("127.0.0.1", 0), self._home / "config", self._home / "registry", self._mesh_config()
-        )
-        self.pilot = Pilot(settings, limits=Limits(quiet=0.03, endpoint_quiet=0.01))
-        await self.pilot.start()
-        self._xds = self.pilot.server.address
-        self._following = asyncio.ensure_future(self.pilot.run())
 
-    async def stop(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
-            self._following = None
-            await self.pilot.close()
+class World:
+    """A mesh, and what proxies get from it as messages by name."""
+
+    def __init__(self, mesh: Mesh, cache: Cache) -> None:
+        self.mesh = mesh
+        self._cache = cache
+
+    def _get(self, type_url: str, proxy: Proxy, names: Iterable[str] | None) -> dict[str, Any]:
+        wanted = None if names is None else frozenset(names)
+        found = generate(type_url, proxy, self.mesh, wanted, cache=self._cache)
+        return {name: unpack(type_url, encoded.body) for name, encoded in found.items()}
+
+    def listeners(self, proxy: Proxy, names: Iterable[str] | None = None) -> dict[str, Any]:
+        return self._get(typeurls.LISTENER, proxy, names)
+
+    def clusters(self, proxy: Proxy, names: Iterable[str] | None = None) -> dict[str, Any]:
+        return self._get(typeurls.CLUSTER, proxy, names)
+
+    def routes(self, proxy: Proxy, *names: str) -> dict[str, Any]:
+        return self._get(typeurls.ROUTE, proxy, names)
+
+    def hosts(self, proxy: Proxy, name: str) -> dict[str, Any]:
+        """Virtual hosts of one route configuration."""
+        return {host.name: host for host in self.routes(proxy, name)[name].virtual_hosts}
+
+    def endpoints(self, proxy: Proxy, *names: str) -> dict[str, list[tuple[str, int]]]:
+        """(address, port) by cluster."""
+        return {
+            name: [
+                (entry.endpoint.address.socket_address.address, entry.endpoint.address.socket_address.port_value)
+                for group in message.endpoints
+                for entry in group.lb_endpoints
+            ]
+            for name, message in self._get(typeurls.ENDPOINT, proxy, names).items()
+        }
 
     @property
-    def xds(self) -> Address:
-        return self._xds
+    def problems(self) -> list[str]:
+        return [str(problem) for problem in self.mesh.problems]
 
-    def apply(self, path: str, text: str) -> None:
-        """Write a file; `path` begins with config/ or registry/."""
-        write_atomic(self._home / path, text)
 
-    def delete(self, path: str) -> None:
-        (self._home / path).unlink()
-
-    async def get(self, path: str) -> Any:
-        """The JSON of a debug page."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"http://{self.pilot.monitoring.address}{path}") as response,
-        ):
-            return await response.json()
-
-    async def metrics(self) -> dict[str, float]:
-        """Samples by name and labels, as Prometheus reads them."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"http://{self.pilot.monitoring.address}/metrics") as response,
-        ):
-            lines = (await response.text()).splitlines()
-        samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-        return {name: float(value) for name, value in samples}
-
-    async def until(self, condition: Callable[[], Awaitable[Any]]) -> Any:
-        """Ask again until the answer is true, and return it."""
-        async with asyncio.timeout(30):
-            while not (answer := await condition()):
-                await asyncio.sleep(0.02)
-        return answer
-
-    async def synced(self, clients: int, *types: str) -> list[dict[str, Any]]:
-        """Wait until so many clients have accepted these types; their rows of syncz."""
-
-        async def rows() -> list[dict[str, Any]]:
-            rows = await self.get("/debug/syncz")
-            done = all(row["types"][kind]["status"] == "SYNCED" for row in rows for kind in types)
-            return rows if len(rows) == clients and done else []
-
-        return await self.until(rows)
-
-    def _mesh_config(self) -> Path | None:
-        path = self._home / "mesh.yaml"
-        return path if path.exists() else None
+def unpack(type_url: str, body: bytes) -> Any:
+    packed = any_pb2.Any.FromString(body)
+    assert packed.type_url == type_url
+    return MESSAGES[type_url].FromString(packed.value)
 
 
 @pytest.fixture
-async def pilot(tmp_path: Path) -> AsyncIterator[RunningPilot]:
-    running = RunningPilot(tmp_path)
-    await running.start()
-    yield running
-    await running.stop()
+def world() -> Callable[..., World]:
+    """Make a World of YAML texts; fails when a text has an error of its own."""
+    cache = CheckedCache()
+
+    def make(*texts: str, settings: MeshConfig | None = None, previous: Mesh | None = None) -> World:
+        resources = []
+        for text in texts:
+            parsed = parse(dedent(text))
+            assert not parsed.errors, [str(problem) for problem in parsed.errors]
+            resources += parsed.resources
+        return World(build(resources, RegistrySnapshot(), previous, "1", settings), cache)
+
+    return make
+
+
+@pytest.fixture
+def sidecar() -> Callable[..., Proxy]:
+    """Make a sidecar of node metadata."""
+
+    def make(*, ip: str = "10.0.0.9", namespace: str = "default", **metadata: Any) -> Proxy:
+        node = f"sidecar~{ip}~client.{namespace}~{namespace}.svc.cluster.local"
+        return Proxy.from_node(node, {"NAMESPACE": namespace, **metadata})
+
+    return make
+
+
+@pytest.fixture
+def router() -> Callable[..., Proxy]:
+    """Make an ingress gateway of node metadata."""
+
+    def make(*, namespace: str = "istio-system", **metadata: Any) -> Proxy:
+        labels = {"istio": "ingressgateway", "app": "istio-ingressgateway"}
+        node = f"router~10.0.0.1~gateway.{namespace}~{namespace}.svc.cluster.local"
+        return Proxy.from_node(node, {"NAMESPACE": namespace, "LABELS": labels, **metadata})
+
+    return make
