@@ -116,8 +116,6 @@ class RouteTable:
 
     def _select(self, authority: bytes) -> tuple[bytes, VirtualHost | None]:
         """Domain and virtual host by Envoy's order: exact, longest suffix wildcard, longest prefix wildcard, `*`."""
-        if not authority:
-            return b"", self._default if self._only_default else None
         host = authority.lower()
         if self._ignore_port:
             host = without_port(host)
