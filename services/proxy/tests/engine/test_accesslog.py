@@ -58,7 +58,9 @@ def test_operators(format_: str, expected: str) -> None:
 
 
 def test_responses_and_trailers() -> None:
-    record = Exchange(REQUEST, response_headers={b"x-a": b"1"}, response_trailers={b"grpc-status": b"0"}, flags="UF,URX")
+    record = Exchange(
+        REQUEST, response_headers={b"x-a": b"1"}, response_trailers={b"grpc-status": b"0"}, flags="UF,URX"
+    )
     assert text("%RESP(X-A)% %RESP(x-b?x-a)% %TRAILER(GRPC-STATUS)% %RESPONSE_FLAGS%", record) == "1 1 0 UF,URX"
 
 
