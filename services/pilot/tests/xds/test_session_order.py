@@ -38,6 +38,32 @@ def test_listeners_and_routes_follow_when_clusters_and_endpoints_are_answered(st
     assert started.ack("eds") == ["lds l2", "rds r2"]
 
 
+def test_a_client_that_asks_for_everything_at_once_is_answered_in_order(sotw) -> None:
+    sotw.world.set(**WORLD)
+    assert sotw.sotw("cds") == ["cds a1 b1"]
+    assert sotw.sotw("lds") == []
+    assert sotw.sotw("rds", "r") == []
+    assert sotw.sotw("eds", "a b") == ["eds a1 b1"]
+    assert sotw.ack("cds") == []
+    assert sotw.ack("eds") == ["lds l1", "rds r1"]
+
+
+def test_a_client_that_does_not_ask_for_clusters_is_answered_at_once(delta) -> None:
+    delta.world.set(**WORLD)
+    assert delta.delta("lds") == ["lds l1"]
+    assert delta.delta("rds", "r") == ["rds r1"]
+
+
+def test_a_client_that_asks_and_then_drops_is_not_answered(delta) -> None:
+    delta.world.set(cds="a1", rds="p1 q1 r1")
+    assert delta.delta("rds", "p") == ["rds p1"]
+    delta.delta("cds")
+    assert delta.delta("rds", "q") == []
+    assert delta.delta("rds", "r") == []
+    assert delta.delta("rds", drop="q") == []
+    assert delta.wait(6) == ["rds r1"]
+
+
 def test_a_client_that_refuses_clusters_still_gets_routes(started) -> None:
     started.world.set(**WORLD | {"cds": "a1 b2", "rds": "r2"})
     started.push()
@@ -60,6 +86,15 @@ def test_a_cluster_goes_after_the_routes_that_replaced_it_are_accepted(started) 
     gone = ["cds -a", "eds -a"] if started.session.delta else ["cds b1"]
     assert started.ack("rds") == gone
     assert started.push() == []
+
+
+def test_a_cluster_keeps_its_endpoints_until_it_goes(started) -> None:
+    # Generation answers the endpoints of an unknown cluster with none, here version 0.
+    started.world.set(cds="b1", eds="a0 b2", lds="l1", rds="r2")
+    assert started.push() == ["eds b2"]
+    assert started.ack("eds") == ["rds r2"]
+    assert started.push("", endpoints="a") == []
+    assert started.ack("rds") == ["cds -a" if started.session.delta else "cds b1"]
 
 
 def test_a_cluster_stays_while_the_new_routes_are_refused(started) -> None:

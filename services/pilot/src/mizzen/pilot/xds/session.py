@@ -22,6 +22,9 @@ from mizzen.pilot.xds.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
+LEADERS = (CLUSTER, ENDPOINT)
+FOLLOWERS = (LISTENER, ROUTE)
+"""Refer to leaders, and are sent when the client has answered those."""
 PATIENCE = 5.0
 """Seconds to wait for the answer to clusters and endpoints before listeners and routes follow regardless."""
 
@@ -60,10 +63,14 @@ class Session:
         self.watches: dict[str, Subscription] = {}
         self._new_nonce = new_nonce
         self._held: set[str] = set()
-        """Types that wait for clusters and endpoints to be answered."""
+        """Types to look at when the client has answered clusters and endpoints."""
+        self._asked: dict[str, frozenset[str] | None] = {}
+        """Requests to answer then, as in `Reading.names`: a client that reconnects asks for everything at once."""
         self._held_since = 0.0
         self._retired: set[str] = set()
         """Types of which the client holds resources that are no more."""
+        self._leaving: frozenset[str] = frozenset()
+        """Clusters that are no more and still in use: their endpoints must not change, least of all to none."""
 
     # -- in ---------------------------------------------------------------------------------------------------------
 
@@ -84,7 +91,10 @@ class Session:
             self.watches[type_url] = reading.subscription
         responses: list[Response] = []
         if reading.names is None or reading.names:
-            responses += self._answer(type_url, reading.names, source, now)
+            if type_url in FOLLOWERS and not self._all_settled(*LEADERS):
+                self._hold_answer(type_url, reading.names, now)
+            else:
+                responses += self._answer(type_url, reading.names, source, now)
         return Outcome(reading.verdict, (*responses, *self.advance(source, now)))
 
     def push(self, push: Push, source: Source, now: float) -> tuple[Response, ...]:
@@ -95,21 +105,22 @@ class Session:
         elif push.endpoints:
             responses += self._update(ENDPOINT, source, now, only=push.endpoints)
         responses += self._settle_owed(source, now)
-        follow = push.types & {LISTENER, ROUTE}
-        if follow and not self._held:
-            self._held_since = now
-        self._held |= follow
+        self._start_waiting(now)
+        self._held |= push.types.intersection(FOLLOWERS)
         return (*responses, *self.advance(source, now))
 
     def advance(self, source: Source, now: float) -> tuple[Response, ...]:
         """Send what no longer has to wait."""
         responses: list[Response] = []
-        if self._held and (self._all_settled(CLUSTER, ENDPOINT) or now >= self._held_since + PATIENCE):
+        if self._waits and (self._all_settled(*LEADERS) or now >= self._held_since + PATIENCE):
+            asked, self._asked = self._asked, {}
             held, self._held = self._held, set()
-            for type_url in (LISTENER, ROUTE):
+            for type_url in FOLLOWERS:
+                if type_url in asked:
+                    responses += self._answer_late(type_url, asked[type_url], source, now)
                 if type_url in held:
                     responses += self._update(type_url, source, now)
-        if self._retired and not self._held and self._all_accepted(LISTENER, ROUTE):
+        if self._retired and not self._waits and self._all_accepted(*FOLLOWERS):
             retired, self._retired = self._retired, set()
             for type_url in (ROUTE, CLUSTER, ENDPOINT):
                 if type_url in retired:
@@ -118,12 +129,12 @@ class Session:
 
     def due(self) -> float | None:
         """When `advance` must be called even if the client stays silent."""
-        return self._held_since + PATIENCE if self._held else None
+        return self._held_since + PATIENCE if self._waits else None
 
     @property
     def converged(self) -> bool:
         """Nothing waits, and the client has answered everything."""
-        return not self._held and all(watch.settled for watch in self.watches.values())
+        return not self._waits and all(watch.settled for watch in self.watches.values())
 
     # -- out --------------------------------------------------------------------------------------------------------
 
@@ -141,6 +152,14 @@ class Session:
             return []
         self._sent(watch, response, now)
         return [response, *self._settle_owed(source, now)]
+
+    def _answer_late(self, type_url: str, names: frozenset[str] | None, source: Source, now: float) -> list[Response]:
+        """The answer to what the client asked for a while ago, if it still wants it."""
+        watch = self.watches.get(type_url)
+        if watch is None:
+            return []
+        wanted = None if names is None else frozenset(name for name in names if watch.watches(name))
+        return self._answer(type_url, wanted, source, now) if wanted is None or wanted else []
 
     def _delta_answer(self, watch: Subscription, names: frozenset[str] | None, source: Source) -> Response:
         """What was asked for by name is sent, or named as missing; the rest only where it differs."""
@@ -162,8 +181,11 @@ class Session:
             current = self._current(watch, source) if only is None else self._some(watch, only, source)
         except GenerationError:
             return []
-        news = [resource for resource in current.values() if watch.is_news(resource)]
+        kept = self._leaving if type_url == ENDPOINT else ()
+        news = [resource for resource in current.values() if watch.is_news(resource) and resource.name not in kept]
         gone = [name for name in watch.sent if name not in current] if only is None else []
+        if type_url == CLUSTER:
+            self._leaving = frozenset(gone)
         if gone and type_url != LISTENER:
             self._retired.add(type_url)
             gone = []
@@ -186,6 +208,8 @@ class Session:
         except GenerationError:
             self._retired.add(type_url)
             return []
+        if type_url == CLUSTER:
+            self._leaving = frozenset()
         gone = [name for name in watch.sent if name not in current]
         if not gone:
             return []
@@ -254,6 +278,19 @@ class Session:
         return [response]
 
     # -- pace -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _waits(self) -> bool:
+        return bool(self._held or self._asked)
+
+    def _start_waiting(self, now: float) -> None:
+        if not self._waits:
+            self._held_since = now
+
+    def _hold_answer(self, type_url: str, names: frozenset[str] | None, now: float) -> None:
+        self._start_waiting(now)
+        before = self._asked.get(type_url, frozenset())
+        self._asked[type_url] = None if names is None or before is None else before | names
 
     def _all_settled(self, *types: str) -> bool:
         return all(self.watches[type_url].settled for type_url in types if type_url in self.watches)

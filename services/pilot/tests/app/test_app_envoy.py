@@ -1,0 +1,198 @@
+"""A stock Envoy as the client: it accepts everything, and no request fails while traffic follows the configuration."""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+ENVOY = Path(sys.executable).with_name("envoy")
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: PORT, name: http, protocol: HTTP}, hosts: ["*"]}]
+"""
+SLICE = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: reviews-VERSION, labels: {kubernetes.io/service-name: reviews}}
+addressType: IPv4
+ports: [{name: http, port: PORT}]
+endpoints: [{addresses: [127.0.0.1], targetRef: {kind: Pod, name: reviews-VERSION}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: reviews-VERSION, labels: {app: reviews, version: VERSION}}
+spec: {containers: [{name: app}]}
+"""
+RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, subsets: [SUBSETS]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: ["*"]
+  gateways: [front]
+  http: [{route: [{destination: {host: reviews, subset: SUBSET}}]}]
+"""
+BOOTSTRAP: dict[str, Any] = {
+    "node": {"id": "router~127.0.0.1~front.default~default.svc.cluster.local", "cluster": "front"},
+    "dynamic_resources": {
+        "lds_config": {"ads": {}, "resource_api_version": "V3"},
+        "cds_config": {"ads": {}, "resource_api_version": "V3"},
+        "ads_config": {
+            "transport_api_version": "V3",
+            "set_node_on_first_message_only": True,
+            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
+        },
+    },
+    "static_resources": {
+        "clusters": [
+            {
+                "name": "xds",
+                "type": "STATIC",
+                "typed_extension_protocol_options": {
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                        "explicit_http_config": {"http2_protocol_options": {}},
+                    }
+                },
+            }
+        ]
+    },
+}
+
+
+def rule(subset: str, *subsets: str) -> str:
+    """Traffic to one subset, while these are declared."""
+    declared = ", ".join(f"{{name: {name}, labels: {{version: {name}}}}}" for name in subsets)
+    return RULE.replace("SUBSETS", declared).replace("SUBSET", subset)
+
+
+def free_port() -> int:
+    """Envoy cannot tell Pilot which port it got, so one that was free a moment ago must do."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Site:
+    """Two versions of a backend, an Envoy gateway in front, and a Pilot that configures it."""
+
+    def __init__(self, pilot: Any, home: Path) -> None:
+        self.pilot = pilot
+        self.port = free_port()
+        self._home = home
+        self._runners: list[web.AppRunner] = []
+        self._envoy: asyncio.subprocess.Process | None = None
+
+    async def start(self, api_type: str) -> None:
+        for version in ("v1", "v2"):
+            port = await self._backend(version)
+            self.pilot.apply(f"registry/{version}.yaml", SLICE.replace("VERSION", version).replace("PORT", str(port)))
+        self.pilot.apply("config/reviews.yaml", SERVICE.replace("PORT", str(self.port)))
+        self.pilot.apply("config/rule.yaml", rule("v1", "v1"))
+        path = self._home / "bootstrap.json"
+        path.write_text(json.dumps(self._bootstrap(api_type)))
+        self._envoy = await asyncio.create_subprocess_exec(
+            *(ENVOY, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
+            *("--log-path", str(self._home / "envoy.log")),
+        )
+        await self.pilot.synced(1, "cds", "lds", "eds", "rds")
+
+    async def stop(self) -> None:
+        if self._envoy is not None:
+            self._envoy.kill()
+            await self._envoy.wait()
+        for runner in self._runners:
+            await runner.cleanup()
+
+    def _bootstrap(self, api_type: str) -> dict[str, Any]:
+        config: dict[str, Any] = json.loads(json.dumps(BOOTSTRAP))
+        config["node"]["metadata"] = {"LABELS": {"istio": "ingressgateway"}, "BIND_ADDRESS": "127.0.0.1"}
+        config["dynamic_resources"]["ads_config"]["api_type"] = api_type
+        xds = self.pilot.xds
+        address = {"socket_address": {"address": xds.host, "port_value": xds.port}}
+        config["static_resources"]["clusters"][0]["load_assignment"] = {
+            "cluster_name": "xds",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        }
+        return config
+
+    async def _backend(self, version: str) -> int:
+        async def answer(request: web.Request) -> web.Response:
+            return web.Response(text=version)
+
+        application = web.Application()
+        application.router.add_get("/", answer)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self._runners.append(runner)
+        return int(runner.addresses[0][1])
+
+    async def ask(self, session: aiohttp.ClientSession) -> str:
+        """Who answers a request; the status where it is an error."""
+        async with session.get(f"http://127.0.0.1:{self.port}/") as response:
+            return await response.text() if response.status == 200 else str(response.status)
+
+    async def until(self, session: aiohttp.ClientSession, version: str) -> set[str]:
+        """All answers until `version` gives five of them in a row."""
+        answers: list[str] = []
+        async with asyncio.timeout(20):
+            while answers[-5:] != [version] * 5:
+                answers.append(await self.ask(session))
+        return set(answers)
+
+
+@pytest.fixture(params=["GRPC", "DELTA_GRPC"])
+async def site(request: pytest.FixtureRequest, pilot: Any, tmp_path: Path) -> AsyncIterator[Site]:
+    site = Site(pilot, tmp_path)
+    try:
+        await site.start(request.param)
+        yield site
+    finally:
+        await site.stop()
+
+
+async def test_an_envoy_follows_without_a_nack_or_a_failed_request(site: Site) -> None:
+    pilot = site.pilot
+    async with aiohttp.ClientSession() as session:
+        assert await site.ask(session) == "v1"
+        # In one stroke the old subset goes and a new one takes its place: make before break.
+        pilot.apply("config/rule.yaml", rule("v2", "v2"))
+        assert await site.until(session, "v2") == {"v1", "v2"}
+        pilot.apply("config/rule.yaml", rule("v1", "v1"))
+        assert await site.until(session, "v1") == {"v1", "v2"}
+
+        await pilot.synced(1, "cds", "lds", "eds", "rds")
+        names = [cluster["name"] for cluster in (await pilot.get("/debug/config_dump?proxyID=front.default"))["cds"]]
+        assert not any("|v2|" in name for name in names)
+
+        # Pilot goes; traffic does not notice. It comes back and leads again.
+        await pilot.stop()
+        pilot.apply("config/rule.yaml", rule("v2", "v1", "v2"))
+        assert await site.ask(session) == "v1"
+        await pilot.start()
+        assert await site.until(session, "v2") == {"v1", "v2"}
+        [row] = await pilot.synced(1, "cds", "lds", "eds", "rds")
+        assert (row["proxy_type"], row["version"]) == ("router", "envoy/1.40.0")
+    metrics = await pilot.metrics()
+    assert not [name for name in metrics if name.startswith("pilot_total_xds_rejects")]
