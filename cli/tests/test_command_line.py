@@ -148,7 +148,7 @@ def test_delete_by_name_and_by_file(mizzen: Mizzen) -> None:
     mizzen("apply", "-f", "-", stdin=f"{GOOD}---{RULE}")
     assert mizzen("delete", "vs", "reviews").out == "virtualservice/reviews deleted\n"
     gone = mizzen("delete", "-f", "-", stdin=f"{GOOD}---{RULE}")
-    assert (gone.status, gone.out) == (1, "destinationrule/reviews deleted\n")
+    assert (gone.status, gone.out) == (0, "destinationrule/reviews deleted\n")
     assert "VirtualService default/reviews is not there" in gone.err
     assert mizzen.files == set()
 

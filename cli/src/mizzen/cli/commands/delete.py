@@ -19,7 +19,10 @@ def delete(
     files: OptionalFiles = None,
     namespace: Namespace = "default",
 ) -> None:
-    """Delete resources by file, or by kind and name; status 1 when one of them was not there."""
+    """Delete resources by file, or by kind and name.
+
+    A name that is not there is a failure (status 1); with a file, what is gone already is as it should be.
+    """
     from mizzen.api.kinds import KINDS
     from mizzen.api.resource import ResourceKey
     from mizzen.cli.commands.checked import checked_inputs
@@ -45,5 +48,5 @@ def delete(
         else:
             missing = True
             warn(f"{key} is not there")
-    if missing:
+    if missing and not files:
         raise typer.Exit(1)
