@@ -23,16 +23,18 @@ def up(
     ] = None,
 ) -> None:
     """Start a mesh on this machine, wait until it serves, and print its addresses."""
+    from mizzen.cli.commands.checked import checked_inputs
     from mizzen.cli.local.home import Home
     from mizzen.cli.local.locking import holder
     from mizzen.cli.local.state import read_state
-    from mizzen.cli.local.up import apply_files, bring_up, print_urls
+    from mizzen.cli.local.up import bring_up, print_urls
     from mizzen.cli.output import say
+    from mizzen.cli.store import ConfigStore
 
     home = Home.locate()
     if holder(home.lock) is not None:
         if files:
-            apply_files(home, files)
+            ConfigStore(home.config).write(checked_inputs(files))
         state = read_state(home.state)
         say(f"The mesh in {home.path} is up already{f' (engine {state.engine})' if state else ''}.")
         print_urls(home)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -37,6 +40,10 @@ MESH_CONFIG = """\
 # Settings of the whole mesh, as in Istio's MeshConfig. Changes are live.
 accessLogFile: /dev/stdout
 """
+ADVICE = (
+    "If another mesh of yours runs, stop it with `mizzen down` in its folder: the addresses are fixed, so there can be "
+    "one mesh on a machine."
+)
 
 
 def bring_up(home: Home, engine: str, files: Sequence[str]) -> None:
@@ -45,41 +52,44 @@ def bring_up(home: Home, engine: str, files: Sequence[str]) -> None:
     conflicts = taken(fixed_addresses())
     if conflicts:
         lines = "\n".join(f"  {conflict}" for conflict in conflicts)
-        raise UserError(f"The mesh cannot start, because addresses that it needs are in use:\n{lines}\n{_ADVICE}")
+        raise UserError(f"The mesh cannot start, because addresses that it needs are in use:\n{lines}\n{ADVICE}")
+    store = ConfigStore(home.config)
+    if files or not store.read():
+        store.write(checked_inputs(files or demo_files()))
     home.config.mkdir(parents=True, exist_ok=True)
     begin_logs(home.logs)
     if not home.mesh_config.exists():
         write_atomic(home.mesh_config, MESH_CONFIG)
-    if files:
-        apply_files(home, files)
-    elif not ConfigStore(home.config).read():
-        apply_files(home, demo_files())
     began = time.monotonic()
-    supervisor = start_supervisor(home, engine)
-    try:
-        _wait(home, supervisor)
-    except BaseException:
-        stop_mesh(home)
-        raise
+    with _sigterm_as_interrupt():
+        supervisor = start_supervisor(home, engine)
+        try:
+            _wait(home, supervisor)
+        except BaseException:
+            stop_mesh(home)
+            raise
     say(f"The mesh is up (engine {engine}, {time.monotonic() - began:.1f} s).")
     print_urls(home)
 
 
-_ADVICE = (
-    "If another mesh of yours runs, stop it with `mizzen down` in its folder: the addresses are fixed, so there can be "
-    "one mesh on a machine."
-)
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Being told to end, by Ctrl-C or by SIGTERM, must not leave half a mesh behind."""
 
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
 
-def apply_files(home: Home, files: Sequence[str]) -> None:
-    """Write the resources of the files to the configuration; errors end the command before anything is written."""
-    ConfigStore(home.config).write(checked_inputs(files))
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def print_urls(home: Home) -> None:
     for url in entry_urls(ConfigStore(home.config).read().values()):
         say(f"  {url}")
-    say("  mizzen status, mizzen proxy-status and mizzen down do what they say.")
+    say("Look around with `mizzen status` and `mizzen proxy-status`; stop it with `mizzen down`.")
 
 
 def _wait(home: Home, supervisor: subprocess.Popen[bytes]) -> None:

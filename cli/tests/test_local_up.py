@@ -1,0 +1,97 @@
+"""`mizzen up` when it goes wrong: nothing is left running, and the reason is on the screen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mizzen.cli.errors import UserError
+from mizzen.cli.local import up
+from mizzen.cli.local.environment import mesh_environment
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.state import MeshState, ProcessState, SupervisorState
+from mizzen.cli.local.sweep import marked_processes
+
+Starter = Callable[[Home, str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(up, "fixed_addresses", lambda: ())
+    return Home(tmp_path / "home")
+
+
+def starting(code: str, started: list[subprocess.Popen[bytes]]) -> Starter:
+    """In place of the supervisor, a small program."""
+
+    def start(home: Home, engine: str) -> subprocess.Popen[bytes]:
+        with home.log("supervisor").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=output, stderr=output, env=mesh_environment(home)
+            )
+        started.append(process)
+        return process
+
+    return start
+
+
+def test_a_supervisor_that_ends_is_shown_with_its_log(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    monkeypatch.setattr(up, "start_supervisor", starting("raise SystemExit('out of luck')", started))
+    with pytest.raises(UserError, match=r"ended with status 1.\n.*supervisor.log:\n  out of luck"):
+        up.bring_up(home, "python", [])
+    assert started[0].wait(timeout=30) == 1
+
+
+def test_processes_that_do_not_get_ready_are_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    monkeypatch.setattr(up, "start_supervisor", starting("import time; time.sleep(1000)", started))
+    monkeypatch.setattr(up, "READY_SECONDS", 0.1)
+    with pytest.raises(UserError, match="not ready: supervisor"):
+        up.bring_up(home, "python", [])
+    assert started[0].wait(timeout=30) == -signal.SIGTERM
+    assert marked_processes(home) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_start_leaves_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    interrupt = f"import os, time; os.kill({os.getpid()}, {int(number)}); time.sleep(1000)"
+    monkeypatch.setattr(up, "start_supervisor", starting(interrupt, started))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            up.bring_up(home, "python", [])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert started[0].wait(timeout=30) == -signal.SIGTERM
+
+
+def test_a_taken_port_stops_it_before_anything_is_written(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        monkeypatch.setattr(up, "fixed_addresses", lambda: (address,))
+        with pytest.raises(UserError, match=rf"127.0.0.1:{address[1]} is taken by .* \(pid {os.getpid()}\)"):
+            up.bring_up(home, "python", [])
+    assert not home.path.exists()
+
+
+def test_progress_counts_and_names_what_is_waited_for() -> None:
+    def process(name: str, state: str) -> ProcessState:
+        return ProcessState(name, state, 1, 0, "", "")
+
+    names = [("pilot", "running"), *((f"p{n}", "starting") for n in range(5))]
+    state = MeshState("python", "running", SupervisorState(1, ""), tuple(process(*item) for item in names))
+    assert str(up.Progress.of(state)) == "1 of 6 processes ready; waiting for p0, p1, p2 and 2 more"
+    assert not up.Progress.of(state).done
+    assert up.Progress(3, 3, ()).done
+    assert not up.Progress(0, 0, ()).done
