@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 ENVOY = Path(sys.executable).with_name("envoy")
+RICH = Path(__file__).parent.with_name("generate") / "rich.yaml"
 SERVICE = """
 apiVersion: v1
 kind: Service
@@ -54,7 +55,6 @@ spec:
   http: [{route: [{destination: {host: reviews, subset: SUBSET}}]}]
 """
 BOOTSTRAP: dict[str, Any] = {
-    "node": {"id": "router~127.0.0.1~front.default~default.svc.cluster.local", "cluster": "front"},
     "dynamic_resources": {
         "lds_config": {"ads": {}, "resource_api_version": "V3"},
         "cds_config": {"ads": {}, "resource_api_version": "V3"},
@@ -104,18 +104,23 @@ class Site:
         self._envoy: asyncio.subprocess.Process | None = None
 
     async def start(self, api_type: str) -> None:
+        """Bring up the backends and their gateway."""
         for version in ("v1", "v2"):
             port = await self._backend(version)
             self.pilot.apply(f"registry/{version}.yaml", SLICE.replace("VERSION", version).replace("PORT", str(port)))
         self.pilot.apply("config/reviews.yaml", SERVICE.replace("PORT", str(self.port)))
         self.pilot.apply("config/rule.yaml", rule("v1", "v1"))
+        labels = {"istio": "ingressgateway"}
+        await self.start_envoy(api_type, "router~127.0.0.1~front.default", LABELS=labels, BIND_ADDRESS="127.0.0.1")
+        await self.pilot.synced(1, "cds", "lds", "eds", "rds")
+
+    async def start_envoy(self, api_type: str, node: str, **metadata: Any) -> None:
         path = self._home / "bootstrap.json"
-        path.write_text(json.dumps(self._bootstrap(api_type)))
+        path.write_text(json.dumps(self._bootstrap(api_type, node, metadata)))
         self._envoy = await asyncio.create_subprocess_exec(
             *(ENVOY, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
             *("--log-path", str(self._home / "envoy.log")),
         )
-        await self.pilot.synced(1, "cds", "lds", "eds", "rds")
 
     async def stop(self) -> None:
         if self._envoy is not None:
@@ -124,9 +129,9 @@ class Site:
         for runner in self._runners:
             await runner.cleanup()
 
-    def _bootstrap(self, api_type: str) -> dict[str, Any]:
+    def _bootstrap(self, api_type: str, node: str, metadata: dict[str, Any]) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(json.dumps(BOOTSTRAP))
-        config["node"]["metadata"] = {"LABELS": {"istio": "ingressgateway"}, "BIND_ADDRESS": "127.0.0.1"}
+        config["node"] = {"id": f"{node}~default.svc.cluster.local", "cluster": "test", "metadata": metadata}
         config["dynamic_resources"]["ads_config"]["api_type"] = api_type
         xds = self.pilot.xds
         address = {"socket_address": {"address": xds.host, "port_value": xds.port}}
@@ -162,18 +167,39 @@ class Site:
         return set(answers)
 
 
-@pytest.fixture(params=["GRPC", "DELTA_GRPC"])
-async def site(request: pytest.FixtureRequest, pilot: Any, tmp_path: Path) -> AsyncIterator[Site]:
+@pytest.fixture
+async def site(pilot: Any, tmp_path: Path) -> AsyncIterator[Site]:
     site = Site(pilot, tmp_path)
-    try:
-        await site.start(request.param)
-        yield site
-    finally:
-        await site.stop()
+    yield site
+    await site.stop()
 
 
-async def test_an_envoy_follows_without_a_nack_or_a_failed_request(site: Site) -> None:
+VARIANTS = pytest.mark.parametrize("api_type", ["GRPC", "DELTA_GRPC"])
+
+
+@VARIANTS
+async def test_a_sidecar_accepts_all_that_istios_api_can_say(site: Site, api_type: str) -> None:
+    pilot, port = site.pilot, free_port()
+    pilot.apply("config/rich.yaml", RICH.read_text())
+    await pilot.until(lambda: pilot.get("/debug/registryz"))
+    await site.start_envoy(
+        *(api_type, "sidecar~127.0.0.1~client.default"),
+        LABELS={"app": "client"},
+        INTERCEPTION_MODE="NONE",
+        HTTP_PROXY_PORT=str(port),
+        BIND_ADDRESS="127.0.0.1",
+        APP_ADDRESS="127.0.0.1",
+    )
+    [row] = await pilot.synced(1, "cds", "lds", "eds", "rds")
+    assert row["types"]["cds"]["resources"] > 20
+    assert row["types"]["eds"]["resources"] > 10
+    assert not [name for name in await pilot.metrics() if name.startswith("pilot_total_xds_rejects")]
+
+
+@VARIANTS
+async def test_an_envoy_follows_without_a_nack_or_a_failed_request(site: Site, api_type: str) -> None:
     pilot = site.pilot
+    await site.start(api_type)
     async with aiohttp.ClientSession() as session:
         assert await site.ask(session) == "v1"
         # In one stroke the old subset goes and a new one takes its place: make before break.
