@@ -8,7 +8,7 @@ from mizzen.cli.commands.options import Files, Namespace
 def apply(files: Files, namespace: Namespace = "default") -> None:
     """Create or change resources; when one of them is wrong, none is applied."""
     from mizzen.api.kubernetes import Deployment
-    from mizzen.cli.commands.checked import checked_inputs
+    from mizzen.cli.checked import checked_inputs
     from mizzen.cli.local.access import config_home
     from mizzen.cli.local.desired import pod_templates
     from mizzen.cli.local.home import Home

@@ -25,7 +25,7 @@ def delete(
     """
     from mizzen.api.kinds import KINDS
     from mizzen.api.resource import ResourceKey
-    from mizzen.cli.commands.checked import checked_inputs
+    from mizzen.cli.checked import checked_inputs
     from mizzen.cli.kinds import kind_named
     from mizzen.cli.local.access import config_home
     from mizzen.cli.local.home import Home

@@ -23,7 +23,7 @@ def up(
     ] = None,
 ) -> None:
     """Start a mesh on this machine, wait until it serves, and print its addresses."""
-    from mizzen.cli.commands.checked import checked_inputs
+    from mizzen.cli.checked import checked_inputs
     from mizzen.cli.local.home import Home
     from mizzen.cli.local.locking import holder
     from mizzen.cli.local.state import read_state

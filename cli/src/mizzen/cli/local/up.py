@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.status import Status
 
 from mizzen.cli import fetch
-from mizzen.cli.commands.checked import checked_inputs
+from mizzen.cli.checked import checked_inputs
 from mizzen.cli.errors import UserError
 from mizzen.cli.local.control import start_supervisor, stop_mesh
 from mizzen.cli.local.demo import demo_files
