@@ -1,1 +1,5 @@
-"""xDS to plans: protobuf comes in, `engine.plan` values or a rejection that names resource and field go out."""
+"""xDS to plans, and the decisions of an ADS client; with `io.xds_client` and the admin port the only reader of protos."""
+
+from mizzen.proxy.snapshot.compiler import compile_resource
+
+__all__ = ["compile_resource"]

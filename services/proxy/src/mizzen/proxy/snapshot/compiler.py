@@ -1,0 +1,33 @@
+"""The compiler's front door: one xDS resource in, a plan or a rejection out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from mizzen.proxy.engine.plan import Plan
+from mizzen.proxy.snapshot.clusters import cluster
+from mizzen.proxy.snapshot.endpoints import endpoint_set
+from mizzen.proxy.snapshot.listeners import listener
+from mizzen.proxy.snapshot.result import Compiled, Invalid, Notes, Rejected
+from mizzen.proxy.snapshot.routes import route_table
+
+_COMPILERS: Final[dict[str, Callable[[Any, Notes], Plan]]] = {
+    "Listener": listener,
+    "RouteConfiguration": route_table,
+    "Cluster": cluster,
+    "ClusterLoadAssignment": endpoint_set,
+}
+"""By the message's short name."""
+
+
+def compile_resource(message: Any) -> Compiled | Rejected:
+    """Compile a Listener, RouteConfiguration, Cluster or ClusterLoadAssignment; never raises for its contents."""
+    kind = message.DESCRIPTOR.name
+    notes = Notes()
+    try:
+        plan = _COMPILERS[kind](message, notes)
+    except Invalid as error:
+        name = message.cluster_name if kind == "ClusterLoadAssignment" else message.name
+        return Rejected(f"{kind} {name}", error.path, error.reason)
+    return Compiled(plan, notes.unsupported)
