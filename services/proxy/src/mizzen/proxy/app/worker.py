@@ -1,0 +1,111 @@
+"""A worker process: `python -m mizzen.proxy.app.worker --fd N`, started by the agent with a socket pair's end as fd N.
+
+It knows nothing but what the agent tells it, and when the agent is gone it finishes what is under way and exits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+
+import uvloop
+
+from mizzen.proxy.engine.control import (
+    Applied,
+    AskStats,
+    Drain,
+    Ready,
+    Refused,
+    SetLogLevel,
+    ToWorker,
+    Update,
+)
+from mizzen.proxy.io.control_channel import AgentGone, ControlChannel
+from mizzen.proxy.io.runtime import Runtime
+
+log = logging.getLogger("mizzen.proxy.worker")
+
+ORPHAN_GRACE = 5.0
+"""Seconds for requests under way when the agent is gone."""
+
+
+class Worker:
+    """Does what the agent says, one message after the other."""
+
+    def __init__(self, channel: ControlChannel, runtime: Runtime) -> None:
+        self._channel = channel
+        self._runtime = runtime
+
+    async def run(self) -> None:
+        """Serve until told to stop, or until the agent is gone."""
+        try:
+            await self._channel.send(Ready(os.getpid()))
+            while True:
+                message, sockets = await self._channel.receive()
+                if isinstance(message, Drain) and message.stop:
+                    await self._runtime.drain(message.grace, stop=True)
+                    return
+                await self._handle(message, sockets)
+        except AgentGone as error:
+            log.warning("the agent is gone (%s): draining", error)
+            await self._runtime.drain(ORPHAN_GRACE, stop=True)
+        finally:
+            self._channel.close()
+
+    async def _handle(self, message: ToWorker, sockets: dict[str, socket.socket]) -> None:
+        if isinstance(message, Update):
+            await self._update(message, sockets)
+        elif isinstance(message, Drain):
+            await self._runtime.drain(message.grace, stop=False)
+        elif isinstance(message, AskStats):
+            await self._channel.send(self._runtime.stats(message.serial))
+        elif isinstance(message, SetLogLevel):
+            logging.getLogger().setLevel(message.level)
+
+    async def _update(self, update: Update, sockets: dict[str, socket.socket]) -> None:
+        try:
+            await self._runtime.apply(update, sockets)
+        except (ValueError, OSError) as error:
+            for sock in sockets.values():
+                sock.close()
+            await self._channel.send(Refused(update.serial, str(error)))
+        else:
+            await self._channel.send(Applied(update.serial))
+            gc.collect()
+            gc.freeze()  # what configuration made lives long: the collector need not walk it again
+
+
+async def serve(descriptor: int) -> None:
+    """Run a worker on an inherited socket."""
+    loop = asyncio.get_running_loop()
+    channel = ControlChannel(socket.socket(fileno=descriptor))
+    runtime = Runtime(loop, random.random)
+    # The agent decides when to stop; a Ctrl-C or a signal to the process group is meant for it.
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    await Worker(channel, runtime).run()
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="mizzen-proxy-worker", description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="the worker's end of the agent's socket pair")
+    arguments = parser.parse_args()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s worker[%(process)d] %(name)s: %(message)s",
+    )
+    uvloop.run(serve(arguments.fd))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

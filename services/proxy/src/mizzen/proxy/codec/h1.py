@@ -1,0 +1,60 @@
+"""The strict reading of HTTP/1.1 messages: what llhttp lets through and we do not.
+
+llhttp (through httptools) already refuses both Content-Length and Transfer-Encoding, repeated or malformed lengths,
+bare CR or LF, folded lines, blanks before the colon, control characters and malformed chunks. The functions here add
+the rest; `FramingError` means: answer 400 (or 502 for a response), close, forward nothing.
+"""
+
+from __future__ import annotations
+
+from mizzen.proxy.codec.headers import FramingError
+
+MAX_HEADERS = 100
+"""Headers in a head or a trailer section; Envoy's default."""
+
+MAX_QUIET_BYTES = 16 * 1024
+"""Bytes of a chunk-size line (its extensions) or of a trailer section read without anything coming of it."""
+
+
+def check_transfer_encoding(value: bytes) -> None:
+    """Nothing but `chunked` can be relayed: another coding would be forwarded under a wrong name."""
+    if value.strip(b" \t").lower() != b"chunked":
+        raise FramingError("a Transfer-Encoding other than chunked")
+
+
+def split_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
+    """Read a request target: (scheme, authority, path with query).
+
+    Origin form gives an empty scheme and authority, absolute form all three; `*` is for OPTIONS alone.
+    """
+    if target[:1] == b"/":
+        if b"#" in target:
+            raise FramingError("a fragment in the request target")
+        return b"", b"", target
+    if target == b"*" and method == b"OPTIONS":
+        return b"", b"", target
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        raise FramingError("a request target that is neither a path nor an http URI")
+    if b"#" in rest:
+        raise FramingError("a fragment in the request target")
+    end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    authority, path = rest[:end], rest[end:]
+    if not authority or b"@" in authority:
+        raise FramingError("a request target without a host, or with user information")
+    if path[:1] != b"/":
+        path = b"/" + path
+    return scheme.lower(), authority, path
+
+
+def is_valid_authority(authority: bytes) -> bool:
+    """A host and optional port that cannot be mistaken for something else further on."""
+    return bool(authority) and not authority.translate(None, delete=_AUTHORITY_BYTES)
+
+
+_AUTHORITY_BYTES = (
+    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    b"-._~"  # unreserved
+    b"!$&'()*+,;="  # sub-delims
+    b"%:[]"
+)

@@ -1,0 +1,39 @@
+"""Heads and chunks as bytes. What never changes is written once, when the module loads."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from mizzen.proxy.codec.headers import Head
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus} | {425: "Too Early"}
+
+STATUS_LINES: dict[int, bytes] = {
+    code: f"HTTP/1.1 {code} {_REASONS.get(code, 'Unknown')}\r\n".encode() for code in range(100, 1000)
+}
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def request_head(method: bytes, path: bytes, head: Head) -> bytes:
+    """A request line in origin form, the headers and the empty line."""
+    return b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method, path, b"\r\n".join([b": ".join(item) for item in head]))
+
+
+def response_head(status: int, head: Head) -> bytes:
+    """A status line, the headers and the empty line."""
+    if not head:
+        return STATUS_LINES[status] + b"\r\n"
+    return b"%b%b\r\n\r\n" % (STATUS_LINES[status], b"\r\n".join([b": ".join(item) for item in head]))
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body; `data` is not empty."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Head) -> bytes:
+    """The end of a chunked body, with its trailer section."""
+    if not trailers:
+        return LAST_CHUNK
+    return b"0\r\n%b\r\n\r\n" % b"\r\n".join([b": ".join(item) for item in trailers])

@@ -1,0 +1,48 @@
+"""Path normalisation (RFC 3986 §6.2.2), as Envoy's `normalize_path` and `merge_slashes` do it."""
+
+from __future__ import annotations
+
+import re
+
+from mizzen.proxy.codec.headers import FramingError
+
+_UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
+_SUSPECT = re.compile(rb"[%\\]|/\.|//")
+_SLASHES = re.compile(rb"//+")
+
+
+def normalize(target: bytes, merge_slashes: bool) -> bytes:
+    """The path with dot segments resolved and needless escapes decoded; the query is left as it is.
+
+    FramingError for an escaped NUL.
+    """
+    path, separator, query = target.partition(b"?")
+    if _SUSPECT.search(path) is None or path[:1] != b"/":
+        return target
+    path = _ESCAPE.sub(_decode, path.replace(b"\\", b"/"))
+    path = _without_dot_segments(path)
+    if merge_slashes:
+        path = _SLASHES.sub(b"/", path)
+    return path + separator + query
+
+
+def _decode(escape: re.Match[bytes]) -> bytes:
+    code = int(escape[1], 16)
+    if code == 0:
+        raise FramingError("an escaped NUL in the path")
+    return bytes((code,)) if code in _UNRESERVED else escape[0].upper()
+
+
+def _without_dot_segments(path: bytes) -> bytes:
+    segments = path.split(b"/")[1:]
+    kept: list[bytes] = []
+    for segment in segments:
+        if segment == b"..":
+            if kept:
+                kept.pop()
+        elif segment != b".":
+            kept.append(segment)
+    if segments[-1] in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept)

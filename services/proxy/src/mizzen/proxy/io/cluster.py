@@ -1,0 +1,59 @@
+"""A cluster at run time: its state in the engine and the pools of its endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
+from mizzen.proxy.engine.state import ClusterState, EndpointState
+from mizzen.proxy.io.pool import Pool
+
+if TYPE_CHECKING:
+    from mizzen.proxy.io.runtime import Runtime
+
+
+class Cluster:
+    """Lives from the first plan of its name to the last."""
+
+    __slots__ = ("_pools", "http2", "name", "plan", "runtime", "state", "stats")
+
+    def __init__(self, runtime: Runtime, plan: ClusterPlan) -> None:
+        self.runtime = runtime
+        self.name = plan.name
+        self.plan = plan
+        self.http2 = plan.http2
+        self.state = ClusterState(plan, runtime.chance)
+        self.stats = self.state.stats
+        self._pools: dict[EndpointState, Pool] = {}
+
+    def follow(self, plan: ClusterPlan, endpoints: EndpointSetPlan) -> None:
+        """Take over new plans; connections to endpoints that are gone finish what they carry."""
+        self.plan = plan
+        self.http2 = plan.http2
+        for endpoint in self.state.adopt(plan, endpoints):
+            pool = self._pools.get(endpoint)
+            if pool is not None:
+                pool.close_idle()
+
+    def pool(self, endpoint: EndpointState) -> Pool:
+        """The endpoint's pool, made at its first request."""
+        pool = self._pools.get(endpoint)
+        if pool is None:
+            pool = self._pools[endpoint] = Pool(self, endpoint)
+        return pool
+
+    def forget_pool(self, pool: Pool) -> None:
+        """A pool without connections need not be kept."""
+        self._pools.pop(pool.endpoint, None)
+
+    def close(self) -> None:
+        """The cluster is gone from the configuration."""
+        for endpoint in self.state.endpoints.values():
+            endpoint.draining = True
+        for pool in tuple(self._pools.values()):
+            pool.close_idle()
+
+    def close_idle(self) -> None:
+        """Close all connections that rest."""
+        for pool in tuple(self._pools.values()):
+            pool.close_idle()

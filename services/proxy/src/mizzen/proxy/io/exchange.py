@@ -1,0 +1,217 @@
+"""One request and its response on their way through the proxy. ★ hot: one object per request, slots only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mizzen.proxy.codec.headers import Head, fold, value_of
+from mizzen.proxy.engine.plan import PathMatch, Respond, RouteMatch, RoutePlan, RouteTablePlan, VirtualHostPlan
+from mizzen.proxy.engine.route import Target, bind_route
+
+if TYPE_CHECKING:
+    from mizzen.proxy.engine.state import EndpointState
+    from mizzen.proxy.io.cluster import Cluster
+    from mizzen.proxy.io.downstream_h1 import Downstream
+    from mizzen.proxy.io.http_manager import HttpManager
+    from mizzen.proxy.io.pool import Pool
+    from mizzen.proxy.io.upstream_h1 import Upstream
+
+NO_BODY = 0
+SIZED = 1
+CHUNKED = 2
+UNTIL_CLOSE = 3
+"""A response that ends with its connection."""
+
+UNROUTED = bind_route(
+    RoutePlan("", RouteMatch(PathMatch("prefix", "/")), Respond(404)),
+    VirtualHostPlan("", (), ()),
+    RouteTablePlan("", ()),
+)
+"""The route of a request that has none (yet): no name, no origin, no limits."""
+UNTARGETED = Target("", b"", None, None)
+
+
+class Exchange:
+    """The state of one request. It is the engine's `RequestView` and, for access logs, its `Record`.
+
+    Times are the loop's clock; 0.0 means "not yet".
+    """
+
+    __slots__ = (
+        "attempts",
+        "authority",
+        "body_kind",
+        "bytes_received",
+        "bytes_sent",
+        "cluster",
+        "deadline",
+        "details",
+        "done",
+        "downstream",
+        "ended_at",
+        "endpoint",
+        "fields",
+        "flags",
+        "head",
+        "head_complete",
+        "http_10",
+        "keep_alive",
+        "manager",
+        "method",
+        "path",
+        "pool",
+        "remote_address",
+        "replay",
+        "request_bytes",
+        "request_complete",
+        "request_ended_at",
+        "responded",
+        "response_head",
+        "response_started_at",
+        "response_trailers",
+        "route",
+        "scheme",
+        "sent_at",
+        "started_at",
+        "status",
+        "target",
+        "trailers",
+        "tried",
+        "upstream",
+        "upstream_local_address",
+        "upstream_transport_failure_reason",
+        "waiting_body",
+    )
+
+    manager: HttpManager
+    """The connection manager as it was when the head arrived."""
+
+    def __init__(self, downstream: Downstream, started_at: float) -> None:
+        self.downstream = downstream
+        self.started_at = started_at
+        self.method = b""
+        self.path = b""
+        self.authority = b""
+        self.scheme = b"http"
+        self.head: Head = []
+        self.fields: dict[bytes, bytes] | None = None
+        """The folded head; None after an edit, until it is asked for."""
+        self.http_10 = False
+        self.keep_alive = True
+        """The client allows another request on its connection."""
+        self.body_kind = NO_BODY
+        self.head_complete = False
+        self.request_complete = False
+        self.trailers: Head | None = None
+        self.route = UNROUTED
+        self.target = UNTARGETED
+        self.cluster: Cluster | None = None
+        self.endpoint: EndpointState | None = None
+        self.pool: Pool | None = None
+        """Where the exchange waits for a connection; None when it has one or needs none."""
+        self.upstream: Upstream | None = None
+        self.request_bytes = b""
+        """The head as written upstream, kept for the next attempt."""
+        self.replay: list[bytes] | None = None
+        """The body written so far; None when there is too much of it to be sent again."""
+        self.waiting_body: list[bytes] | None = None
+        """Body that arrived before there was a connection."""
+        self.tried: list[EndpointState] | None = None
+        """Endpoints that refused a connection."""
+        self.attempts = 0
+        self.deadline = 0.0
+        """When the route's timeout ends the exchange; 0.0 for never."""
+        self.status = 0
+        self.responded = False
+        """The response's head is on its way to the client."""
+        self.response_head: Head | None = None
+        self.response_trailers: Head | None = None
+        self.flags = ""
+        self.details = ""
+        self.upstream_transport_failure_reason = ""
+        self.upstream_local_address = ""
+        self.remote_address = ""
+        """The client behind trusted hops; "" when it is the peer."""
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.sent_at = 0.0
+        self.request_ended_at = 0.0
+        self.response_started_at = 0.0
+        self.ended_at = 0.0
+        self.done = False
+        """Answered, or given up; nothing more is written for it."""
+
+    def header(self, name: bytes, /) -> bytes | None:
+        """The value of a request header by lower-case name, repeated ones joined by a comma."""
+        fields = self.fields
+        if fields is None:
+            fields = self.fields = fold(self.head)
+        return fields.get(name)
+
+    # -- the access log's view; read after the fact -----------------------------------------------------------------
+
+    @property
+    def request(self) -> Exchange:
+        return self
+
+    def response_header(self, name: bytes, /) -> bytes | None:
+        return value_of(self.response_head, name) if self.response_head else None
+
+    def response_trailer(self, name: bytes, /) -> bytes | None:
+        return value_of(self.response_trailers, name) if self.response_trailers else None
+
+    @property
+    def protocol(self) -> str:
+        return "HTTP/1.0" if self.http_10 else "HTTP/1.1"
+
+    @property
+    def start_time(self) -> float:
+        return self.downstream.runtime.unix_time(self.started_at)
+
+    @property
+    def duration(self) -> float | None:
+        return self.ended_at - self.started_at if self.ended_at else None
+
+    @property
+    def request_duration(self) -> float | None:
+        return self.request_ended_at - self.started_at if self.request_ended_at else None
+
+    @property
+    def response_duration(self) -> float | None:
+        return self.response_started_at - self.started_at if self.response_started_at else None
+
+    @property
+    def connection_termination_details(self) -> str:
+        return ""
+
+    @property
+    def upstream_host(self) -> str:
+        return self.endpoint.key if self.endpoint is not None else ""
+
+    @property
+    def upstream_cluster(self) -> str:
+        return self.target.cluster
+
+    @property
+    def downstream_local_address(self) -> str:
+        return self.downstream.local_address
+
+    @property
+    def downstream_remote_address(self) -> str:
+        return self.remote_address or self.downstream.peer_address
+
+    @property
+    def downstream_direct_remote_address(self) -> str:
+        return self.downstream.peer_address
+
+    @property
+    def server_name(self) -> str:
+        return ""
+
+    @property
+    def route_name(self) -> str:
+        return self.route.name
+
+    @property
+    def connection_id(self) -> int:
+        return self.downstream.connection_id

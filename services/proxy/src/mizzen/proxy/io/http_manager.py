@@ -1,0 +1,58 @@
+"""An HttpPlan bound for the hot path: everything a request asks of its listener."""
+
+from __future__ import annotations
+
+from mizzen.proxy.engine.plan import HttpPlan
+from mizzen.proxy.engine.stats import HttpStats
+from mizzen.proxy.engine.table import RouteTable
+from mizzen.proxy.io.reporting import AccessLog
+
+
+class HttpManager:
+    """Envoy's HttpConnectionManager as values; replaced with the listener's plan, while `table` follows RDS."""
+
+    __slots__ = (
+        "accept_http_10",
+        "discovers_table",
+        "generate_request_id",
+        "headers_timeout",
+        "idle_timeout",
+        "logs",
+        "max_request_headers",
+        "max_requests",
+        "merge_slashes",
+        "name",
+        "normalize_path",
+        "server",
+        "stats",
+        "stream_idle_timeout",
+        "table",
+        "table_name",
+        "trusted_hops",
+        "use_remote_address",
+    )
+
+    def __init__(
+        self, name: str, plan: HttpPlan, table: RouteTable | None, logs: tuple[AccessLog, ...], stats: HttpStats
+    ) -> None:
+        self.name = name
+        """The listener's, for reasons."""
+        self.table = table
+        """None until the route table that the listener names is known."""
+        self.discovers_table = isinstance(plan.route_table, str)
+        """The table is named (RDS) and not part of the listener."""
+        self.table_name = plan.route_table if isinstance(plan.route_table, str) else plan.route_table.name
+        self.logs = logs
+        self.stats = stats
+        self.server = (b"server", plan.server_name.encode())
+        self.use_remote_address = plan.use_remote_address
+        self.trusted_hops = plan.trusted_hops
+        self.generate_request_id = plan.generate_request_id
+        self.normalize_path = plan.normalize_path
+        self.merge_slashes = plan.merge_slashes
+        self.idle_timeout = plan.idle_timeout
+        self.headers_timeout = plan.headers_timeout
+        self.stream_idle_timeout = plan.stream_idle_timeout
+        self.max_request_headers = plan.max_request_headers
+        self.max_requests = plan.max_requests_per_connection
+        self.accept_http_10 = plan.accept_http_10

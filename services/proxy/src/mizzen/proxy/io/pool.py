@@ -1,0 +1,144 @@
+"""The connections of one endpoint: idle ones last in first out, and the requests that wait for a new one."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from mizzen.proxy.base import flags
+from mizzen.proxy.base.flags import LocalReply
+from mizzen.proxy.engine.state import EndpointState
+from mizzen.proxy.io import forward
+from mizzen.proxy.io.exchange import Exchange
+from mizzen.proxy.io.respond import reply
+from mizzen.proxy.io.timers import NEVER
+from mizzen.proxy.io.upstream_h1 import Upstream
+
+if TYPE_CHECKING:
+    from mizzen.proxy.io.cluster import Cluster
+
+MAX_PENDING = 1024
+"""Requests that may wait for a connection of one endpoint; Envoy's default."""
+
+
+class Pool:
+    """Connections of one endpoint of one cluster. The idle ones are in `endpoint.idle`, newest last."""
+
+    __slots__ = ("_connecting", "_open", "_pending", "cluster", "endpoint", "idle_timeout", "runtime")
+
+    def __init__(self, cluster: Cluster, endpoint: EndpointState) -> None:
+        self.cluster = cluster
+        self.endpoint = endpoint
+        self.runtime = cluster.runtime
+        self.idle_timeout = cluster.plan.idle_timeout or NEVER
+        self._pending: deque[Exchange] = deque()
+        self._connecting = 0
+        self._open: dict[Upstream, None] = {}
+
+    def wait(self, x: Exchange) -> None:
+        """Queue for a connection, and open one more when there are more waiting than being opened."""
+        stats = self.cluster.stats
+        if len(self._pending) >= MAX_PENDING:
+            stats.upstream_rq_pending_overflow += 1
+            forward.leave_endpoint(x, failed=True)
+            reply(x, flags.PENDING_OVERFLOW, f"{MAX_PENDING} requests already wait for {self.endpoint.key}")
+            return
+        stats.upstream_rq_pending_total += 1
+        stats.upstream_rq_pending_active += 1
+        self._pending.append(x)
+        x.pool = self
+        if self._connecting < len(self._pending):
+            self._connect()
+
+    def _connect(self) -> None:
+        self._connecting += 1
+        stats = self.cluster.stats
+        stats.upstream_cx_total += 1
+        stats.upstream_cx_http1_total += 1
+        self.endpoint.total_connections += 1
+        self.runtime.connector.connect(
+            lambda: Upstream(self),
+            (self.endpoint.address, self.endpoint.port),
+            self.cluster.plan.connect_timeout,
+            self._failed,
+        )
+
+    def cancel(self, x: Exchange) -> None:
+        """Leave the queue."""
+        x.pool = None
+        if x in self._pending:
+            self._pending.remove(x)
+            self.cluster.stats.upstream_rq_pending_active -= 1
+
+    def _failed(self, reason: str, *, timed_out: bool) -> None:
+        """A connection was not made: the request that waits longest hears of it."""
+        self._connecting -= 1
+        stats = self.cluster.stats
+        stats.upstream_cx_connect_fail += 1
+        if timed_out:
+            stats.upstream_cx_connect_timeout += 1
+        self.endpoint.connect_failures += 1
+        if self._pending and self._connecting < len(self._pending):
+            x = self._take()
+            failure: LocalReply = flags.connect_timeout() if timed_out else flags.connect_failure(reason)
+            forward.connect_failed(x, self, failure, reason)
+
+    def _take(self) -> Exchange:
+        x = self._pending.popleft()
+        x.pool = None
+        self.cluster.stats.upstream_rq_pending_active -= 1
+        return x
+
+    # -- called by the connections ----------------------------------------------------------------------------------
+
+    def opened(self, connection: Upstream) -> None:
+        """A connection is ready for its first request."""
+        self._connecting -= 1
+        self._open[connection] = None
+        self.endpoint.active_connections += 1
+        self.cluster.stats.upstream_cx_active += 1
+        self.release(connection)
+
+    def release(self, connection: Upstream) -> None:
+        """A connection is free: the next request takes it, or it rests."""
+        limit = self.cluster.plan.max_requests_per_connection
+        if limit and connection.requests >= limit:
+            self.cluster.stats.upstream_cx_max_requests += 1
+            connection.close()
+            if self._pending and self._connecting < len(self._pending):
+                self._connect()
+        elif self._pending:
+            connection.send(self._take())
+        elif self.endpoint.draining:
+            connection.close()
+        else:
+            connection.active_at = self.runtime.now()
+            self.endpoint.idle.append(connection)
+            if connection.look_at == NEVER:
+                self.runtime.wheel.look(connection, connection.active_at + self.idle_timeout)
+
+    def withdraw(self, connection: Upstream) -> None:
+        """The connection closes; it must not be given out any more."""
+        if connection in self.endpoint.idle:
+            self.endpoint.idle.remove(connection)
+
+    def closed(self, connection: Upstream) -> None:
+        """The connection is gone."""
+        self.withdraw(connection)
+        if self._open.pop(connection, connection) is None:
+            self.endpoint.active_connections -= 1
+            stats = self.cluster.stats
+            stats.upstream_cx_active -= 1
+            stats.upstream_cx_destroy += 1
+            stats.upstream_cx_length_ms.record((self.runtime.now() - connection.opened_at) * 1000.0)
+        if self.is_unused():
+            self.cluster.forget_pool(self)
+
+    def is_unused(self) -> bool:
+        """Nothing is open, being opened or waiting."""
+        return not (self._open or self._connecting or self._pending)
+
+    def close_idle(self) -> None:
+        """Close what rests; what is under way ends by itself."""
+        for connection in tuple(self.endpoint.idle):
+            connection.close()

@@ -1,0 +1,55 @@
+"""Responses that the proxy makes itself."""
+
+from __future__ import annotations
+
+from mizzen.proxy.base.flags import LocalReply
+from mizzen.proxy.codec.h1_write import response_head
+from mizzen.proxy.codec.headers import Head
+from mizzen.proxy.io.exchange import Exchange
+
+CLOSE = (b"connection", b"close")
+KEEP_ALIVE = (b"connection", b"keep-alive")
+
+
+def reply(x: Exchange, local: LocalReply, reason: str) -> None:
+    """Answer with Envoy's flag, status and body; `reason` is one plain sentence, the route's origin is added.
+
+    When the response has begun already, the connection is cut: that is the only way left to say that it failed.
+    """
+    x.flags = f"{local.flag},{x.flags}" if x.flags and local.flag else local.flag or x.flags
+    x.details = local.details
+    if x.responded:
+        x.downstream.cut(x)
+        return
+    if x.route.origin:
+        reason = f"{reason} ({x.route.origin})"
+    x.status = local.status
+    mesh_reason = f"{x.flags or '-'} {reason}".encode("latin-1", "replace")
+    head: Head = [(b"x-mesh-reason", mesh_reason)]
+    if local.body:
+        head.insert(0, (b"content-type", b"text/plain"))
+    answer(x, local.status, head, local.body)
+
+
+def answer(x: Exchange, status: int, head: Head, body: bytes) -> None:
+    """Write a whole response of our own and be done with the exchange."""
+    downstream = x.downstream
+    if status != 204 and status != 304:
+        head.insert(0, (b"content-length", b"%d" % len(body)))
+    head.append(x.manager.server)
+    head.append(downstream.runtime.date())
+    if not x.request_complete or downstream.must_close(x):
+        x.keep_alive = False
+    if not x.keep_alive:
+        head.append(CLOSE)
+    elif x.http_10:
+        head.append(KEEP_ALIVE)
+    x.response_head = head
+    data = response_head(status, head)
+    if body and x.method != b"HEAD":
+        x.bytes_sent = len(body)
+        data += body
+    x.response_started_at = downstream.runtime.now()
+    x.responded = True
+    downstream.write(data)
+    downstream.response_complete(x)

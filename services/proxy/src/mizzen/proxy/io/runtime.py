@@ -1,0 +1,259 @@
+"""Everything a worker runs, and how an update from the agent replaces it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from itertools import count
+
+from mizzen.proxy.engine.control import Stats, Update
+from mizzen.proxy.engine.plan import (
+    ClusterPlan,
+    EndpointSetPlan,
+    HttpPlan,
+    ListenerPlan,
+    RouteTablePlan,
+)
+from mizzen.proxy.engine.stats import HttpStats, TcpStats, export
+from mizzen.proxy.engine.table import RouteTable, bind_table
+from mizzen.proxy.io.cluster import Cluster
+from mizzen.proxy.io.connect import Connector
+from mizzen.proxy.io.http_manager import HttpManager
+from mizzen.proxy.io.listener import Listener
+from mizzen.proxy.io.reporting import AccessLogs
+from mizzen.proxy.io.request_ids import RequestIds
+from mizzen.proxy.io.resolver import Lookup, Resolver, look_up
+from mizzen.proxy.io.tcp_manager import TcpManager
+from mizzen.proxy.io.timers import Wheel
+
+
+class Runtime:
+    """The worker's configuration and state. Requests read it; only `apply` and `drain` write it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        chance: Callable[[], float],
+        connector: Connector | None = None,
+        lookup: Lookup = look_up,
+    ) -> None:
+        self.loop = loop
+        self.now = loop.time
+        self.chance = chance
+        self.connector = connector or Connector(loop)
+        self.wheel = Wheel(loop)
+        self.request_ids = RequestIds()
+        self.access_logs = AccessLogs(loop, socket.gethostname())
+        self.clusters: dict[str, Cluster] = {}
+        self.listeners: dict[str, Listener] = {}
+        self.draining = False
+        self._lookup = lookup
+        self._tables: dict[str, RouteTable] = {}
+        self._endpoint_sets: dict[str, EndpointSetPlan] = {}
+        self._resolvers: dict[str, Resolver] = {}
+        self._retired: set[Listener] = set()
+        self._http_stats: dict[str, HttpStats] = {}
+        self._tcp_stats: dict[str, TcpStats] = {}
+        self._connection_ids = count(1)
+        self._unix_offset = time.time() - loop.time()
+        self._date = (b"date", b"")
+        self._date_until = 0.0
+
+    # -- small services to the hot path -----------------------------------------------------------------------------
+
+    def next_connection_id(self) -> int:
+        """Counts connections from 1."""
+        return next(self._connection_ids)
+
+    def unix_time(self, when: float) -> float:
+        """The loop's time as Unix time."""
+        return when + self._unix_offset
+
+    def date(self) -> tuple[bytes, bytes]:
+        """The Date header of this second."""
+        now = self.now()
+        if now >= self._date_until:
+            unix = time.time()
+            self._unix_offset = unix - now
+            self._date = (b"date", formatdate(int(unix), usegmt=True).encode())
+            self._date_until = now + 1.0 - unix % 1.0
+        return self._date
+
+    # -- updates ----------------------------------------------------------------------------------------------------
+
+    async def apply(self, update: Update, sockets: Mapping[str, socket.socket]) -> None:
+        """Replace configuration, all at once. ValueError or OSError: nothing was changed."""
+        change = _Change(self, update)
+        for name, plan in change.listeners.items():
+            if name not in self.listeners and name not in sockets:
+                raise ValueError(f"listener {name}: no socket came with it")
+            change.managers[name] = self._bind(plan, change.tables)
+        fresh: dict[str, Listener] = {}
+        try:
+            for name, plan in change.listeners.items():
+                if name in sockets:
+                    listener = fresh[name] = Listener(self, plan, change.managers[name])
+                    await listener.prepare(sockets[name])
+        except OSError as error:
+            for listener in fresh.values():
+                listener.stop()
+            raise OSError(f"listener {name}: {error}") from error
+        self._swap(change, fresh)
+        for listener in fresh.values():
+            await listener.start()
+
+    def _bind(self, plan: ListenerPlan, tables: Mapping[str, RouteTable]) -> HttpManager | TcpManager:
+        handler = plan.handler
+        try:
+            logs = self.access_logs.bind(handler.access_logs)
+            if not isinstance(handler, HttpPlan):
+                return TcpManager(handler, logs, self._tcp_stats.setdefault(handler.stat_prefix, TcpStats()))
+            named = handler.route_table
+            table = tables.get(named) if isinstance(named, str) else bind_table(named)
+        except ValueError as error:
+            raise ValueError(f"listener {plan.name}: {error}") from error
+        stats = self._http_stats.setdefault(handler.stat_prefix, HttpStats())
+        return HttpManager(plan.name, handler, table, logs, stats)
+
+    def _swap(self, change: _Change, fresh: Mapping[str, Listener]) -> None:
+        self._tables = change.tables
+        self._endpoint_sets = change.endpoint_sets
+        self._swap_clusters(change)
+        for name in change.removed_listeners:
+            self._retire(name)
+        for name, listener in fresh.items():
+            self._retire(name)
+            self.listeners[name] = listener
+        for name, plan in change.listeners.items():
+            self.listeners[name].follow(plan, change.managers[name])
+        for listener in self.listeners.values():
+            manager = listener.manager
+            if isinstance(manager, HttpManager) and manager.discovers_table:
+                manager.table = self._tables.get(manager.table_name)
+
+    def _swap_clusters(self, change: _Change) -> None:
+        for name in change.removed_clusters:
+            gone = self.clusters.pop(name, None)
+            if gone is not None:
+                gone.close()
+            self._stop_resolving(name)
+        for name, plan in change.clusters.items():
+            if name not in self.clusters:
+                self.clusters[name] = Cluster(self, plan)
+            self._stop_resolving(name)
+            if plan.discovery == "dns":
+                self._resolve(self.clusters[name], plan)
+            else:
+                self.clusters[name].follow(plan, self._endpoints(plan))
+        for name, cluster in self.clusters.items():
+            endpoint_set = cluster.plan.endpoint_set
+            if name not in change.clusters and isinstance(endpoint_set, str) and endpoint_set in change.touched_sets:
+                cluster.follow(cluster.plan, self._endpoints(cluster.plan))
+
+    def _endpoints(self, plan: ClusterPlan) -> EndpointSetPlan:
+        declared = plan.endpoint_set
+        if isinstance(declared, EndpointSetPlan):
+            return declared
+        return self._endpoint_sets.get(declared, EndpointSetPlan(declared, ()))
+
+    def _resolve(self, cluster: Cluster, plan: ClusterPlan) -> None:
+        cluster.plan = plan
+        self._resolvers[plan.name] = Resolver(
+            plan, self._endpoints(plan), lambda found: cluster.follow(plan, found), self._lookup
+        )
+
+    def _stop_resolving(self, name: str) -> None:
+        resolver = self._resolvers.pop(name, None)
+        if resolver is not None:
+            resolver.stop()
+
+    def _retire(self, name: str) -> None:
+        listener = self.listeners.pop(name, None)
+        if listener is not None:
+            listener.stop()
+            self._retired = {old for old in self._retired if old.connections}
+            if listener.connections:
+                self._retired.add(listener)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    async def drain(self, grace: float, *, stop: bool) -> None:
+        """Answer with `connection: close` and close what is idle.
+
+        `stop` also ends the listeners and, when nothing is left or after `grace` seconds, everything.
+        """
+        self.draining = True
+        everything = [*self.listeners.values(), *self._retired]
+        for listener in everything:
+            if stop:
+                listener.stop()
+            else:
+                listener.close_idle()
+        if not stop:
+            return
+        deadline = self.now() + grace
+        while any(listener.connections for listener in everything) and self.now() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # an event would cost every connection a check for the worker's last seconds
+        self.close(everything)
+
+    def close(self, listeners: list[Listener]) -> None:
+        """Cut what is left and write the last log lines."""
+        for listener in listeners:
+            listener.abort()
+        for name in tuple(self._resolvers):
+            self._stop_resolving(name)
+        for cluster in self.clusters.values():
+            cluster.close()
+        self.access_logs.close()
+
+    # -- counters ---------------------------------------------------------------------------------------------------
+
+    def stats(self, serial: int) -> Stats:
+        """Everything counted since the start."""
+        stats = Stats(serial)
+        rows = [row for cluster in self.clusters.values() for row in cluster.state.export(stats)]
+        for prefix, http in self._http_stats.items():
+            export("http", prefix, http, stats)
+        for prefix, tcp in self._tcp_stats.items():
+            export("tcp", prefix, tcp, stats)
+        for name, listener in self.listeners.items():
+            export("listener", name, listener.stats, stats)
+        stats.counters["server", "", "access_log_dropped"] = self.access_logs.dropped
+        return Stats(serial, stats.counters, stats.gauges, stats.histograms, tuple(rows))
+
+
+class _Change:
+    """An update sorted by kind, its tables bound: what would be true after it. ValueError for what cannot be."""
+
+    def __init__(self, runtime: Runtime, update: Update) -> None:
+        self.tables = dict(runtime._tables)
+        self.endpoint_sets = dict(runtime._endpoint_sets)
+        self.listeners: dict[str, ListenerPlan] = {}
+        self.clusters: dict[str, ClusterPlan] = {}
+        self.managers: dict[str, HttpManager | TcpManager] = {}
+        self.removed_listeners: list[str] = []
+        self.removed_clusters: list[str] = []
+        self.touched_sets: set[str] = set()
+        for kind, name in update.removed:
+            if kind == "listener":
+                self.removed_listeners.append(name)
+            elif kind == "cluster":
+                self.removed_clusters.append(name)
+            elif kind == "route_table":
+                self.tables.pop(name, None)
+            else:
+                self.endpoint_sets.pop(name, None)
+                self.touched_sets.add(name)
+        for plan in update.plans:
+            if isinstance(plan, ListenerPlan):
+                self.listeners[plan.name] = plan
+            elif isinstance(plan, RouteTablePlan):
+                self.tables[plan.name] = bind_table(plan)
+            elif isinstance(plan, ClusterPlan):
+                self.clusters[plan.name] = plan
+            else:
+                self.endpoint_sets[plan.name] = plan
+                self.touched_sets.add(plan.name)

@@ -1,0 +1,27 @@
+"""A TcpPlan bound for the hot path."""
+
+from __future__ import annotations
+
+from mizzen.proxy.engine.plan import TcpPlan
+from mizzen.proxy.engine.route import Target, weighted_choice
+from mizzen.proxy.engine.stats import TcpStats
+from mizzen.proxy.io.reporting import AccessLog
+
+
+class TcpManager:
+    """Envoy's tcp_proxy as values; replaced as a whole when the listener's plan changes."""
+
+    __slots__ = ("_choice", "idle_timeout", "logs", "stats")
+
+    def __init__(self, plan: TcpPlan, logs: tuple[AccessLog, ...], stats: TcpStats) -> None:
+        if not plan.clusters:
+            raise ValueError(f"tcp proxy {plan.stat_prefix!r} has no destination")
+        targets = tuple(Target(weighted.cluster, b"", None, None) for weighted in plan.clusters)
+        self._choice = weighted_choice(targets, tuple(weighted.weight for weighted in plan.clusters))
+        self.idle_timeout = plan.idle_timeout
+        self.logs = logs
+        self.stats = stats
+
+    def choose(self, point: float) -> str:
+        """The cluster for a point in [0, 1)."""
+        return self._choice(point).cluster

@@ -1,0 +1,274 @@
+"""Byte streams: a client's connection joined to an endpoint's, with back pressure and half-close. ★ hot."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from mizzen.proxy.base import flags
+from mizzen.proxy.engine.state import EndpointState
+from mizzen.proxy.io.cluster import Cluster
+from mizzen.proxy.io.timers import NEVER
+
+if TYPE_CHECKING:
+    from mizzen.proxy.io.listener import Listener
+
+
+class Side(asyncio.Protocol):
+    """One end of a tunnel: what arrives here is written to the other side."""
+
+    __slots__ = ("eof", "other", "received", "transport", "tunnel")
+
+    def __init__(self, tunnel: Tunnel) -> None:
+        self.tunnel = tunnel
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.other: Side = cast("Side", None)
+        self.received = 0
+        self.eof = False
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        tunnel = self.tunnel
+        tunnel.active_at = tunnel.runtime.now()
+        if tunnel.upstream is None:
+            tunnel.keep(data)
+        else:
+            self.other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        """Pass the half-close on; the other direction may go on."""
+        self.eof = True
+        if self.tunnel.upstream is None:
+            return True
+        if self.other.transport.is_closing():
+            return False
+        if self.other.transport.can_write_eof():
+            self.other.transport.write_eof()
+        return not self.other.eof
+
+    def pause_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.tunnel.side_lost(self)
+
+
+class DownstreamSide(Side):
+    """The client's end; it begins the tunnel."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.tunnel.begin()
+
+
+class UpstreamSide(Side):
+    """The endpoint's end; counted with its cluster while it is open."""
+
+    __slots__ = ("_cluster", "_endpoint")
+
+    def __init__(self, tunnel: Tunnel, cluster: Cluster, endpoint: EndpointState) -> None:
+        super().__init__(tunnel)
+        self._cluster = cluster
+        self._endpoint = endpoint
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._endpoint.active_connections += 1
+        self._cluster.stats.upstream_cx_active += 1
+        self.tunnel.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._endpoint.active_connections -= 1
+        self._cluster.stats.upstream_cx_active -= 1
+        self._cluster.stats.upstream_cx_destroy += 1
+        super().connection_lost(exc)
+
+
+class Tunnel:
+    """A client connection on a TCP listener, from accept to the access log."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.runtime = listener.runtime
+        self.manager = listener.tcp
+        self.look_at = NEVER
+        self.downstream = DownstreamSide(self)
+        self.upstream: UpstreamSide | None = None
+        """None until connected."""
+        self._early: list[bytes] = []
+        self.endpoint: EndpointState | None = None
+        self.started_at = self.active_at = self.runtime.now()
+        self.ended_at = 0.0
+        self.flags = ""
+        self.details = ""
+        self.upstream_transport_failure_reason = ""
+        self.upstream_local_address = ""
+        self.connection_id = self.runtime.next_connection_id()
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Choose an endpoint and connect to it."""
+        transport = self.downstream.transport
+        self.downstream_remote_address = address_text(transport.get_extra_info("peername"))
+        self.downstream_local_address = address_text(transport.get_extra_info("sockname"))
+        self.listener.opened(self)
+        self.manager.stats.downstream_cx_total += 1
+        transport.set_write_buffer_limits(self.listener.buffer_limit)
+        self.upstream_cluster = name = self.manager.choose(self.runtime.chance())
+        cluster = self.runtime.clusters.get(name)
+        if cluster is None:
+            self.manager.stats.downstream_cx_no_route += 1
+            self._give_up(flags.NO_CLUSTER_FOUND, "cluster_not_found")
+            return
+        self.endpoint = endpoint = cluster.state.pick(self.runtime.chance)
+        if endpoint is None:
+            cluster.stats.upstream_cx_none_healthy += 1
+            self._give_up(flags.NO_HEALTHY_UPSTREAM, "no_healthy_upstream")
+            return
+        cluster.stats.upstream_cx_total += 1
+        endpoint.total_connections += 1
+        self.runtime.connector.connect(
+            lambda: UpstreamSide(self, cluster, endpoint),
+            (endpoint.address, endpoint.port),
+            cluster.plan.connect_timeout,
+            partial(self._connect_failed, cluster, endpoint),
+        )
+
+    def joined(self, upstream: UpstreamSide) -> None:
+        """The endpoint accepted: join both sides."""
+        if self.downstream.transport.is_closing():
+            upstream.other = self.downstream
+            upstream.transport.abort()
+            return
+        self.upstream = upstream
+        upstream.other = self.downstream
+        self.downstream.other = upstream
+        self.upstream_local_address = address_text(upstream.transport.get_extra_info("sockname"))
+        upstream.transport.set_write_buffer_limits(self.listener.buffer_limit)
+        self.active_at = self.runtime.now()
+        upstream.transport.writelines(self._early)
+        self._early.clear()
+        if self.downstream.eof:
+            upstream.transport.write_eof()
+        self.downstream.transport.resume_reading()
+        if self.manager.idle_timeout:
+            self.runtime.wheel.look(self, self.active_at + self.manager.idle_timeout)
+
+    def keep(self, data: bytes) -> None:
+        """What the client sent before the endpoint accepted: one read, for reading pauses then."""
+        self._early.append(data)
+        self.downstream.transport.pause_reading()
+
+    def _connect_failed(self, cluster: Cluster, endpoint: EndpointState, reason: str, *, timed_out: bool) -> None:
+        cluster.stats.upstream_cx_connect_fail += 1
+        if timed_out:
+            cluster.stats.upstream_cx_connect_timeout += 1
+        endpoint.connect_failures += 1
+        self.upstream_transport_failure_reason = reason
+        failure = flags.connect_timeout() if timed_out else flags.connect_failure(reason)
+        self._give_up(failure.flag, failure.details)
+
+    def _give_up(self, flag: str, details: str) -> None:
+        self.flags = self.flags or flag
+        self.details = self.details or details
+        self.downstream.transport.abort()
+
+    def side_lost(self, side: Side) -> None:
+        """One side is gone: let the other write what it has, then close it."""
+        if self.upstream is not None and not side.other.transport.is_closing():
+            side.other.transport.close()
+        if side is self.downstream:
+            self._account()
+
+    def _account(self) -> None:
+        self.runtime.wheel.forget(self)
+        self.listener.closed(self)
+        self.ended_at = self.runtime.now()
+        stats = self.manager.stats
+        stats.downstream_cx_rx_bytes_total += self.bytes_received
+        stats.downstream_cx_tx_bytes_total += self.bytes_sent
+        for log in self.manager.logs:
+            log.append(self)
+
+    def on_timer(self, now: float) -> float:
+        """Close a tunnel in which nothing moves."""
+        due = self.active_at + self.manager.idle_timeout
+        if due > now:
+            return due
+        self.manager.stats.idle_timeout += 1
+        self.details = self.details or "idle_timeout"
+        self.abort()
+        return NEVER
+
+    def close(self) -> None:
+        """A tunnel is never idle: a drain leaves it alone until the grace period ends."""
+
+    def abort(self) -> None:
+        """Cut both sides."""
+        if self.upstream is not None:
+            self.upstream.transport.abort()
+        self.downstream.transport.abort()
+
+    # -- the access log's view --------------------------------------------------------------------------------------
+
+    request = None
+    protocol = ""
+    status = 0
+    request_duration = None
+    response_duration = None
+    connection_termination_details = ""
+    server_name = ""
+    route_name = ""
+    upstream_cluster = ""
+    downstream_remote_address = ""
+    downstream_local_address = ""
+
+    def response_header(self, name: bytes, /) -> bytes | None:
+        return None
+
+    def response_trailer(self, name: bytes, /) -> bytes | None:
+        return None
+
+    @property
+    def attempts(self) -> int:
+        return 1 if self.endpoint is not None else 0
+
+    @property
+    def start_time(self) -> float:
+        return self.runtime.unix_time(self.started_at)
+
+    @property
+    def duration(self) -> float | None:
+        return self.ended_at - self.started_at if self.ended_at else None
+
+    @property
+    def bytes_received(self) -> int:
+        return self.downstream.received
+
+    @property
+    def bytes_sent(self) -> int:
+        return self.upstream.received if self.upstream is not None else 0
+
+    @property
+    def upstream_host(self) -> str:
+        return self.endpoint.key if self.endpoint is not None else ""
+
+    @property
+    def downstream_direct_remote_address(self) -> str:
+        return self.downstream_remote_address
+
+
+def address_text(name: tuple[str, int] | None) -> str:
+    """`ip:port`, `[v6]:port` of a socket name."""
+    if not name:
+        return ""
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
