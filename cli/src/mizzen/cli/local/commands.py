@@ -13,28 +13,29 @@ from mizzen.cli.local import layout
 from mizzen.cli.local.child import Command
 from mizzen.cli.local.desired import PodTemplateSpec
 from mizzen.cli.local.environment import app_environment, expand
-from mizzen.cli.local.gateway import NAME
+from mizzen.cli.local.gateway import LABELS, NAME, NAMESPACE
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.probe import Probe
 from mizzen.cli.local.reconcile import PodKey
 
 PROXY_PROBE_SECONDS = 1.0
 HEALTH_PATH = "/healthz/ready"
+DISCOVERY = f"{layout.PILOT}:{layout.XDS_PORT}"
 
 
 def pilot_command(home: Home, environ: Mapping[str, str]) -> Command:
-    xds, monitoring = f"{layout.PILOT}:{layout.XDS_PORT}", f"{layout.PILOT}:{layout.MONITORING_PORT}"
+    monitoring = f"{layout.PILOT}:{layout.MONITORING_PORT}"
     return Command(
         name="pilot",
         argv=(
             *(sys.executable, "-m", "mizzen.pilot"),
-            *("--xds-address", xds, "--monitoring-address", monitoring),
+            *("--xds-address", DISCOVERY, "--monitoring-address", monitoring),
             *("--config-dir", str(home.config), "--registry-dir", str(home.registry)),
             *("--mesh-config", str(home.mesh_config)),
         ),
         environ=environ,
         log=home.log("pilot"),
-        address=xds,
+        address=DISCOVERY,
         probe=Probe(layout.PILOT, layout.MONITORING_PORT, "/ready", period=PROXY_PROBE_SECONDS),
     )
 
@@ -67,10 +68,13 @@ def sidecar_command(
     return Command(
         name=name,
         argv=(
-            *(sys.executable, "-m", "mizzen.proxy"),
-            *("--engine", engine),
+            *(sys.executable, "-m", "mizzen.proxy", "--role", "sidecar", "--engine", engine),
+            *("--name", pod.name, "--namespace", pod.namespace, "--labels", _label_list(template.labels)),
+            *("--bind-address", address, "--app-address", layout.app_address(number)),
+            *("--discovery-address", DISCOVERY, "--state-dir", str(home.agents)),
         ),
-        environ=environ,
+        environ=dict(environ)
+        | {"ISTIO_META_WORKLOAD_NAME": pod.deployment, "ISTIO_META_SERVICE_ACCOUNT": template.service_account},
         log=home.log(name),
         address=address,
         probe=Probe(address, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS),
@@ -82,14 +86,20 @@ def gateway_command(home: Home, environ: Mapping[str, str], engine: str) -> Comm
     return Command(
         name=NAME,
         argv=(
-            *(sys.executable, "-m", "mizzen.gateway"),
-            *("--engine", engine),
+            *(sys.executable, "-m", "mizzen.gateway", "--engine", engine),
+            *("--name", f"{NAME}-1", "--namespace", NAMESPACE, "--labels", _label_list(LABELS)),
+            *("--bind-address", layout.GATEWAY, "--admin-address", f"{layout.GATEWAY_ADMIN}:{layout.ADMIN_PORT}"),
+            *("--discovery-address", DISCOVERY, "--state-dir", str(home.agents)),
         ),
-        environ=environ,
+        environ=dict(environ) | {"ISTIO_META_WORKLOAD_NAME": NAME},
         log=home.log(NAME),
         address=f"{layout.GATEWAY}:{layout.GATEWAY_PORT}",
         probe=Probe(layout.GATEWAY_ADMIN, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS),
     )
+
+
+def _label_list(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
 def process_prefix(pod: PodKey) -> str:
