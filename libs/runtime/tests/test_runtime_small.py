@@ -23,7 +23,7 @@ def test_backoff_doubles_to_its_maximum_and_starts_again() -> None:
 @given(st.lists(st.floats(0, 1, exclude_max=True), max_size=50))
 def test_backoff_is_bounded(points: list[float]) -> None:
     backoff = Backoff(base=0.5, maximum=30)
-    assert all(0.25 <= backoff.next(point) < 30 for point in points)
+    assert all(0.25 <= backoff.next(point) <= 30 for point in points)
 
 
 def test_atomic_write_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:

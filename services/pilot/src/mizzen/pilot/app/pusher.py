@@ -60,9 +60,8 @@ class Pusher:
 
     def handle(self, burst: Burst) -> None:
         """Build a mesh with these changes and queue the pushes that they need."""
-        old, began = self._world.mesh, self._clock()
+        old = self._world.mesh
         change = self._world.rebuild(burst.keys)
-        self._metrics.build_seconds.observe(self._clock() - began)
         if not change:
             return
         full = bool(change.config or change.services or change.settings)

@@ -55,7 +55,8 @@ class World:
         old = self.mesh
         endpoints_only = not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys)
         try:
-            new = self._built(endpoints_only)
+            with self._metrics.build_seconds.time():
+                new = self._built(endpoints_only)
             change = difference(old, new)
         except Exception:
             log.exception("Cannot build the mesh; the last one stays in use")
