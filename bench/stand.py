@@ -11,9 +11,8 @@ from pathlib import Path
 from bench.backend import Backend
 from bench.cores import Cores
 from bench.network import addresses
-from bench.peers.envoy import Envoy
+from bench.peers.agent import Envoy, Mizzen
 from bench.peers.haproxy import Haproxy
-from bench.peers.mizzen import Mizzen
 from bench.peers.peer import Peer
 from bench.peers.pilot import Pilot
 from bench.scenario import Address, Scenario

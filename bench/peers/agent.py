@@ -1,0 +1,63 @@
+"""Mizzen's agent as users start it, with either engine behind it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from mizzen.proxy.app.envoy import find_envoy
+
+from bench.istio import BULK_PORT, GATEWAY_LABELS, GATEWAY_PORT
+from bench.peers.peer import Peer
+from bench.peers.pilot import Pilot
+from bench.process import Process
+from bench.scenario import Address, Scenario
+
+HTTP_PROXY_PORT = 15007
+
+
+class Mizzen(Peer):
+    """The agent and one worker."""
+
+    def __init__(self, scenario: Scenario, pilot: Pilot, address: str, folder: Path, core: set[int]) -> None:
+        process = Process("mizzen", _command("python", scenario, pilot, address, folder), core, folder)
+        super().__init__("mizzen", listener(scenario, address), process)
+
+
+class Envoy(Peer):
+    """A stock Envoy with one worker thread; the agent that started it only waits and is not counted."""
+
+    def __init__(self, scenario: Scenario, pilot: Pilot, address: str, folder: Path, core: set[int]) -> None:
+        process = Process("envoy", _command("envoy", scenario, pilot, address, folder), core, folder)
+        super().__init__(_envoy_version(), listener(scenario, address), process)
+
+    def pids(self) -> list[int]:
+        _, *envoy = self.process.pids()
+        return envoy
+
+
+def listener(scenario: Scenario, address: str) -> Address:
+    """Where the load goes."""
+    if scenario.bulk:
+        return Address(address, BULK_PORT)
+    return Address(address, GATEWAY_PORT if scenario.role == "router" else HTTP_PROXY_PORT)
+
+
+def _command(engine: str, scenario: Scenario, pilot: Pilot, address: str, folder: Path) -> list[str]:
+    labels = {"app": "bench", **(GATEWAY_LABELS if scenario.role == "router" else {})}
+    # A sidecar with an application behind it opens its HTTP proxy port, not a listener for each port of the mesh.
+    application = ["--app-address", "127.0.0.1"] if scenario.role == "sidecar" else []
+    return [
+        *(sys.executable, "-m", "mizzen.proxy", "--engine", engine, "--role", scenario.role, "--concurrency", "1"),
+        *("--name", f"bench-{engine}", "--labels", ",".join(f"{key}={value}" for key, value in labels.items())),
+        *("--bind-address", address, *application, "--discovery-address", str(pilot.address)),
+        *("--state-dir", str(folder / engine), "--log-level", "warning"),
+    ]
+
+
+def _envoy_version() -> str:
+    done = subprocess.run([find_envoy(), "--version"], capture_output=True, text=True, timeout=10, check=True)
+    found = re.search(r"/(\d+\.\d+\.\d+)/", done.stdout)
+    return f"envoy-{found[1]}" if found else "envoy"

@@ -1,0 +1,39 @@
+"""The Pilot that configures Mizzen and Envoy from one folder of YAML."""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from pathlib import Path
+
+from bench import istio
+from bench.network import free_port
+from bench.process import Process, wait_until
+from bench.scenario import Address, Scenario
+
+
+class Pilot:
+    """A running `python -m mizzen.pilot`, ready to answer."""
+
+    def __init__(self, scenario: Scenario, address: str, folder: Path, core: set[int]) -> None:
+        self.address = Address(address, free_port(address))
+        self.monitoring = Address(address, free_port(address))
+        config, registry = folder / "config", folder / "registry"
+        config.mkdir()
+        registry.mkdir()
+        (config / "mesh.yaml").write_text(istio.render(scenario))
+        command = [sys.executable, "-m", "mizzen.pilot", "--xds-address", str(self.address)]
+        command += ["--monitoring-address", str(self.monitoring), "--log-level", "warning"]
+        command += ["--config-dir", str(config), "--registry-dir", str(registry)]
+        self.process = Process("pilot", command, core, folder)
+        wait_until(self._is_ready, self.process, "ready")
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self.monitoring}/ready", timeout=2) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        self.process.stop()
