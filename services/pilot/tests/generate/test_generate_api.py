@@ -8,6 +8,7 @@ import pytest
 from mizzen.pilot.generate import names, typeurls
 from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.cache import Cache
+from mizzen.pilot.generate.encoded import Encoded
 
 RICH = (Path(__file__).parent / "rich.yaml").read_text()
 
@@ -46,8 +47,11 @@ def test_an_unchanged_cluster_survives_a_new_mesh(world: Any, sidecar: Any) -> N
 
 
 def test_the_cache_is_bounded() -> None:
-    cache = Cache(limit=2)
-    assert [cache.get(str, number) for number in (1, 2, 1, 3, 1, 2)] == ["1", "2", "1", "3", "1", "2"]
+    def generator(number: int) -> Encoded:
+        return Encoded(str(number), bytes(9000), "")
+
+    cache = Cache(limit=25_000)
+    assert [cache.get(generator, number).name for number in (1, 2, 1, 3, 1, 2)] == ["1", "2", "1", "3", "1", "2"]
     assert len(cache) == 2
     assert (cache.hits, cache.misses) == (2, 4)
 

@@ -38,7 +38,7 @@ def build(
     resources = _indexed(config, registry, previous)
     problems: list[Problem] = []
     known = tuple(resources.values())
-    services = _services(known, settings, problems)
+    services = _services(known, settings, previous, problems)
     rules = of_kind(known, DestinationRule)
     gateways = tuple(of_kind(known, Gateway))
     sidecars = tuple(of_kind(known, Sidecar))
@@ -82,19 +82,25 @@ def _indexed(
     return MappingProxyType({key: kept if (kept := old.get(key)) == new else new for key, new in fresh.items()})
 
 
-def _services(resources: tuple[Resource, ...], settings: MeshConfig, problems: list[Problem]) -> tuple[Service, ...]:
+def _services(
+    resources: tuple[Resource, ...], settings: MeshConfig, previous: Mesh | None, problems: list[Problem]
+) -> tuple[Service, ...]:
     """Services by age; a host that its namespace declares twice belongs to the first."""
+    sources = {resource.id: resource.source for resource in resources}
+    old = previous.by_key if previous is not None else {}
     by_key: dict[ServiceKey, Service] = {}
     stated = [*kubernetes.services_from(resources, settings.domain_suffix), *serviceentry.services_from(resources)]
     for service in stated:
+        place = sources[service.origin]
         if service.resolution is Resolution.DYNAMIC_DNS:
             message = "resolution DYNAMIC_DNS is not supported by this version; the hosts are left out"
-            problems.append(Problem(None, service.origin, "spec.resolution", message))
-            continue
-        first = by_key.setdefault(service.key, service)
-        if first is not service:
-            message = f"host {service.hostname} is already declared by {first.origin}"
-            problems.append(Problem(None, service.origin, "spec.hosts", message))
+            problems.append(Problem(place, service.origin, "spec.resolution", message))
+        elif service.key in by_key:
+            message = f"host {service.hostname} is already declared by {by_key[service.key].origin}"
+            problems.append(Problem(place, service.origin, "spec.hosts", message))
+        else:
+            kept = old.get(service.key)
+            by_key[service.key] = service if kept is None or kept != service else kept
     return tuple(sorted(by_key.values(), key=lambda service: service.age))
 
 
