@@ -183,6 +183,22 @@ def test_header_operations(world: Any, sidecar: Any) -> None:
     assert found["responseHeadersToAdd"][0]["header"] == {"key": "r", "value": "1"}
 
 
+PERCENT = [
+    ("100%", "100%%"),
+    ("100%%", "100%%"),
+    ("%REQ(x-b)% and 5% of %PROTOCOL%", "%REQ(x-b)% and 5%% of %PROTOCOL%"),
+    ("%START_TIME(%s)%", "%START_TIME(%s)%"),
+    ("%lower%", "%%lower%%"),
+    ("%REQ(X):10%", "%REQ(X):10%"),
+]
+
+
+@pytest.mark.parametrize(("stated", "expected"), PERCENT)
+def test_lone_percent_signs_are_escaped(world: Any, sidecar: Any, stated: str, expected: str) -> None:
+    found = route(world, sidecar(), headers={"request": {"set": {"a": stated}}})
+    assert found["requestHeadersToAdd"][0]["header"]["value"] == expected
+
+
 RETRIES = [
     (None, {"retryOn": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
             "numRetries": 2, "hostSelectionRetryMaxAttempts": "5"}),

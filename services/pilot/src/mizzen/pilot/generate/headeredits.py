@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
@@ -9,6 +10,8 @@ from envoy.config.core.v3 import base_pb2
 from mizzen.api.virtualservice import HeaderOperations, Headers
 
 _HOST = frozenset({"host", ":authority"})
+_OPERATOR = re.compile(r"(%%|%[A-Z][A-Z0-9_]*(?:\([^)]*\))?(?::[0-9]+)?%)|%")
+"""What Envoy substitutes in a value (or an escaped percent sign), else a lone percent sign."""
 
 
 def apply(message: Any, headers: Headers | None) -> None:
@@ -43,9 +46,14 @@ def _added(operations: HeaderOperations) -> list[Any]:
     ):
         for name, value in sorted(values.items()):
             if _is_ordinary(name):
-                header = base_pb2.HeaderValue(key=name, value=value)
+                header = base_pb2.HeaderValue(key=name, value=_literal(value))
                 found.append(base_pb2.HeaderValueOption(header=header, append_action=how))
     return found
+
+
+def _literal(value: str) -> str:
+    """The value with lone percent signs escaped: Envoy would refuse the whole route configuration for one."""
+    return _OPERATOR.sub(lambda match: match[1] or "%%", value)
 
 
 def _removed(operations: HeaderOperations) -> list[str]:
