@@ -7,13 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mizzen.proxy.app.envoy import find_envoy
-
 from bench.istio import BULK_PORT, GATEWAY_LABELS, GATEWAY_PORT
 from bench.peers.peer import Peer
 from bench.peers.pilot import Pilot
 from bench.process import Process
 from bench.scenario import Address, Scenario
+from mizzen.proxy.app.envoy import find_envoy
 
 HTTP_PROXY_PORT = 15007
 

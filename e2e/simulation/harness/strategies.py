@@ -11,6 +11,20 @@ Value = dict[str, Any]
 Values = st.SearchStrategy[Value]
 
 PATHS = ("/", "/a", "/a/", "/a/b", "/A/b", "/ab", "/b", "/b/a/b", "/a%2fb", "/a//b")
+ODD_PATHS = (
+    "/b/../a",
+    "/a/./b",
+    "/a/b/..",
+    "/%61/b",
+    "/a%2Fb",
+    "/a/%2e%2e/b",
+    "/../a",
+    "/a\\b",
+    "/a;x=1",
+    "//a",
+    "/a/.",
+)
+"""What a proxy makes canonical before it looks for a route, or must leave alone."""
 URI_REGEXES = ("/a/.*", "/a|/b", "/[ab]+", ".*", "/(a|b)(/.*)?", "/?")
 WORDS = ("x", "xy", "y", "X")
 WORD_REGEXES = ("x", "x.*", "[xy]+", ".")
@@ -21,7 +35,7 @@ SUBSETS = ("v1", "v2", "v3")
 
 def _one_of(**kinds: st.SearchStrategy[Any]) -> Values:
     """An object with exactly one of these fields."""
-    return st.one_of([strategy.map(lambda value, kind=kind: {kind: value}) for kind, strategy in kinds.items()])
+    return st.one_of([st.fixed_dictionaries({kind: strategy}) for kind, strategy in kinds.items()])
 
 
 WORD = _one_of(exact=st.sampled_from(WORDS), prefix=st.sampled_from(WORDS), regex=st.sampled_from(WORD_REGEXES))
@@ -107,7 +121,7 @@ def calls(draw: st.DrawFn) -> Call:
     """A request to reviews:9080."""
     word = st.sampled_from((*WORDS, ""))
     query = draw(st.lists(st.tuples(st.sampled_from(QUERIES), word), max_size=2))
-    path = draw(st.sampled_from(PATHS)) + ("?" + "&".join(f"{k}={v}" for k, v in query) if query else "")
+    path = draw(st.sampled_from((*PATHS, *ODD_PATHS))) + ("?" + "&".join(f"{k}={v}" for k, v in query) if query else "")
     headers = draw(st.dictionaries(st.sampled_from(HEADERS), word, max_size=2))
     if draw(st.booleans()):
         headers["x-forwarded-proto"] = "https"

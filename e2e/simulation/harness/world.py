@@ -28,7 +28,7 @@ HCM = "envoy.filters.network.http_connection_manager"
 
 def sidecar(namespace: str = "default", **metadata: Any) -> Proxy:
     """A workload's proxy that opens a listener for every port of the mesh."""
-    node = {"INTERCEPTION_MODE": "NONE", "NAMESPACE": namespace, "HTTP_PROXY_PORT": "15007"}
+    node: dict[str, Any] = {"INTERCEPTION_MODE": "NONE", "NAMESPACE": namespace, "HTTP_PROXY_PORT": "15007"}
     node |= {"LABELS": {"app": "client", "version": "v1"}, **metadata}
     return Proxy.from_node(f"sidecar~127.0.0.1~client.{namespace}~{namespace}.svc.cluster.local", node)
 
