@@ -1,4 +1,4 @@
-"""xDS to plans, and the decisions of an ADS client; with `io.xds_client` and the admin port the only reader of protos."""
+"""xDS to plans, and the decisions of an ADS client. Here, in `io.xds_client` and at the admin port protobuf is read."""
 
 from mizzen.proxy.snapshot.compiler import compile_resource
 

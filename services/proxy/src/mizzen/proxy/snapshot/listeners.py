@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from mizzen.proxy.snapshot.accesslogs import access_logs
 
 from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan, RouteTablePlan, TcpPlan, WeightedCluster
-from mizzen.proxy.snapshot.accesslogs import access_logs
 from mizzen.proxy.snapshot.endpoints import socket_address
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.routes import route_table
@@ -70,6 +70,18 @@ _HTTP = (
     "preserve_external_request_id",
 )
 _KEEP_ESCAPED_SLASHES = (0, 1)
+_GUARDS = frozenset(
+    {
+        "envoy.extensions.filters.http.rbac.v3.RBAC",
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        "envoy.extensions.filters.http.oauth2.v3.OAuth2",
+        "envoy.extensions.filters.http.basic_auth.v3.BasicAuth",
+        "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
+        "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+    }
+)
+"""Filters that keep requests out: without them the listener would be open."""
 _HARMLESS_FILTERS = frozenset(
     {
         _ROUTER,
@@ -196,7 +208,9 @@ def _check_filters(message: Any, notes: Notes) -> None:
     kinds = [type_name(item.typed_config) for item in message.http_filters]
     if not kinds or kinds[-1] != _ROUTER:
         raise Invalid("http_filters", "the last one must be the router")
-    for kind in kinds:
+    for index, kind in enumerate(kinds):
+        if kind in _GUARDS:
+            raise Invalid(f"http_filters[{index}]", f"{kind} is not supported, and without it everyone would get in")
         if kind not in _HARMLESS_FILTERS:
             notes.add(kind)
 

@@ -1,0 +1,177 @@
+"""An ADS client without I/O: delta xDS, as Envoy's documentation "xDS REST and gRPC protocol" describes it.
+
+One object lives as long as the agent; each stream begins with `open`. A resource that cannot be compiled keeps its
+last good version and is named in the NACK; the others of the same response are applied all the same, so that one bad
+resource never takes another with it. An ACK is sent when the workers run what it stands for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.service.discovery.v3 import discovery_pb2
+from google.rpc import code_pb2, status_pb2
+
+from mizzen.proxy.engine.plan import Plan, PlanKind
+from mizzen.proxy.snapshot.result import Rejected
+from mizzen.proxy.snapshot.store import KIND_OF, KINDS, TYPE_URLS, Held, Store
+
+_MAX_REASONS = 10
+"""How many rejected resources one NACK names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the workers shall run from now on."""
+
+    held: tuple[Held, ...]
+    removed: tuple[tuple[PlanKind, str], ...]
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        return tuple(held.plan for held in self.held)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A response that is not answered yet."""
+
+    kind: PlanKind
+    nonce: str
+    waiting: list[Held]
+    errors: list[str]
+
+
+class AdsSession:
+    """Subscriptions, versions, and what has to be answered."""
+
+    def __init__(self, node: Any) -> None:
+        self.store = Store()
+        self._node = node
+        self._subscribed: dict[PlanKind, set[str]] = {}
+        self._answers: list[_Answer] = []
+        self._removed: list[tuple[PlanKind, str]] = []
+        self._received: set[PlanKind] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Clusters and listeners were received, and everything that they refer to runs."""
+        return {"cluster", "listener"} <= self._received and all(
+            held.state in ("live", "refused") for kind in KINDS for held in self.store.kinds[kind].values()
+        )
+
+    def open(self) -> list[Any]:
+        """The first requests of a new stream: what is wanted, and what is already here."""
+        self._answers.clear()
+        self._subscribed = self._wanted()
+        requests = []
+        for kind in KINDS:
+            names = self._subscribed.get(kind)
+            if names is None or names:
+                requests.append(
+                    discovery_pb2.DeltaDiscoveryRequest(
+                        type_url=TYPE_URLS[kind],
+                        resource_names_subscribe=sorted(names or ()),
+                        initial_resource_versions=self.store.versions(kind),
+                    )
+                )
+        requests[0].node.CopyFrom(self._node)
+        return requests
+
+    def receive(self, response: Any) -> None:
+        """Take a DeltaDiscoveryResponse in; then see `take` and `requests`."""
+        kind = KIND_OF.get(response.type_url)
+        if kind is None:
+            return
+        self._received.add(kind)
+        waiting, errors = [], []
+        for resource in response.resources:
+            rejected = self._put(kind, resource)
+            if rejected is not None:
+                errors.append(str(rejected))
+            else:
+                waiting.append(self.store.kinds[kind][resource.name])
+        self._removed += self.store.remove(kind, response.removed_resources)
+        self._drop_unreferenced()
+        self.store.release()
+        self._answers.append(_Answer(kind, response.nonce, waiting, errors))
+
+    def take(self) -> Delivery | None:
+        """What the workers should be given now; tell `delivered` how it went."""
+        due = tuple(self.store.due())
+        if not due and not self._removed:
+            return None
+        removed, self._removed = tuple(self._removed), []
+        return Delivery(due, removed)
+
+    def delivered(self, delivery: Delivery, refused: tuple[Rejected, ...]) -> None:
+        """The workers run the delivery, except for the refused listeners, which `retry` brings up again."""
+        reasons = {item.resource: str(item) for item in refused}
+        for held in delivery.held:
+            reason = reasons.get(f"Listener {held.name}", "")
+            held.state = "refused" if reason else "live"
+            held.error = reason
+
+    def retry(self) -> bool:
+        """Make refused listeners due again; whether there were any."""
+        refused = [held for held in self.store.kinds["listener"].values() if held.state == "refused"]
+        for held in refused:
+            held.state = "due"
+        return bool(refused)
+
+    def requests(self) -> list[Any]:
+        """ACKs and NACKs that are due, then changed subscriptions."""
+        requests = []
+        for answer in [answer for answer in self._answers if all(_settled(held) for held in answer.waiting)]:
+            self._answers.remove(answer)
+            requests.append(_answer(answer))
+        for kind, wanted in self._wanted().items():
+            requests += self._resubscribe(kind, wanted)
+        return requests
+
+    def _wanted(self) -> dict[PlanKind, set[str]]:
+        """What is subscribed to by name, because something held refers to it."""
+        return {"endpoint_set": self.store.endpoint_set_names(), "route_table": self.store.route_table_names()}
+
+    def _put(self, kind: PlanKind, resource: Any) -> Rejected | None:
+        if resource.resource.type_url != TYPE_URLS[kind]:
+            return Rejected(resource.name, "", f"a {resource.resource.type_url} in an answer about {TYPE_URLS[kind]}")
+        try:
+            return self.store.put(kind, resource.name, resource.version, resource.resource.value)
+        except ValueError as error:  # google.protobuf.message.DecodeError
+            return Rejected(resource.name, "", f"cannot be decoded: {error}")
+
+    def _drop_unreferenced(self) -> None:
+        """Endpoint sets and route tables live as long as something refers to them."""
+        kinds = self.store.kinds
+        for kind, wanted in self._wanted().items():
+            self._removed += self.store.remove(kind, kinds[kind].keys() - wanted)
+
+    def _resubscribe(self, kind: PlanKind, wanted: set[str]) -> list[Any]:
+        known = self._subscribed.get(kind, set())
+        if wanted == known:
+            return []
+        self._subscribed[kind] = wanted
+        return [
+            discovery_pb2.DeltaDiscoveryRequest(
+                type_url=TYPE_URLS[kind],
+                resource_names_subscribe=sorted(wanted - known),
+                resource_names_unsubscribe=sorted(known - wanted),
+            )
+        ]
+
+
+def _settled(held: Held) -> bool:
+    return held.state in ("live", "refused")
+
+
+def _answer(answer: _Answer) -> Any:
+    request = discovery_pb2.DeltaDiscoveryRequest(type_url=TYPE_URLS[answer.kind], response_nonce=answer.nonce)
+    errors = answer.errors + [held.error for held in answer.waiting if held.state == "refused"]
+    if errors:
+        shown = errors[:_MAX_REASONS]
+        if len(errors) > len(shown):
+            shown.append(f"and {len(errors) - len(shown)} more")
+        request.error_detail.CopyFrom(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="; ".join(shown)))
+    return request

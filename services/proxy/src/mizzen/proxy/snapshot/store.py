@@ -1,0 +1,156 @@
+"""The resources that a proxy holds: what it was sent, what came of it, and what waits for something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+
+from mizzen.proxy.engine.plan import (
+    ClusterPlan,
+    EndpointSetPlan,
+    Forward,
+    HttpPlan,
+    ListenerPlan,
+    Plan,
+    PlanKind,
+    RouteTablePlan,
+)
+from mizzen.proxy.snapshot.compiler import compile_resource
+from mizzen.proxy.snapshot.result import Rejected, Unsupported
+
+KINDS: Final[tuple[PlanKind, ...]] = ("cluster", "endpoint_set", "listener", "route_table")
+"""In the order in which a client asks for them."""
+MESSAGES: Final[dict[PlanKind, Any]] = {
+    "cluster": cluster_pb2.Cluster,
+    "endpoint_set": endpoint_pb2.ClusterLoadAssignment,
+    "listener": listener_pb2.Listener,
+    "route_table": route_pb2.RouteConfiguration,
+}
+TYPE_URLS: Final[dict[PlanKind, str]] = {
+    kind: f"type.googleapis.com/{message.DESCRIPTOR.full_name}" for kind, message in MESSAGES.items()
+}
+KIND_OF: Final[dict[str, PlanKind]] = {url: kind for kind, url in TYPE_URLS.items()}
+State = Literal["waiting", "due", "live", "refused"]
+
+
+@dataclass(slots=True)
+class Held:
+    """One resource in its last version that compiled."""
+
+    name: str
+    version: str
+    body: bytes
+    """The serialized message."""
+    plan: Plan
+    unsupported: tuple[Unsupported, ...]
+    state: State = "waiting"
+    """`due`: may go to the workers; `refused`: they could not take it (a port is in use)."""
+    error: str = ""
+    """Why a newer version was rejected, or this one refused."""
+
+
+@dataclass(slots=True)
+class Store:
+    """All held resources by kind and name."""
+
+    kinds: dict[PlanKind, dict[str, Held]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+
+    def put(self, kind: PlanKind, name: str, version: str, body: bytes) -> Rejected | None:
+        """Take a new version in; when it does not compile, the last one that did stays."""
+        message = MESSAGES[kind].FromString(body)
+        outcome = compile_resource(message)
+        known = self.kinds[kind].get(name)
+        if isinstance(outcome, Rejected):
+            if known is not None:
+                known.error = str(outcome)
+            return outcome
+        held = Held(name, version, body, outcome.plan, outcome.unsupported)
+        if known is not None and known.plan == held.plan and known.state in ("live", "due"):
+            held.state = known.state  # a new version of the same thing
+        self.kinds[kind][name] = held
+        return None
+
+    def remove(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
+        """Forget resources; returns those that were known."""
+        return tuple((kind, name) for name in names if self.kinds[kind].pop(name, None) is not None)
+
+    def release(self) -> None:
+        """Make due what waits for nothing any more.
+
+        Listeners and route tables wait for the endpoints of the clusters they name, as Envoy warms clusters: a route
+        to a cluster that is a moment old must not answer 503.
+        """
+        for kind in KINDS:
+            for held in self.kinds[kind].values():
+                if held.state == "waiting" and not self._waits_for(held.plan):
+                    held.state = "due"
+
+    def due(self) -> list[Held]:
+        """What may go to the workers, clusters first."""
+        return [held for kind in KINDS for held in self.kinds[kind].values() if held.state == "due"]
+
+    def versions(self, kind: PlanKind) -> dict[str, str]:
+        """For a new stream: what this client already has."""
+        return {name: held.version for name, held in self.kinds[kind].items()}
+
+    def endpoint_set_names(self) -> set[str]:
+        """EDS names that clusters refer to."""
+        return {
+            held.plan.endpoint_set
+            for held in self.kinds["cluster"].values()
+            if isinstance(held.plan, ClusterPlan) and isinstance(held.plan.endpoint_set, str) and held.plan.endpoint_set
+        }
+
+    def route_table_names(self) -> set[str]:
+        """RDS names that listeners refer to."""
+        return {
+            plan.handler.route_table
+            for plan in (held.plan for held in self.kinds["listener"].values())
+            if isinstance(plan, ListenerPlan)
+            and isinstance(plan.handler, HttpPlan)
+            and isinstance(plan.handler.route_table, str)
+        }
+
+    def unsupported(self) -> dict[Unsupported, int]:
+        """What has no effect, and in how many resources."""
+        counts: dict[Unsupported, int] = {}
+        for kind in KINDS:
+            for held in self.kinds[kind].values():
+                for item in set(held.unsupported):
+                    counts[item] = counts.get(item, 0) + 1
+        return counts
+
+    def _waits_for(self, plan: Plan) -> set[str]:
+        if isinstance(plan, ClusterPlan | EndpointSetPlan):
+            return set()
+        missing = set()
+        for name in _clusters_of(plan):
+            cluster = self.kinds["cluster"].get(name)
+            if cluster is None or not isinstance(cluster.plan, ClusterPlan):
+                continue  # a cluster that nobody sends answers 503 NC, it does not hold everything up
+            eds = cluster.plan.endpoint_set
+            if isinstance(eds, str) and eds and eds not in self.kinds["endpoint_set"]:
+                missing.add(eds)
+        return missing
+
+
+def _clusters_of(plan: ListenerPlan | RouteTablePlan) -> Iterator[str]:
+    """The clusters that a listener's own routes, or a route table, name."""
+    if isinstance(plan, RouteTablePlan):
+        for host in plan.hosts:
+            for route in host.routes:
+                if isinstance(route.action, Forward):
+                    yield from (weighted.cluster for weighted in route.action.clusters)
+    elif not isinstance(plan.handler, HttpPlan):
+        yield from (weighted.cluster for weighted in plan.handler.clusters)
+    elif isinstance(plan.handler.route_table, RouteTablePlan):
+        yield from _clusters_of(plan.handler.route_table)
+
+
+assert set(KINDS) == set(get_args(PlanKind))  # noqa: S101 - a kind without a place here would be lost in silence

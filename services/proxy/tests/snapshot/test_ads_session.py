@@ -1,0 +1,148 @@
+"""The ADS client by its conversations: what it asks, what it gives to workers, what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from envoy.config.core.v3 import base_pb2
+
+from mizzen.proxy.engine.plan import Plan
+from mizzen.proxy.snapshot.ads_session import AdsSession
+from mizzen.proxy.snapshot.result import Rejected
+from mizzen.proxy.snapshot.store import TYPE_URLS
+
+Make = dict[str, Callable[..., Any]]
+
+
+class Conversation:
+    """A session, and workers that take everything but the listeners in `taken`."""
+
+    def __init__(self) -> None:
+        self.session = AdsSession(base_pb2.Node(id="sidecar~127.1.0.1~a.b~c"))
+        self.taken: set[str] = set()
+        self.plans: list[str] = []
+
+    def hear(self, response: Any) -> list[Any]:
+        """Everything the client sends because of a response."""
+        self.session.receive(response)
+        return self.deliver()
+
+    def deliver(self) -> list[Any]:
+        delivery = self.session.take()
+        if delivery is not None:
+            self.plans += [_name(plan) for plan in delivery.plans]
+            self.plans += [f"-{name}" for _, name in delivery.removed]
+            refused = [plan.name for plan in delivery.plans if plan.name in self.taken]
+            self.session.delivered(delivery, tuple(Rejected(f"Listener {name}", "", "in use") for name in refused))
+        return self.session.requests()
+
+
+def _name(plan: Plan) -> str:
+    return plan.name
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    talk = Conversation()
+    talk.session.open()
+    return talk
+
+
+def kinds(requests: list[Any]) -> list[tuple[str, str, str]]:
+    """(type, nonce answered, names subscribed) of each request."""
+    return [
+        (request.type_url.rpartition(".")[2], request.response_nonce, ",".join(request.resource_names_subscribe))
+        for request in requests
+    ]
+
+
+def test_a_stream_begins_with_wildcards_and_says_who_asks() -> None:
+    requests = AdsSession(base_pb2.Node(id="me")).open()
+    assert kinds(requests) == [("Cluster", "", ""), ("Listener", "", "")]
+    assert [request.node.id for request in requests] == ["me", ""]
+
+
+def test_a_cluster_is_acknowledged_and_its_endpoints_are_asked_for(talk: Conversation, make: Make) -> None:
+    requests = talk.hear(make["response"]("1", make["cluster"]("a"), make["cluster"]("b")))
+    assert kinds(requests) == [("Cluster", "1", ""), ("ClusterLoadAssignment", "", "a,b")]
+    assert talk.plans == ["a", "b"]
+
+
+def test_routes_wait_for_the_endpoints_of_their_clusters_and_so_does_their_ack(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("new")))
+    assert kinds(talk.hear(make["response"]("2", make["listener"]("l")))) == [
+        ("Listener", "2", ""),
+        ("RouteConfiguration", "", "routes"),
+    ]
+    assert talk.hear(make["response"]("3", make["routes"]("routes", "new"))) == []
+    assert not talk.session.ready
+    answered = talk.hear(make["response"]("4", make["endpoints"]("new", 80)))
+    assert kinds(answered) == [("RouteConfiguration", "3", ""), ("ClusterLoadAssignment", "4", "")]
+    assert talk.plans == ["new", "l", "new", "routes"]
+    assert talk.session.ready
+
+
+def test_a_route_to_a_cluster_that_nobody_sends_holds_nothing_up(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["listener"]("l")))
+    assert kinds(talk.hear(make["response"]("2", make["routes"]("routes", "unknown")))) == [
+        ("RouteConfiguration", "2", "")
+    ]
+
+
+def test_a_bad_resource_is_named_and_takes_no_other_with_it(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("a"), make["cluster"]("b")))
+    talk.plans.clear()
+    bad = make["cluster"]("a", transport_socket={"name": "envoy.transport_sockets.tls"})
+    (nack,) = talk.hear(make["response"]("2", bad, make["cluster"]("b", connect_timeout="3s")))
+    assert nack.response_nonce == "2"
+    assert (
+        nack.error_detail.message
+        == "Cluster a: transport_socket: envoy.transport_sockets.tls is not supported, only plaintext"
+    )
+    assert talk.plans == ["b"]
+    assert talk.session.store.versions("cluster") == {"a": "1", "b": "2"}
+
+
+def test_a_listener_whose_address_is_taken_is_named_and_tried_again(talk: Conversation, make: Make) -> None:
+    talk.taken = {"l"}
+    (nack, _) = talk.hear(make["response"]("1", make["listener"]("l")))
+    assert nack.error_detail.message == "Listener l: in use"
+    talk.taken = set()
+    talk.plans.clear()
+    assert talk.session.retry()
+    assert talk.deliver() == []
+    assert talk.plans == ["l"]
+    assert not talk.session.retry()
+
+
+def test_what_is_removed_leaves_with_all_that_only_it_used(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("a")))
+    talk.hear(make["response"]("2", make["endpoints"]("a", 80)))
+    requests = talk.hear(make["response"]("3", removed=("a",), kind=TYPE_URLS["cluster"]))
+    assert talk.plans[-2:] == ["-a", "-a"]
+    assert [list(request.resource_names_unsubscribe) for request in requests] == [[], ["a"]]
+
+
+def test_a_new_stream_says_what_is_already_here(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("a")))
+    talk.hear(make["response"]("2", make["endpoints"]("a", 80)))
+    requests = talk.session.open()
+    assert kinds(requests) == [("Cluster", "", ""), ("ClusterLoadAssignment", "", "a"), ("Listener", "", "")]
+    assert dict(requests[0].initial_resource_versions) == {"a": "1"}
+    assert dict(requests[1].initial_resource_versions) == {"a": "2"}
+
+
+def test_what_has_no_effect_is_counted_with_the_object_that_asked_for_it(talk: Conversation, make: Make) -> None:
+    metadata = {
+        "filter_metadata": {
+            "istio": {"config": "/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews"}
+        }
+    }
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "x", "request_mirror_policies": [{"cluster": "y"}]}}
+    talk.hear(make["response"]("1", make["listener"]("l")))
+    talk.hear(make["response"]("2", make["routes"]("routes", "x", **route, metadata=metadata)))
+    assert talk.session.store.unsupported() == {
+        ("envoy.config.route.v3.RouteAction.request_mirror_policies", "VirtualService default/reviews"): 1
+    }
