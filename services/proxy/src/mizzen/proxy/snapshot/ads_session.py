@@ -14,7 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.rpc import code_pb2, status_pb2
 
 from mizzen.proxy.engine.plan import Plan, PlanKind
-from mizzen.proxy.snapshot.result import Rejected
+from mizzen.proxy.snapshot.result import Rejected, title
 from mizzen.proxy.snapshot.store import KIND_OF, KINDS, TYPE_URLS, Held, Store
 
 _MAX_REASONS = 10
@@ -106,16 +106,16 @@ class AdsSession:
         return Delivery(due, removed)
 
     def delivered(self, delivery: Delivery, refused: tuple[Rejected, ...]) -> None:
-        """The workers run the delivery, except for the refused listeners, which `retry` brings up again."""
+        """The workers run the delivery, except for what they refused, which `retry` brings up again."""
         reasons = {item.resource: str(item) for item in refused}
         for held in delivery.held:
-            reason = reasons.get(f"Listener {held.name}", "")
+            reason = reasons.get(title(held.plan), "")
             held.state = "refused" if reason else "live"
             held.error = reason
 
     def retry(self) -> bool:
-        """Make refused listeners due again; whether there were any."""
-        refused = [held for held in self.store.kinds["listener"].values() if held.state == "refused"]
+        """Make what was refused due again (an address may be free by now); whether there was any."""
+        refused = self.store.refused()
         for held in refused:
             held.state = "due"
         return bool(refused)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
-from mizzen.proxy.snapshot.accesslogs import access_logs
 
 from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan, RouteTablePlan, TcpPlan, WeightedCluster
+from mizzen.proxy.snapshot.accesslogs import access_logs
 from mizzen.proxy.snapshot.endpoints import socket_address
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.routes import route_table

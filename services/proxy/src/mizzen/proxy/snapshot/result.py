@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from mizzen.proxy.engine.plan import Plan
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan, ListenerPlan, Plan, RouteTablePlan
+
+_MESSAGE_NAMES: dict[type[Plan], str] = {
+    ListenerPlan: "Listener",
+    RouteTablePlan: "RouteConfiguration",
+    ClusterPlan: "Cluster",
+    EndpointSetPlan: "ClusterLoadAssignment",
+}
 
 
 class Unsupported(NamedTuple):
@@ -39,6 +46,11 @@ class Rejected:
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.resource, self.path, self.reason) if part)
+
+
+def title(plan: Plan) -> str:
+    """How a NACK calls the resource of a plan: "Listener 127.1.0.3_9080"."""
+    return f"{_MESSAGE_NAMES[type(plan)]} {plan.name}"
 
 
 class Invalid(Exception):

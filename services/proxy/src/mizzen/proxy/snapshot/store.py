@@ -95,6 +95,10 @@ class Store:
         """What may go to the workers, clusters first."""
         return [held for kind in KINDS for held in self.kinds[kind].values() if held.state == "due"]
 
+    def refused(self) -> list[Held]:
+        """What the workers did not take."""
+        return [held for kind in KINDS for held in self.kinds[kind].values() if held.state == "refused"]
+
     def versions(self, kind: PlanKind) -> dict[str, str]:
         """For a new stream: what this client already has."""
         return {name: held.version for name, held in self.kinds[kind].items()}
