@@ -22,12 +22,12 @@ def main(defaults: Defaults | None = None) -> None:
 def _engine(settings: Settings) -> Callable[[Settings, Lifecycle], Awaitable[None]]:
     """Only the engine that runs is imported: Envoy's supervisor needs neither gRPC nor protobuf."""
     if settings.engine == "envoy":
-        from mizzen.proxy.app import envoy
+        from mizzen.proxy.app.envoy import serve as serve_envoy
 
-        return envoy.serve
-    from mizzen.proxy.app import agent
+        return serve_envoy
+    from mizzen.proxy.app.agent import serve
 
-    return agent.serve
+    return serve
 
 
 if __name__ == "__main__":

@@ -21,13 +21,14 @@ from mizzen.proxy.engine.control import (
     Applied,
     AskStats,
     Drain,
+    FromWorker,
     Ready,
     Refused,
     SetLogLevel,
     ToWorker,
     Update,
 )
-from mizzen.proxy.io.control_channel import AgentGone, ControlChannel
+from mizzen.proxy.io.control_channel import ControlChannel, PeerGone
 from mizzen.proxy.io.runtime import Runtime
 
 log = logging.getLogger("mizzen.proxy.worker")
@@ -39,7 +40,7 @@ ORPHAN_GRACE = 5.0
 class Worker:
     """Does what the agent says, one message after the other."""
 
-    def __init__(self, channel: ControlChannel, runtime: Runtime) -> None:
+    def __init__(self, channel: ControlChannel[ToWorker, FromWorker], runtime: Runtime) -> None:
         self._channel = channel
         self._runtime = runtime
 
@@ -53,7 +54,7 @@ class Worker:
                     await self._runtime.drain(message.grace, stop=True)
                     return
                 await self._handle(message, sockets)
-        except AgentGone as error:
+        except PeerGone as error:
             log.warning("the agent is gone (%s): draining", error)
             await self._runtime.drain(ORPHAN_GRACE, stop=True)
         finally:
@@ -85,7 +86,7 @@ class Worker:
 async def serve(descriptor: int) -> None:
     """Run a worker on an inherited socket."""
     loop = asyncio.get_running_loop()
-    channel = ControlChannel(socket.socket(fileno=descriptor))
+    channel = ControlChannel[ToWorker, FromWorker](socket.socket(fileno=descriptor))
     runtime = Runtime(loop, random.random)
     # The agent decides when to stop; a Ctrl-C or a signal to the process group is meant for it.
     for ignored in (signal.SIGINT, signal.SIGTERM):

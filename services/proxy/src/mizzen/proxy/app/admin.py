@@ -1,0 +1,204 @@
+"""Envoy's admin interface: its paths, its formats."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from importlib.metadata import version
+from typing import Any
+
+from aiohttp import web
+
+from mizzen.proxy.app import prometheus, stats_page
+from mizzen.proxy.app.cluster_page import clusters_json, clusters_text
+from mizzen.proxy.app.config_dump import config_dump, unsupported
+from mizzen.proxy.app.server_stats import server_stats
+from mizzen.proxy.app.state import AgentState
+from mizzen.proxy.app.statistics import add
+from mizzen.proxy.engine.control import Stats
+from mizzen.runtime.lifecycle import Lifecycle
+
+LEVELS = {
+    "trace": "DEBUG",
+    "debug": "DEBUG",
+    "info": "INFO",
+    "warning": "WARNING",
+    "warn": "WARNING",
+    "error": "ERROR",
+    "critical": "CRITICAL",
+    "off": "CRITICAL",
+}
+"""Envoy's levels as those of the logging module."""
+
+HELP = """\
+admin commands are:
+  /clusters: upstream cluster status
+  /config_dump: what this proxy works with (?include_eds, ?resource=<field>)
+  /drain_listeners (POST): stop taking connections (?graceful)
+  /help: this page
+  /listeners: where this proxy listens
+  /logging (POST): query or change log levels (?level=<level>)
+  /quitquitquit (POST): exit
+  /ready: LIVE with status 200, else the state with 503
+  /server_info: version, state, uptime and node
+  /stats: counters, gauges, histograms (?filter=<regex>, ?usedonly, ?type=<Counters|Gauges|Histograms>, ?format=json)
+  /stats/prometheus: the same for Prometheus
+  /unsupported: accepted configuration that has no effect
+"""
+
+
+class AdminPages:
+    """Handlers over one agent."""
+
+    def __init__(self, state: AgentState, lifecycle: Lifecycle) -> None:
+        self._state = state
+        self._lifecycle = lifecycle
+        self._draining: asyncio.Task[None] | None = None
+
+    def admin_routes(self) -> list[web.RouteDef]:
+        """Everything, for the admin port."""
+        return [
+            web.get("/", self._help),
+            web.get("/help", self._help),
+            web.get("/ready", self._ready),
+            web.get("/stats", self._stats),
+            web.get("/stats/prometheus", self._prometheus),
+            web.get("/clusters", self._clusters),
+            web.get("/listeners", self._listeners),
+            web.get("/config_dump", self._config_dump),
+            web.get("/server_info", self._server_info),
+            web.get("/unsupported", self._unsupported),
+            web.post("/logging", self._logging),
+            web.post("/quitquitquit", self._quit),
+            web.post("/drain_listeners", self._drain_listeners),
+        ]
+
+    def status_routes(self) -> list[web.RouteDef]:
+        """For probes."""
+        return [web.get("/healthz/ready", self._ready)]
+
+    def prometheus_routes(self) -> list[web.RouteDef]:
+        """For scrapers."""
+        return [web.get("/stats/prometheus", self._prometheus)]
+
+    async def _help(self, request: web.Request) -> web.Response:
+        return web.Response(text=HELP)
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        name = self._state.name
+        return web.Response(text=f"{name}\n", status=200 if name == "LIVE" else 503)
+
+    async def _collect(self) -> Stats:
+        return add(await self._state.workers.stats(), server_stats(self._state, time.time()))
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        form = request.query.get("format", "")
+        if form == "prometheus":
+            return await self._prometheus(request)
+        try:
+            selection = stats_page.Selection.of(request.query)
+        except ValueError as error:
+            return web.Response(text=f"{error}\n", status=400)
+        stats = await self._collect()
+        if form == "json":
+            return _json(stats_page.as_json(stats, selection))
+        return web.Response(text=stats_page.as_text(stats, selection))
+
+    async def _prometheus(self, request: web.Request) -> web.Response:
+        try:
+            selection = stats_page.Selection.of(request.query)
+        except ValueError as error:
+            return web.Response(text=f"{error}\n", status=400)
+        text = prometheus.exposition(await self._collect(), selection)
+        return web.Response(text=text, headers={"Content-Type": prometheus.CONTENT_TYPE})
+
+    async def _clusters(self, request: web.Request) -> web.Response:
+        stats = await self._state.workers.stats()
+        held = self._state.session.store.kinds["cluster"]
+        plans = [item.plan for item in held.values()]
+        if request.query.get("format") == "json":
+            return _json(clusters_json(plans, stats))
+        return web.Response(text=clusters_text(plans, stats))
+
+    async def _listeners(self, request: web.Request) -> web.Response:
+        plans = self._state.deliverer.listeners.values()
+        if request.query.get("format") == "json":
+            statuses = [
+                {
+                    "name": plan.name,
+                    "local_address": {"socket_address": {"address": plan.address, "port_value": plan.port}},
+                }
+                for plan in plans
+            ]
+            return _json({"listener_statuses": statuses})
+        return web.Response(text="".join(f"{plan.name}::{plan.address}:{plan.port}\n" for plan in plans))
+
+    async def _config_dump(self, request: web.Request) -> web.Response:
+        query = request.query
+        try:
+            return _json(config_dump(self._state, "include_eds" in query, query.get("resource", "")))
+        except LookupError as error:
+            return web.Response(text=f"{error.args[0]}\n", status=404)
+
+    async def _server_info(self, request: web.Request) -> web.Response:
+        settings, uptime = self._state.settings, f"{int(time.time() - self._state.started)}s"
+        node = settings.node
+        info = {
+            "version": f"mizzen/{version('mizzen-proxy')}",
+            "state": self._state.name,
+            "uptime_current_epoch": uptime,
+            "uptime_all_epochs": uptime,
+            "hot_restart_version": "disabled",
+            "command_line_options": {
+                "concurrency": settings.concurrency,
+                "log_level": settings.log_level,
+                "service_cluster": node.cluster,
+                "service_node": node.id,
+                "drain_time": f"{settings.drain_seconds:g}s",
+                "mode": "Serve",
+            },
+            "node": {
+                "id": node.id,
+                "cluster": node.cluster,
+                "metadata": dict(settings.node.metadata),
+            },
+        }
+        return _json(info)
+
+    async def _unsupported(self, request: web.Request) -> web.Response:
+        return _json({"unsupported": unsupported(self._state)})
+
+    async def _logging(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("level")
+        if wanted is not None:
+            level = LEVELS.get(wanted.lower())
+            if level is None:
+                return web.Response(text=f"error: unknown level {wanted!r}; one of {', '.join(LEVELS)}\n", status=400)
+            logging.getLogger().setLevel(level)
+            await self._state.workers.set_level(level)
+        current = logging.getLevelName(logging.getLogger().level).lower()
+        return web.Response(
+            text=f"active loggers:\n  agent: {current}\n  workers: {self._state.workers.level.lower()}\n"
+        )
+
+    async def _quit(self, request: web.Request) -> web.Response:
+        self._lifecycle.stop("/quitquitquit")
+        return web.Response(text="OK\n")
+
+    async def _drain_listeners(self, request: web.Request) -> web.Response:
+        if "graceful" not in request.query:
+            await self._state.deliverer.close_listeners()
+        elif self._draining is None:
+            await self._state.workers.drain()
+            self._draining = asyncio.create_task(self._close_later())
+        return web.Response(text="OK\n")
+
+    async def _close_later(self) -> None:
+        await asyncio.sleep(self._state.settings.drain_seconds)
+        await self._state.deliverer.close_listeners()
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(text=json.dumps(value, indent=1) + "\n", content_type="application/json")

@@ -1,0 +1,104 @@
+"""The engine `python`: follow Pilot, give the workers what it says, and tell people how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from google.protobuf import json_format
+
+from mizzen.proxy.app.admin import AdminPages
+from mizzen.proxy.app.delivery import Deliverer
+from mizzen.proxy.app.node import Node
+from mizzen.proxy.app.servers import HttpServer
+from mizzen.proxy.app.settings import Settings
+from mizzen.proxy.app.sockets import ListeningSockets
+from mizzen.proxy.app.state import AgentState
+from mizzen.proxy.app.workers import Workers
+from mizzen.proxy.io.xds_client import XdsClient
+from mizzen.proxy.snapshot.ads_session import AdsSession
+from mizzen.runtime.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
+
+STATS_SECONDS = 5.0
+"""How often the counters are fetched, so that a worker that dies takes little of them with it."""
+
+
+class Agent:
+    """One proxy's agent. `start`, then `close`."""
+
+    def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+        self._settings = settings
+        self._sockets = ListeningSockets()
+        self._parts = AsyncExitStack()
+        self._background: list[asyncio.Task[None]] = []
+        session = AdsSession(node_message(settings.node))
+        workers = Workers(settings.concurrency, settings.log_level.upper())
+        deliverer = Deliverer(workers, self._sockets, time.time)
+        client = XdsClient(str(settings.discovery_address), session, deliverer.deliver)
+        self.state = AgentState(settings, session, workers, deliverer, client, time.time())
+        self._pages = AdminPages(self.state, lifecycle)
+
+    async def start(self) -> None:
+        """Open the admin ports, start the workers, and follow Pilot; raises StartError."""
+        settings = self._settings
+        for address, routes in (
+            (settings.admin_address, self._pages.admin_routes()),
+            (settings.status_address, self._pages.status_routes()),
+            (settings.prometheus_address, self._pages.prometheus_routes()),
+        ):
+            server = HttpServer(routes)
+            self._parts.push_async_callback(server.close)
+            await server.start(address)
+        await self.state.workers.start()
+        self._background = [asyncio.create_task(self.state.client.run()), asyncio.create_task(self._sample())]
+        log.info("%s: %d workers, admin on %s", settings.node.id, settings.concurrency, settings.admin_address)
+
+    async def close(self) -> None:
+        """Finish requests under way within the grace, then end everything."""
+        self.state.draining = True
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        self._sockets.close()
+        await self.state.workers.stop(self._settings.drain_seconds)
+        await self._parts.aclose()
+
+    async def run(self) -> None:
+        """Return only with the error of a part that must not end."""
+        for ended in asyncio.as_completed(self._background):
+            await ended
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(STATS_SECONDS)
+            await self.state.workers.stats()
+
+
+async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
+    """The life of the process; raises StartError."""
+    agent = Agent(settings, lifecycle)
+    try:
+        await agent.start()
+        stopping = asyncio.ensure_future(lifecycle.wait())
+        running = asyncio.ensure_future(agent.run())
+        await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if running.done():
+            running.result()
+        running.cancel()
+    finally:
+        await agent.close()
+
+
+def node_message(node: Node) -> Any:
+    """envoy.config.core.v3.Node."""
+    plain = {"id": node.id, "cluster": node.cluster, "metadata": dict(node.metadata), "user_agent_name": "mizzen"}
+    message = base_pb2.Node()
+    json_format.ParseDict(plain, message)
+    return message

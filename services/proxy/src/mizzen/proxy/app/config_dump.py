@@ -1,0 +1,129 @@
+"""`/config_dump`: what this proxy was given, in the JSON of envoy.admin.v3.ConfigDump."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf import any_pb2, json_format
+
+from mizzen.proxy.app.state import AgentState
+from mizzen.proxy.engine.plan import PlanKind
+from mizzen.proxy.snapshot.store import TYPE_URLS, Held
+
+_ADMIN = "type.googleapis.com/envoy.admin.v3"
+_STATUS = "type.googleapis.com/mizzen.status.v1.ProxyStatus"
+_EXTENSIONS = "envoy.extensions"
+_NESTED = (
+    f"{_EXTENSIONS}.access_loggers.file.v3.file_pb2",
+    f"{_EXTENSIONS}.access_loggers.stream.v3.stream_pb2",
+    f"{_EXTENSIONS}.filters.http.cors.v3.cors_pb2",
+    f"{_EXTENSIONS}.filters.http.fault.v3.fault_pb2",
+    f"{_EXTENSIONS}.filters.http.grpc_stats.v3.config_pb2",
+    f"{_EXTENSIONS}.filters.http.router.v3.router_pb2",
+    f"{_EXTENSIONS}.filters.listener.http_inspector.v3.http_inspector_pb2",
+    f"{_EXTENSIONS}.filters.listener.original_dst.v3.original_dst_pb2",
+    f"{_EXTENSIONS}.filters.listener.tls_inspector.v3.tls_inspector_pb2",
+    f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.http_connection_manager_pb2",
+    f"{_EXTENSIONS}.filters.network.tcp_proxy.v3.tcp_proxy_pb2",
+    f"{_EXTENSIONS}.request_id.uuid.v3.uuid_pb2",
+    f"{_EXTENSIONS}.retry.host.previous_hosts.v3.previous_hosts_pb2",
+    f"{_EXTENSIONS}.transport_sockets.raw_buffer.v3.raw_buffer_pb2",
+    f"{_EXTENSIONS}.transport_sockets.tls.v3.tls_pb2",
+    f"{_EXTENSIONS}.upstreams.http.v3.http_protocol_options_pb2",
+)
+"""Messages inside of resources, which must be loaded to be shown; only a dump needs all of them."""
+
+
+def config_dump(state: AgentState, include_endpoints: bool, resource: str = "") -> dict[str, Any]:
+    """All sections; or the entries of the field `resource`, such as dynamic_active_clusters. LookupError: no such."""
+    for module in _NESTED:
+        importlib.import_module(module)
+    sections = [*_sections(state, include_endpoints or resource == "dynamic_endpoint_configs")]
+    if not resource:
+        return {"configs": sections}
+    for section in sections:
+        entries = section.get(resource)
+        if isinstance(entries, list):
+            name = _ENTRY_TYPES.get(resource, "")
+            return {"configs": [{"@type": f"{section['@type']}.{name}", **entry} for entry in entries]}
+    raise LookupError(f"{resource} not found in config dump")
+
+
+_ENTRY_TYPES = {
+    "dynamic_active_clusters": "DynamicCluster",
+    "dynamic_endpoint_configs": "DynamicEndpointConfig",
+    "dynamic_listeners": "DynamicListener",
+    "dynamic_route_configs": "DynamicRouteConfig",
+    "unsupported": "UnsupportedField",
+}
+
+
+def unsupported(state: AgentState) -> list[dict[str, Any]]:
+    """Accepted fields without effect, as in mizzen.status.v1.ProxyStatus."""
+    found = sorted(state.session.store.unsupported().items())
+    return [{"field": item.field, "origin": item.origin, "count": count} for item, count in found]
+
+
+def _sections(state: AgentState, include_endpoints: bool) -> Iterator[dict[str, Any]]:
+    node = state.settings.node
+    bootstrap = {"node": {"id": node.id, "cluster": node.cluster, "metadata": dict(node.metadata)}}
+    yield {
+        "@type": f"{_ADMIN}.BootstrapConfigDump",
+        "bootstrap": bootstrap,
+        "last_updated": _timestamp(state.started),
+    }
+    yield _section(state, "ClustersConfigDump", "dynamic_active_clusters", "cluster", "cluster")
+    if include_endpoints:
+        yield _section(state, "EndpointsConfigDump", "dynamic_endpoint_configs", "endpoint_set", "endpoint_config")
+    yield {
+        "@type": f"{_ADMIN}.ListenersConfigDump",
+        "dynamic_listeners": [_listener(state, held) for held in _held(state, "listener")],
+    }
+    yield _section(state, "RoutesConfigDump", "dynamic_route_configs", "route_table", "route_config")
+    yield {"@type": _STATUS, "unsupported": unsupported(state)}
+
+
+def _section(state: AgentState, name: str, field: str, kind: PlanKind, entry: str) -> dict[str, Any]:
+    entries = []
+    for held in _held(state, kind):
+        shown = _entry(state, kind, held, entry)
+        if held.error:
+            shown["error_state"] = {"details": held.error}
+        entries.append(shown)
+    return {"@type": f"{_ADMIN}.{name}", field: entries}
+
+
+def _listener(state: AgentState, held: Held) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": held.name}
+    current = _entry(state, "listener", held, "listener")
+    shown["active_state" if held.name in state.deliverer.listeners else "warming_state"] = current
+    if held.error:
+        shown["error_state"] = {"details": held.error}
+    return shown
+
+
+def _entry(state: AgentState, kind: PlanKind, held: Held, field: str) -> dict[str, Any]:
+    shown = {"version_info": held.version, field: _plain(kind, held)}
+    updated = state.deliverer.updated.get((kind, held.name))
+    if updated is not None:
+        shown["last_updated"] = _timestamp(updated)
+    return shown
+
+
+def _plain(kind: PlanKind, held: Held) -> Any:
+    packed = any_pb2.Any(type_url=TYPE_URLS[kind], value=held.body)
+    try:
+        return json_format.MessageToDict(packed, preserving_proto_field_name=True)
+    except TypeError as error:  # a nested type that this proxy does not know
+        return {"@type": packed.type_url, "name": held.name, "error": str(error)}
+
+
+def _held(state: AgentState, kind: PlanKind) -> list[Held]:
+    return sorted(state.session.store.kinds[kind].values(), key=lambda held: held.name)
+
+
+def _timestamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

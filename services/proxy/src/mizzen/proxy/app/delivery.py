@@ -1,0 +1,89 @@
+"""From what an ADS client holds to what the workers run: sockets first, then plans."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from mizzen.proxy.app.sockets import ListeningSockets
+from mizzen.proxy.app.workers import PlanKey, Workers, plan_key
+from mizzen.proxy.engine.control import Update
+from mizzen.proxy.engine.plan import ListenerPlan, Plan
+from mizzen.proxy.snapshot.ads_session import Delivery
+from mizzen.proxy.snapshot.result import Rejected, title
+
+log = logging.getLogger(__name__)
+
+
+class Deliverer:
+    """Applies deliveries one after the other."""
+
+    def __init__(self, workers: Workers, sockets: ListeningSockets, now: Callable[[], float]) -> None:
+        self.updated: dict[PlanKey, float] = {}
+        """When the workers took each plan."""
+        self._workers = workers
+        self._sockets = sockets
+        self._now = now
+        self._listeners: dict[str, ListenerPlan] = {}
+        self._closed = False
+        self._busy = asyncio.Lock()
+
+    @property
+    def listeners(self) -> Mapping[str, ListenerPlan]:
+        """Those that take connections."""
+        return self._listeners
+
+    async def deliver(self, delivery: Delivery) -> tuple[Rejected, ...]:
+        """Everything at once; when the workers refuse that, one plan after the other, so that one takes no other along.
+
+        Returns what could not be had: listeners whose address is taken, and plans that the workers refuse.
+        """
+        async with self._busy:
+            rejected, reason = await self._apply(delivery.plans, delivery.removed)
+            if not reason:
+                return rejected
+            log.error("The workers refuse an update: %s", reason)
+            found: list[Rejected] = []
+            for plan in delivery.plans:
+                rejected, reason = await self._apply((plan,), ())
+                found += [Rejected(title(plan), "", reason)] if reason else rejected
+            await self._apply((), delivery.removed)
+            return tuple(found)
+
+    async def close_listeners(self) -> None:
+        """Take no more connections, now and for plans to come; those that are open go on."""
+        async with self._busy:
+            self._closed = True
+            await self._apply((), tuple(("listener", name) for name in self._listeners))
+
+    async def _apply(self, plans: tuple[Plan, ...], removed: tuple[PlanKey, ...]) -> tuple[tuple[Rejected, ...], str]:
+        """What could not be listened on, and why the workers refuse the rest or ""."""
+        if self._closed:
+            plans = tuple(plan for plan in plans if not isinstance(plan, ListenerPlan))
+        listeners = [plan for plan in plans if isinstance(plan, ListenerPlan)]
+        binding, rejected = self._sockets.bind(listeners, (name for kind, name in removed if kind == "listener"))
+        unbound = {problem.resource for problem in rejected}
+        usable = tuple(plan for plan in plans if title(plan) not in unbound)
+        update = Update(0, usable, removed, tuple(binding.fresh))
+        try:
+            reason = await self._workers.apply(update, binding.sockets)
+        except BaseException:
+            binding.take_back()
+            raise
+        if reason:
+            binding.take_back()
+        else:
+            binding.commit()
+            self._note(usable, removed)
+        return rejected, reason
+
+    def _note(self, plans: tuple[Plan, ...], removed: tuple[PlanKey, ...]) -> None:
+        for key in removed:
+            self.updated.pop(key, None)
+            if key[0] == "listener":
+                self._listeners.pop(key[1], None)
+        for plan in plans:
+            self.updated[plan_key(plan)] = self._now()
+            if isinstance(plan, ListenerPlan):
+                self._listeners[plan.name] = plan

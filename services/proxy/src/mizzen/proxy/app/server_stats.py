@@ -1,0 +1,39 @@
+"""What the agent itself counts: `server.*`, `control_plane.*` and the managers' gauges."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import get_args
+
+from mizzen.proxy.app.state import AgentState, ServerState
+from mizzen.proxy.engine.control import StatKey, Stats
+
+
+def server_stats(state: AgentState, now: float) -> Stats:
+    """As of the Unix time `now`."""
+    kinds = state.session.store.kinds
+    pids = (os.getpid(), *state.workers.pids)
+    waiting = sum(held.state == "waiting" for kind in kinds.values() for held in kind.values())
+    gauges: dict[StatKey, int] = {
+        ("server", "", "live"): int(state.name == "LIVE"),
+        ("server", "", "state"): get_args(ServerState).index(state.name),
+        ("server", "", "uptime"): int(now - state.started),
+        ("server", "", "concurrency"): state.settings.concurrency,
+        ("server", "", "memory_physical_size"): sum(map(_resident_bytes, pids)),
+        ("control_plane", "", "connected_state"): int(state.client.connected),
+        ("cluster_manager", "", "active_clusters"): len(kinds["cluster"]),
+        ("cluster_manager", "", "waiting_resources"): waiting,
+        ("listener_manager", "", "total_listeners_active"): len(state.deliverer.listeners),
+        ("listener_manager", "", "workers_started"): int(len(state.workers.pids) == state.settings.concurrency),
+    }
+    return Stats(0, {("server", "", "worker_restarts"): state.workers.restarts}, gauges)
+
+
+def _resident_bytes(pid: int) -> int:
+    """0 when the process has just ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,129 @@
+"""One worker process and the agent's end of its channel."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from mizzen.proxy.engine.control import Applied, AskStats, FromWorker, Ready, Refused, Stats, ToWorker, Update
+from mizzen.proxy.io.control_channel import ControlChannel, PeerGone
+
+START_SECONDS = 20.0
+
+
+class WorkerProcess:
+    """A started worker: asks it, and knows when it ends."""
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: ControlChannel[FromWorker, ToWorker]) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._channel = channel
+        self._sending = asyncio.Lock()
+        self._updates: dict[int, asyncio.Future[Applied | Refused]] = {}
+        self._stats: dict[int, asyncio.Future[Stats]] = {}
+        self._reading = asyncio.create_task(self._read(), name=f"worker {self.pid}")
+
+    @classmethod
+    async def start(cls) -> WorkerProcess:
+        """Start one and wait until it is ready. Raises OSError, PeerGone or TimeoutError."""
+        ours, theirs = socket.socketpair()
+        channel = ControlChannel[FromWorker, ToWorker](ours)
+        command = (sys.executable, "-m", "mizzen.proxy.app.worker", "--fd", str(theirs.fileno()))
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
+                )
+        except BaseException:
+            channel.close()
+            raise
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                message, _ = await channel.receive()
+            if not isinstance(message, Ready):
+                raise PeerGone(f"it said {type(message).__name__} first")
+        except BaseException:
+            channel.close()
+            await _end(process)
+            raise
+        return cls(process, channel)
+
+    async def update(self, update: Update, sockets: Mapping[str, socket.socket]) -> Applied | Refused:
+        """Send an update and wait for the answer; PeerGone when it ends before."""
+        answer: asyncio.Future[Applied | Refused] = asyncio.get_running_loop().create_future()
+        self._updates[update.serial] = answer
+        try:
+            await self.send(update, sockets)
+            return await answer
+        finally:
+            self._updates.pop(update.serial, None)
+
+    async def ask_stats(self, serial: int) -> Stats:
+        """All counters; PeerGone when it ends before."""
+        answer: asyncio.Future[Stats] = asyncio.get_running_loop().create_future()
+        self._stats[serial] = answer
+        try:
+            await self.send(AskStats(serial))
+            return await answer
+        finally:
+            self._stats.pop(serial, None)
+
+    async def send(self, message: ToWorker, sockets: Mapping[str, socket.socket] | None = None) -> None:
+        """Send without waiting for an answer. PeerGone."""
+        if self._reading.done():
+            raise PeerGone("the worker ended")
+        async with self._sending:
+            await self._channel.send(message, sockets or {})
+
+    async def wait(self) -> int:
+        """Its exit status, when it has ended."""
+        return await self._process.wait()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def close(self) -> None:
+        """End it if it still runs, and what waits for it."""
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
+        self._channel.close()
+        await _end(self._process)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message, _ = await self._channel.receive()
+                self._answer(message)
+        except PeerGone as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            self._fail(PeerGone("the worker was ended"))
+            raise
+
+    def _answer(self, message: FromWorker) -> None:
+        if isinstance(message, Stats):
+            asked = self._stats.get(message.serial)
+            if asked is not None and not asked.done():
+                asked.set_result(message)
+        elif isinstance(message, Applied | Refused):
+            sent = self._updates.get(message.serial)
+            if sent is not None and not sent.done():
+                sent.set_result(message)
+
+    def _fail(self, error: PeerGone) -> None:
+        everything: list[asyncio.Future[Any]] = [*self._updates.values(), *self._stats.values()]
+        for waiting in everything:
+            if not waiting.done():
+                waiting.set_exception(error)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()

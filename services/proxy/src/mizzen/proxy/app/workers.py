@@ -1,0 +1,130 @@
+"""All workers of this proxy, which behave as one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+
+from mizzen.proxy.app.statistics import add, merge
+from mizzen.proxy.app.worker_slot import WorkerSlot
+from mizzen.proxy.engine.control import Drain, Refused, SetLogLevel, Stats, Update
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan, ListenerPlan, Plan, PlanKind
+from mizzen.runtime.errors import StartError
+
+START_SECONDS = 30.0
+PlanKey = tuple[PlanKind, str]
+
+
+class Workers:
+    """Started, given plans, asked for counters, drained."""
+
+    def __init__(self, number: int, level: str) -> None:
+        self._level = level
+        self._plans: dict[PlanKey, Plan] = {}
+        self._sockets: Mapping[str, socket.socket] = {}
+        self._serials = count(1)
+        self._serial = 0
+        self._gone = Stats(0)
+        """Counters of workers that are no more."""
+        self._slots = [WorkerSlot(self._replay, lambda: self._level, self._keep) for _ in range(number)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._applying = asyncio.Lock()
+
+    @property
+    def level(self) -> str:
+        return self._level
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(slot.pid for slot in self._slots if slot.pid)
+
+    @property
+    def restarts(self) -> int:
+        return sum(slot.restarts for slot in self._slots)
+
+    async def start(self) -> None:
+        """Start them all and wait until they run; raises StartError."""
+        self._tasks = [asyncio.create_task(slot.run(), name="worker slot") for slot in self._slots]
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await asyncio.gather(*(slot.wait_live() for slot in self._slots))
+        except TimeoutError:
+            await self.stop(0)
+            raise StartError(f"the workers did not start within {START_SECONDS:g} s") from None
+
+    async def apply(self, update: Update, sockets: Mapping[str, socket.socket]) -> str:
+        """Make all workers run it, or none; the reason why not, or "".
+
+        `sockets` are those of all listeners that there are then; the update's serial is given here.
+        """
+        async with self._applying:
+            before = (self._plans, self._sockets)
+            update = replace(update, serial=next(self._serials))
+            undo = self._inverse(update)
+            self._plans = {key: plan for key, plan in self._plans.items() if key not in update.removed}
+            self._plans |= {plan_key(plan): plan for plan in update.plans}
+            self._sockets, self._serial = sockets, update.serial
+            answers = await asyncio.gather(*(slot.apply(update, sockets) for slot in self._slots))
+            refused = [answer.reason for answer in answers if isinstance(answer, Refused)]
+            if not refused:
+                return ""
+            self._plans, self._sockets = before
+            self._serial = undo.serial
+            back = [slot for slot, answer in zip(self._slots, answers, strict=True) if not isinstance(answer, Refused)]
+            await asyncio.gather(*(slot.apply(undo, self._sockets) for slot in back))
+            return refused[0]
+
+    async def stats(self) -> Stats:
+        """Counters of all workers there are and were."""
+        serial = next(self._serials)
+        return merge([self._gone, *await asyncio.gather(*(slot.stats(serial) for slot in self._slots))])
+
+    async def set_level(self, level: str) -> None:
+        """The workers' log level; also of those to come."""
+        self._level = level
+        await asyncio.gather(*(slot.tell(SetLogLevel(level)) for slot in self._slots))
+
+    async def drain(self) -> None:
+        """Ask clients to leave; new connections are still taken."""
+        await asyncio.gather(*(slot.tell(Drain(0.0, stop=False)) for slot in self._slots))
+
+    async def stop(self, grace: float) -> None:
+        """Take no more connections, let requests under way finish within `grace` seconds, end all."""
+        await asyncio.gather(*(slot.stop(grace) for slot in self._slots))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _replay(self) -> tuple[Update, Mapping[str, socket.socket]]:
+        names = tuple(key[1] for key in self._plans if key[0] == "listener")
+        return Update(self._serial, tuple(self._plans.values()), (), names), self._sockets
+
+    def _inverse(self, update: Update) -> Update:
+        """What takes `update` back; sockets of the listeners that it removes or moves come again."""
+        touched = [plan_key(plan) for plan in update.plans]
+        known = [key for key in (*touched, *update.removed) if key in self._plans]
+        listeners = {key[1] for key in known if key[0] == "listener"}
+        lost = {name for kind, name in update.removed if kind == "listener"} | set(update.sockets)
+        return Update(
+            next(self._serials),
+            tuple(self._plans[key] for key in dict.fromkeys(known)),
+            tuple(key for key in touched if key not in self._plans),
+            tuple(sorted(listeners & lost)),
+        )
+
+    def _keep(self, stats: Stats) -> None:
+        self._gone = add(self._gone, Stats(0, stats.counters, {}, stats.histograms))
+
+
+def plan_key(plan: Plan) -> PlanKey:
+    """How a plan is known."""
+    if isinstance(plan, ListenerPlan):
+        return "listener", plan.name
+    if isinstance(plan, ClusterPlan):
+        return "cluster", plan.name
+    if isinstance(plan, EndpointSetPlan):
+        return "endpoint_set", plan.name
+    return "route_table", plan.name
