@@ -107,6 +107,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=("python", "envoy"), default="python")
     given = parser.parse_args()
     logs.set_up()
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change
     home = Home(given.home.absolute())
     try:
         lock = Lock(home.lock)
