@@ -25,6 +25,8 @@ def _engine(settings: Settings) -> Callable[[Settings, Lifecycle], Awaitable[Non
         from mizzen.proxy.app.envoy import serve as serve_envoy
 
         return serve_envoy
+    # Starting a worker is fork and exec; gRPC would write a line about each.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from mizzen.proxy.app.agent import serve
 
     return serve

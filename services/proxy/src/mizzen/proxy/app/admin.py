@@ -9,12 +9,11 @@ import time
 from importlib.metadata import version
 from typing import Any
 
-from aiohttp import web
-
 from mizzen.proxy.app import prometheus, stats_page
 from mizzen.proxy.app.cluster_page import clusters_json, clusters_text
 from mizzen.proxy.app.config_dump import config_dump, unsupported
 from mizzen.proxy.app.server_stats import server_stats
+from mizzen.proxy.app.servers import Request, Response, Routes
 from mizzen.proxy.app.state import AgentState
 from mizzen.proxy.app.statistics import add
 from mizzen.proxy.engine.control import Stats
@@ -57,72 +56,72 @@ class AdminPages:
         self._lifecycle = lifecycle
         self._draining: asyncio.Task[None] | None = None
 
-    def admin_routes(self) -> list[web.RouteDef]:
+    def admin_routes(self) -> Routes:
         """Everything, for the admin port."""
-        return [
-            web.get("/", self._help),
-            web.get("/help", self._help),
-            web.get("/ready", self._ready),
-            web.get("/stats", self._stats),
-            web.get("/stats/prometheus", self._prometheus),
-            web.get("/clusters", self._clusters),
-            web.get("/listeners", self._listeners),
-            web.get("/config_dump", self._config_dump),
-            web.get("/server_info", self._server_info),
-            web.get("/unsupported", self._unsupported),
-            web.post("/logging", self._logging),
-            web.post("/quitquitquit", self._quit),
-            web.post("/drain_listeners", self._drain_listeners),
-        ]
+        return {
+            ("GET", "/"): self._help,
+            ("GET", "/help"): self._help,
+            ("GET", "/ready"): self._ready,
+            ("GET", "/stats"): self._stats,
+            ("GET", "/stats/prometheus"): self._prometheus,
+            ("GET", "/clusters"): self._clusters,
+            ("GET", "/listeners"): self._listeners,
+            ("GET", "/config_dump"): self._config_dump,
+            ("GET", "/server_info"): self._server_info,
+            ("GET", "/unsupported"): self._unsupported,
+            ("POST", "/logging"): self._logging,
+            ("POST", "/quitquitquit"): self._quit,
+            ("POST", "/drain_listeners"): self._drain_listeners,
+        }
 
-    def status_routes(self) -> list[web.RouteDef]:
+    def status_routes(self) -> Routes:
         """For probes."""
-        return [web.get("/healthz/ready", self._ready)]
+        return {("GET", "/healthz/ready"): self._ready}
 
-    def prometheus_routes(self) -> list[web.RouteDef]:
+    def prometheus_routes(self) -> Routes:
         """For scrapers."""
-        return [web.get("/stats/prometheus", self._prometheus)]
+        return {("GET", "/stats/prometheus"): self._prometheus}
 
-    async def _help(self, request: web.Request) -> web.Response:
-        return web.Response(text=HELP)
+    async def _help(self, request: Request) -> Response:
+        return Response(HELP)
 
-    async def _ready(self, request: web.Request) -> web.Response:
+    async def _ready(self, request: Request) -> Response:
         name = self._state.name
-        return web.Response(text=f"{name}\n", status=200 if name == "LIVE" else 503)
+        return Response(f"{name}\n", status=200 if name == "LIVE" else 503)
 
     async def _collect(self) -> Stats:
         return add(await self._state.workers.stats(), server_stats(self._state, time.time()))
 
-    async def _stats(self, request: web.Request) -> web.Response:
+    async def _stats(self, request: Request) -> Response:
         form = request.query.get("format", "")
         if form == "prometheus":
             return await self._prometheus(request)
         try:
             selection = stats_page.Selection.of(request.query)
         except ValueError as error:
-            return web.Response(text=f"{error}\n", status=400)
+            return Response(f"{error}\n", status=400)
         stats = await self._collect()
         if form == "json":
             return _json(stats_page.as_json(stats, selection))
-        return web.Response(text=stats_page.as_text(stats, selection))
+        return Response(stats_page.as_text(stats, selection))
 
-    async def _prometheus(self, request: web.Request) -> web.Response:
+    async def _prometheus(self, request: Request) -> Response:
         try:
             selection = stats_page.Selection.of(request.query)
         except ValueError as error:
-            return web.Response(text=f"{error}\n", status=400)
+            return Response(f"{error}\n", status=400)
         text = prometheus.exposition(await self._collect(), selection)
-        return web.Response(text=text, headers={"Content-Type": prometheus.CONTENT_TYPE})
+        return Response(text, content_type=prometheus.CONTENT_TYPE)
 
-    async def _clusters(self, request: web.Request) -> web.Response:
+    async def _clusters(self, request: Request) -> Response:
         stats = await self._state.workers.stats()
         held = self._state.session.store.kinds["cluster"]
         plans = [item.plan for item in held.values()]
         if request.query.get("format") == "json":
             return _json(clusters_json(plans, stats))
-        return web.Response(text=clusters_text(plans, stats))
+        return Response(clusters_text(plans, stats))
 
-    async def _listeners(self, request: web.Request) -> web.Response:
+    async def _listeners(self, request: Request) -> Response:
         plans = self._state.deliverer.listeners.values()
         if request.query.get("format") == "json":
             statuses = [
@@ -133,16 +132,16 @@ class AdminPages:
                 for plan in plans
             ]
             return _json({"listener_statuses": statuses})
-        return web.Response(text="".join(f"{plan.name}::{plan.address}:{plan.port}\n" for plan in plans))
+        return Response("".join(f"{plan.name}::{plan.address}:{plan.port}\n" for plan in plans))
 
-    async def _config_dump(self, request: web.Request) -> web.Response:
+    async def _config_dump(self, request: Request) -> Response:
         query = request.query
         try:
             return _json(config_dump(self._state, "include_eds" in query, query.get("resource", "")))
         except LookupError as error:
-            return web.Response(text=f"{error.args[0]}\n", status=404)
+            return Response(f"{error.args[0]}\n", status=404)
 
-    async def _server_info(self, request: web.Request) -> web.Response:
+    async def _server_info(self, request: Request) -> Response:
         settings, uptime = self._state.settings, f"{int(time.time() - self._state.started)}s"
         node = settings.node
         info = {
@@ -167,38 +166,36 @@ class AdminPages:
         }
         return _json(info)
 
-    async def _unsupported(self, request: web.Request) -> web.Response:
+    async def _unsupported(self, request: Request) -> Response:
         return _json({"unsupported": unsupported(self._state)})
 
-    async def _logging(self, request: web.Request) -> web.Response:
+    async def _logging(self, request: Request) -> Response:
         wanted = request.query.get("level")
         if wanted is not None:
             level = LEVELS.get(wanted.lower())
             if level is None:
-                return web.Response(text=f"error: unknown level {wanted!r}; one of {', '.join(LEVELS)}\n", status=400)
+                return Response(f"error: unknown level {wanted!r}; one of {', '.join(LEVELS)}\n", status=400)
             logging.getLogger().setLevel(level)
             await self._state.workers.set_level(level)
         current = logging.getLevelName(logging.getLogger().level).lower()
-        return web.Response(
-            text=f"active loggers:\n  agent: {current}\n  workers: {self._state.workers.level.lower()}\n"
-        )
+        return Response(text=f"active loggers:\n  agent: {current}\n  workers: {self._state.workers.level.lower()}\n")
 
-    async def _quit(self, request: web.Request) -> web.Response:
+    async def _quit(self, request: Request) -> Response:
         self._lifecycle.stop("/quitquitquit")
-        return web.Response(text="OK\n")
+        return Response("OK\n")
 
-    async def _drain_listeners(self, request: web.Request) -> web.Response:
+    async def _drain_listeners(self, request: Request) -> Response:
         if "graceful" not in request.query:
             await self._state.deliverer.close_listeners()
         elif self._draining is None:
             await self._state.workers.drain()
             self._draining = asyncio.create_task(self._close_later())
-        return web.Response(text="OK\n")
+        return Response("OK\n")
 
     async def _close_later(self) -> None:
         await asyncio.sleep(self._state.settings.drain_seconds)
         await self._state.deliverer.close_listeners()
 
 
-def _json(value: Any) -> web.Response:
-    return web.Response(text=json.dumps(value, indent=1) + "\n", content_type="application/json")
+def _json(value: Any) -> Response:
+    return Response(json.dumps(value, indent=1) + "\n", content_type="application/json")

@@ -15,32 +15,35 @@ from mizzen.proxy.snapshot.store import TYPE_URLS, Held
 
 _ADMIN = "type.googleapis.com/envoy.admin.v3"
 _STATUS = "type.googleapis.com/mizzen.status.v1.ProxyStatus"
-_EXTENSIONS = "envoy.extensions"
 _NESTED = (
-    f"{_EXTENSIONS}.access_loggers.file.v3.file_pb2",
-    f"{_EXTENSIONS}.access_loggers.stream.v3.stream_pb2",
-    f"{_EXTENSIONS}.filters.http.cors.v3.cors_pb2",
-    f"{_EXTENSIONS}.filters.http.fault.v3.fault_pb2",
-    f"{_EXTENSIONS}.filters.http.grpc_stats.v3.config_pb2",
-    f"{_EXTENSIONS}.filters.http.router.v3.router_pb2",
-    f"{_EXTENSIONS}.filters.listener.http_inspector.v3.http_inspector_pb2",
-    f"{_EXTENSIONS}.filters.listener.original_dst.v3.original_dst_pb2",
-    f"{_EXTENSIONS}.filters.listener.tls_inspector.v3.tls_inspector_pb2",
-    f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.http_connection_manager_pb2",
-    f"{_EXTENSIONS}.filters.network.tcp_proxy.v3.tcp_proxy_pb2",
-    f"{_EXTENSIONS}.request_id.uuid.v3.uuid_pb2",
-    f"{_EXTENSIONS}.retry.host.previous_hosts.v3.previous_hosts_pb2",
-    f"{_EXTENSIONS}.transport_sockets.raw_buffer.v3.raw_buffer_pb2",
-    f"{_EXTENSIONS}.transport_sockets.tls.v3.tls_pb2",
-    f"{_EXTENSIONS}.upstreams.http.v3.http_protocol_options_pb2",
+    "access_loggers.file.v3.file_pb2",
+    "access_loggers.stream.v3.stream_pb2",
+    "filters.http.cors.v3.cors_pb2",
+    "filters.http.fault.v3.fault_pb2",
+    "filters.http.grpc_stats.v3.config_pb2",
+    "filters.http.grpc_web.v3.grpc_web_pb2",
+    "filters.http.router.v3.router_pb2",
+    "filters.listener.http_inspector.v3.http_inspector_pb2",
+    "filters.listener.original_dst.v3.original_dst_pb2",
+    "filters.listener.tls_inspector.v3.tls_inspector_pb2",
+    "filters.network.http_connection_manager.v3.http_connection_manager_pb2",
+    "filters.network.tcp_proxy.v3.tcp_proxy_pb2",
+    "http.header_formatters.preserve_case.v3.preserve_case_pb2",
+    "request_id.uuid.v3.uuid_pb2",
+    "retry.host.previous_hosts.v3.previous_hosts_pb2",
+    "retry.priority.previous_priorities.v3.previous_priorities_config_pb2",
+    "transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2",
+    "transport_sockets.raw_buffer.v3.raw_buffer_pb2",
+    "transport_sockets.tls.v3.tls_pb2",
+    "upstreams.http.v3.http_protocol_options_pb2",
 )
-"""Messages inside of resources, which must be loaded to be shown; only a dump needs all of them."""
+"""Below envoy.extensions: messages inside of resources, loaded to be shown; only a dump needs all of them."""
 
 
 def config_dump(state: AgentState, include_endpoints: bool, resource: str = "") -> dict[str, Any]:
     """All sections; or the entries of the field `resource`, such as dynamic_active_clusters. LookupError: no such."""
     for module in _NESTED:
-        importlib.import_module(module)
+        importlib.import_module(f"envoy.extensions.{module}")
     sections = [*_sections(state, include_endpoints or resource == "dynamic_endpoint_configs")]
     if not resource:
         return {"configs": sections}

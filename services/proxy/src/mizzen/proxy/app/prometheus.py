@@ -51,7 +51,7 @@ def metric(key: StatKey) -> tuple[str, Labels]:
         rest = rest[: code.start()] + ("_rq_xx" if digit else "_rq")
         labels.append(("envoy_response_code_class", digit) if digit else ("envoy_response_code", status))
     if name:
-        labels.append((_NAME_LABELS.get(scope, "name"), name))
+        labels.append((_NAME_LABELS.get(scope, "name"), name.removesuffix(";")))  # Istio's mark of a name's end
     return _UNSAFE.sub("_", f"envoy_{scope}_{rest}"), tuple(labels)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mizzen.proxy.engine.plan import ListenerPlan
-from mizzen.proxy.snapshot.result import Rejected
+from mizzen.proxy.snapshot.result import Rejected, title
 from mizzen.runtime.address import Address
 
 BACKLOG = 1024
@@ -77,7 +77,7 @@ class Binding:
         try:
             opened = _open(address)
         except OSError as error:
-            return Rejected(f"Listener {plan.name}", "address", _explain(address, error))
+            return Rejected(title(plan), "", _explain(address, error))
         self._opened.append(opened)
         self._fresh[plan.name] = Held(address, opened)
         return None

@@ -31,9 +31,10 @@ class Selection:
         if kind not in ("Counters", "Gauges", "Histograms", "All"):
             raise ValueError("invalid type: one of Counters, Gauges, Histograms, All")
         try:
-            pattern = re2.compile(query["filter"]) if query.get("filter") else None
+            pattern = re2.compile(query["filter"], _quiet()) if query.get("filter") else None
         except re2.error as error:
-            raise ValueError(f"Invalid re2 regex: {error}") from None
+            reason = error.args[0]  # bytes
+            raise ValueError(f"Invalid re2 regex: {reason.decode()}") from None
         return cls(pattern, "usedonly" in query, cast("Kind", kind))
 
     def numbers(self, stats: Stats) -> Iterator[tuple[StatKey, int, bool]]:
@@ -53,6 +54,13 @@ class Selection:
 
     def _wants(self, key: StatKey) -> bool:
         return self.pattern is None or self.pattern.search(stat_name(key)) is not None
+
+
+def _quiet() -> Any:
+    """What somebody mistypes in a URL is not worth a line in our log."""
+    options = re2.Options()
+    options.log_errors = False
+    return options
 
 
 def stat_name(key: StatKey) -> str:
