@@ -7,6 +7,8 @@ the rest; `FramingError` means: answer 400 (or 502 for a response), close, forwa
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mizzen.proxy.codec.headers import FramingError
 
 MAX_HEADERS = 100
@@ -47,6 +49,7 @@ def split_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
     return scheme.lower(), authority, path
 
 
+@lru_cache(1024)
 def is_valid_authority(authority: bytes) -> bool:
     """A host and optional port that cannot be mistaken for something else further on."""
     return bool(authority) and not authority.translate(None, delete=_AUTHORITY_BYTES)

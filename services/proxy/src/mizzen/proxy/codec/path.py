@@ -31,7 +31,7 @@ def _decode(escape: re.Match[bytes]) -> bytes:
     code = int(escape[1], 16)
     if code == 0:
         raise FramingError("an escaped NUL in the path")
-    return bytes((code,)) if code in _UNRESERVED else escape[0].upper()
+    return bytes((code,)) if code in _UNRESERVED else escape[0]
 
 
 def _without_dot_segments(path: bytes) -> bytes:

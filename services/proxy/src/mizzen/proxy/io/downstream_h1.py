@@ -286,14 +286,18 @@ class Downstream(asyncio.Protocol):
         """Send bytes of the current response."""
         self.transport.write(data)
 
-    def response_complete(self, x: Exchange) -> None:
+    def response_complete(self, x: Exchange, now: float) -> None:
         """The last byte of the response of `x` is written."""
-        self.active_at = self.runtime.now()
+        self.active_at = now
         self._account(x)
-        self.resume_reading(WAITING | UPSTREAM)
+        if self._paused_for:
+            self.resume_reading(WAITING | UPSTREAM)
         if not x.request_complete:
             x.keep_alive = False  # what is left of the request is of no use to anybody
-        self._next()
+        if x.keep_alive and not self._queue and self._refused is None:
+            self.current = None
+        else:
+            self._next()
 
     def cut(self, x: Exchange) -> None:
         """The response cannot be completed: close, so that the client sees it end early."""
@@ -322,8 +326,6 @@ class Downstream(asyncio.Protocol):
             self._refuse(refused, local, reason)
         else:
             self.resume_reading(PIPELINE)
-            if self.runtime.draining or self.listener.draining:
-                self._close_gently(lingering=False)
 
     def _account(self, x: Exchange) -> None:
         x.done = True

@@ -112,7 +112,6 @@ class Pool:
         elif self.endpoint.draining:
             connection.close()
         else:
-            connection.active_at = self.runtime.now()
             self.endpoint.idle.append(connection)
             if connection.look_at == NEVER:
                 self.runtime.wheel.look(connection, connection.active_at + self.idle_timeout)

@@ -49,7 +49,7 @@ def answer(x: Exchange, status: int, head: Head, body: bytes) -> None:
     if body and x.method != b"HEAD":
         x.bytes_sent = len(body)
         data += body
-    x.response_started_at = downstream.runtime.now()
+    x.response_started_at = now = downstream.runtime.now()
     x.responded = True
     downstream.write(data)
-    downstream.response_complete(x)
+    downstream.response_complete(x, now)

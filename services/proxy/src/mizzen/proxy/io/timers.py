@@ -15,7 +15,7 @@ TICK = 0.02
 """Seconds between slots: how late a deadline may be noticed."""
 
 FAR = 10.0
-"""Deadlines further away than this are noticed up to a second late, so that an hour has 3,600 slots at most."""
+"""A look further away than this comes up to a second early (and is repeated), so that an hour has 3,600 slots."""
 
 NEVER = float("inf")
 
@@ -49,7 +49,7 @@ class Wheel:
         if when == NEVER:
             return
         if when - self._loop.time() > FAR:
-            when = float(int(when) + 1)
+            when = float(int(when))
         item.look_at = when
         tick = int(when / TICK) + 1
         slot = self._slots.get(tick)

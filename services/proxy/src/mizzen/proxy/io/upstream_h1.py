@@ -259,10 +259,9 @@ class Upstream(asyncio.Protocol):
         connection = noted.get(b"connection")
         if connection is not None and connection not in USUAL_CONNECTION:
             head = without_nominated(head, connection)
-        runtime = self.runtime
         head.append(x.manager.server)
         if b"date" not in noted:
-            head.append(runtime.date())
+            head.append(self.runtime.date())
         elapsed = self.active_at - x.sent_at
         head.append((b"x-envoy-upstream-service-time", b"%d" % (elapsed * 1000.0)))
         edits = x.target.response_edits
@@ -329,11 +328,17 @@ class Upstream(asyncio.Protocol):
     def _finish(self, x: Exchange) -> None:
         """The response is with the client: account for it, free the connection, tell the client's side."""
         x.upstream = None
-        stats = self.pool.cluster.stats
+        now = self.active_at
+        pool = self.pool
+        stats = pool.cluster.stats
         stats.upstream_rq_completed += 1
-        stats.statuses.record(x.status)
-        stats.upstream_rq_time.record((self.active_at - x.sent_at) * 1000.0)
-        forward.leave_endpoint(x, failed=x.status >= 500)
+        stats.upstream_rq_active -= 1
+        pool.endpoint.active_requests -= 1
+        status = x.status
+        if status >= 500:
+            pool.endpoint.failed_requests += 1
+        stats.statuses.record(status)
+        stats.upstream_rq_time.record((now - x.sent_at) * 1000.0)
         if self._skip_body:
             self._skip_body = False
             if self._parser is not None:
@@ -341,10 +346,10 @@ class Upstream(asyncio.Protocol):
         if self._keep_alive and x.request_complete and self._body_kind != UNTIL_CLOSE:
             if self._reading_paused:
                 self.resume_reading()
-            self.pool.release(self)
+            pool.release(self)
         else:
             self.close()
-        x.downstream.response_complete(x)
+        x.downstream.response_complete(x, now)
 
     def _bound_quiet(self, x: Exchange, size: int) -> None:
         """Heads, chunk extensions and trailers may not grow without end."""
