@@ -42,7 +42,7 @@ def test_a_weighted_split_is_what_a_thousand_requests_see(
     mesh: LocalMesh, sample: str, shares: dict[str, float]
 ) -> None:
     with mesh.applied(sample):
-        eventually(only(set(shares)), f"{sample} in force")
+        eventually(lambda: set(count_versions(60)) == set(shares), f"{sample} in force")
         seen = count_versions(REQUESTS)
     assert set(seen) == set(shares)
     assert all(within(seen[version], share) for version, share in shares.items()), seen
