@@ -55,5 +55,6 @@ def run(target: Target, connections: int, seconds: float, core: set[int]) -> Loa
         raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr or done.stdout}")
     seen = json.loads(done.stdout.splitlines()[-1])
     if seen["errors"] or not seen["requests"]:
-        raise RuntimeError(f"{seen['errors']} of {seen['requests']} requests to {url} failed")
+        kinds = seen["kinds"]
+        raise RuntimeError(f"{seen['errors']} of {seen['requests']} requests to {url} failed: {kinds}")
     return Load(seen["requests"], seen["duration_us"] / 1e6, seen["p50_us"], seen["p99_us"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import urllib.request
 from collections.abc import Iterator
 
 
@@ -26,5 +27,14 @@ def listens(address: str, port: int) -> bool:
     try:
         with socket.create_connection((address, port), timeout=1):
             return True
+    except OSError:
+        return False
+
+
+def is_ready(url: str) -> bool:
+    """Whether a health page answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
     except OSError:
         return False

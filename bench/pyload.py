@@ -64,7 +64,7 @@ def _content_length(head: bytes) -> int:
     return int(lower[start:].split(b"\r\n", 1)[0])
 
 
-async def load(connections: int, seconds: float, host: str, url: str) -> dict[str, float]:
+async def load(connections: int, seconds: float, host: str, url: str) -> dict[str, float | str]:
     """Run the clients; the counts of `wrk.lua`."""
     parts = urlsplit(url)
     address, port = parts.hostname or "127.0.0.1", parts.port or 80
@@ -89,6 +89,7 @@ async def load(connections: int, seconds: float, host: str, url: str) -> dict[st
         "p50_us": round(latencies[count // 2] * 1e6) if count else 0,
         "p99_us": round(latencies[count * 99 // 100] * 1e6) if count else 0,
         "errors": len(errors),
+        "kinds": errors[0] if errors else "",
     }
 
 

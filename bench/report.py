@@ -29,7 +29,7 @@ def print_table(results: Sequence[Result], machine: dict[str, str | int | float]
     title = f"{machine['cpu']}, {machine['cores']} cores, kernel {machine['kernel']}, Python {machine['python']}"
     table = Table(title=title, caption="tcp-bulk: MB/s and CPU µs per MB. Ratios are ours/theirs.")
     for name in ("case", "proxy", "rps", "p50 µs", "p99 µs", "CPU µs/request", "RSS MB"):
-        table.add_column(name, justify="left" if name in ("case", "proxy") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("case", "proxy") else "right", no_wrap=name == "proxy")
     for result in results:
         table.add_row(result.case, "mizzen", *_cells(result.ours))
         table.add_row("", result.peer, *_cells(result.theirs))

@@ -8,16 +8,28 @@ import sys
 from pathlib import Path
 
 from bench.istio import BULK_PORT, GATEWAY_LABELS, GATEWAY_PORT
+from bench.network import is_ready
 from bench.peers.peer import Peer
 from bench.peers.pilot import Pilot
-from bench.process import Process
+from bench.process import Process, wait_until
 from bench.scenario import Address, Scenario
 from mizzen.proxy.app.envoy import find_envoy
 
 HTTP_PROXY_PORT = 15007
+STATUS_PORT = 15021
 
 
-class Mizzen(Peer):
+class Agent(Peer):
+    """A proxy with the agent's health page."""
+
+    def wait_ready(self) -> None:
+        """Return when the proxy has all its configuration and listens."""
+        health = f"http://{self.address.host}:{STATUS_PORT}/healthz/ready"
+        wait_until(lambda: is_ready(health), self.process, f"200 from {health}")
+        super().wait_ready()
+
+
+class Mizzen(Agent):
     """The agent and one worker."""
 
     def __init__(self, scenario: Scenario, pilot: Pilot, address: str, folder: Path, core: set[int]) -> None:
@@ -25,7 +37,7 @@ class Mizzen(Peer):
         super().__init__("mizzen", listener(scenario, address), process)
 
 
-class Envoy(Peer):
+class Envoy(Agent):
     """A stock Envoy with one worker thread; the agent that started it only waits and is not counted."""
 
     def __init__(self, scenario: Scenario, pilot: Pilot, address: str, folder: Path, core: set[int]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import urllib.request
 from pathlib import Path
 
 from bench import istio
-from bench.network import free_port
+from bench.network import free_port, is_ready
 from bench.process import Process, wait_until
 from bench.scenario import Address, Scenario
 
@@ -26,14 +25,7 @@ class Pilot:
         command += ["--monitoring-address", str(self.monitoring), "--log-level", "warning"]
         command += ["--config-dir", str(config), "--registry-dir", str(registry)]
         self.process = Process("pilot", command, core, folder)
-        wait_until(self._is_ready, self.process, "ready")
-
-    def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.monitoring}/ready", timeout=2) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
+        wait_until(lambda: is_ready(f"http://{self.monitoring}/ready"), self.process, "ready")
 
     def stop(self) -> None:
         self.process.stop()
