@@ -95,6 +95,8 @@ def as_json(stats: Stats, selection: Selection) -> dict[str, Any]:
 def quantile(values: tuple[float, ...], percent: float) -> float:
     """The value below which `percent` of the recorded ones lie, linear within a bucket; buckets as in `BUCKETS`."""
     counts = values[:-1]
+    if not any(counts):
+        return 0.0
     rank = sum(counts) * percent / 100
     below, passed = 0.0, 0.0
     for end, count in zip((*BUCKETS, BUCKETS[-1]), counts, strict=True):

@@ -1,0 +1,252 @@
+"""A whole agent with a worker, against an ADS server that says what the test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from envoy.admin.v3 import clusters_pb2, config_dump_pb2, config_dump_shared_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import json_format
+
+from mizzen.proto import status_pb2
+from mizzen.proxy.app.agent import Agent
+from mizzen.proxy.app.settings import read_settings
+from mizzen.proxy.io.xds_client import METHOD
+from mizzen.runtime.lifecycle import Lifecycle
+
+CLUSTER = "inbound|9080||"
+
+
+class Pilot:
+    """Sends what is put into `responses`, keeps what comes in `requests`."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.responses: asyncio.Queue[Any] = asyncio.Queue()
+        self.server = grpc.aio.server()
+        service, method = METHOD[1:].split("/")
+        handler = grpc.stream_stream_rpc_method_handler(
+            self._stream,
+            request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
+            response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
+        )
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
+
+    def send(self, *messages: Any, nonce: str = "1") -> None:
+        """One response with resources of one type."""
+        response = discovery_pb2.DeltaDiscoveryResponse(nonce=nonce)
+        for message in messages:
+            resource = response.resources.add(name=message.name, version="v1")
+            resource.resource.Pack(message)
+            response.type_url = resource.resource.type_url
+        self.responses.put_nowait(response)
+
+    def answers(self, kind: str) -> list[Any]:
+        """ACKs and NACKs for a type."""
+        return [item for item in self.requests if item.type_url.endswith(f".{kind}") and item.response_nonce]
+
+    async def _stream(self, requests: Any, context: Any) -> None:
+        reading = asyncio.create_task(self._read(requests))
+        try:
+            while True:
+                await context.write(await self.responses.get())
+        finally:
+            reading.cancel()
+
+    async def _read(self, requests: Any) -> None:
+        async for request in requests:
+            self.requests.append(request)
+
+
+@pytest.fixture
+async def pilot() -> AsyncIterator[Pilot]:
+    running = Pilot()
+    await running.server.start()
+    yield running
+    await running.server.stop(0)
+
+
+@pytest.fixture
+async def agent(pilot: Pilot, app: SimpleNamespace, tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
+    """The agent, a way to ask its pages, and what would stop it."""
+    ports = [app.free_port() for _ in range(3)]
+    arguments = [
+        *("--name", "web-1", "--labels", "app=web", "--bind-address", "127.0.0.1", "--drain-seconds", "0.5"),
+        *("--admin-address", f"127.0.0.1:{ports[0]}", "--status-port", str(ports[1])),
+        *("--prometheus-port", str(ports[2]), "--discovery-address", f"127.0.0.1:{pilot.port}"),
+        *("--state-dir", str(tmp_path)),
+    ]
+    lifecycle = Lifecycle()
+    running = Agent(read_settings(arguments, {}), lifecycle)
+    await running.start()
+
+    async def get(path: str, method: str = "GET", port: int = ports[0]) -> Any:
+        return await app.fetch("127.0.0.1", port, path, method)
+
+    yield SimpleNamespace(agent=running, lifecycle=lifecycle, get=get, status=ports[1], prometheus=ports[2])
+    await running.close()
+
+
+def cluster() -> Any:
+    return json_format.ParseDict({"name": CLUSTER, "type": "STATIC"}, cluster_pb2.Cluster())
+
+
+def listener(port: int, status: int = 418) -> Any:
+    """Answers everything itself."""
+    assert router_pb2
+    route = {"match": {"prefix": "/"}, "direct_response": {"status": status}}
+    manager = {
+        "@type": f"type.googleapis.com/{hcm_pb2.HttpConnectionManager.DESCRIPTOR.full_name}",
+        "stat_prefix": "web",
+        "route_config": {"name": "web", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [
+            {"name": "r", "typed_config": {"@type": f"type.googleapis.com/{router_pb2.Router.DESCRIPTOR.full_name}"}}
+        ],
+    }
+    plain = {
+        "name": f"127.0.0.1_{port}",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [{"name": "h", "typed_config": manager}]}],
+    }
+    return json_format.ParseDict(plain, listener_pb2.Listener())
+
+
+async def configured(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> int:
+    """Send a first configuration and wait for its ACKs; the port that it serves."""
+    port: int = app.free_port()
+    pilot.send(cluster(), nonce="c1")
+    pilot.send(listener(port), nonce="l1")
+    await app.until(lambda: bool(pilot.answers("Listener")))
+    return port
+
+
+async def test_ready_when_the_first_configuration_runs(
+    pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    before = await agent.get("/ready")
+    assert (before.status, before.body) == (503, "PRE_INITIALIZING\n")
+    port = await configured(pilot, agent, app)
+    assert (await app.fetch("127.0.0.1", port)).status == 418
+    for answer in (await agent.get("/ready"), await agent.get("/healthz/ready", port=agent.status)):
+        assert (answer.status, answer.body) == (200, "LIVE\n")
+    node = pilot.requests[0].node
+    assert node.id == "sidecar~127.0.0.1~web-1.default~default.svc.cluster.local"
+    assert node.metadata["MIZZEN_PROXY"] == "1"
+
+
+async def test_a_bad_change_is_refused_and_the_good_one_serves(
+    pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    port = await configured(pilot, agent, app)
+    bad = listener(port)
+    bad.filter_chains[0].ClearField("filters")
+    pilot.send(bad, nonce="l2")
+    await app.until(lambda: len(pilot.answers("Listener")) == 2)
+    nack = pilot.answers("Listener")[1]
+    assert nack.response_nonce == "l2"
+    assert nack.error_detail.message == f"Listener 127.0.0.1_{port}: filter_chains[0].filters: is empty"
+    assert (await app.fetch("127.0.0.1", port)).status == 418
+
+
+async def test_pages(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+    port = await configured(pilot, agent, app)
+    await app.fetch("127.0.0.1", port)
+    assert "http.web.downstream_rq_total: 1\n" in (await agent.get("/stats?filter=rq_total")).body
+    assert "server.live: 1\n" in (await agent.get("/stats?usedonly")).body
+    for answer in (
+        await agent.get("/stats/prometheus"),
+        await agent.get("/stats?format=prometheus"),
+        await agent.get("/stats/prometheus", port=agent.prometheus),
+    ):
+        assert 'envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="web"} 1\n' in answer.body
+    assert (await agent.get("/listeners")).body == f"127.0.0.1_{port}::127.0.0.1:{port}\n"
+    info = json.loads((await agent.get("/server_info")).body)
+    assert (info["state"], info["node"]["cluster"]) == ("LIVE", "web.default")
+    assert (await agent.get("/stats?filter=(")).status == 400
+    assert "/config_dump" in (await agent.get("/help")).body
+
+
+async def test_dumps_are_envoys_messages(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+    port = await configured(pilot, agent, app)
+    dump = json.loads((await agent.get("/config_dump")).body)
+    sections = {section["@type"].rpartition(".")[2]: section for section in dump["configs"]}
+    ours = sections.pop("ProxyStatus")
+    assert ours["unsupported"] == []
+    message = json_format.ParseDict({"configs": list(sections.values())}, config_dump_pb2.ConfigDump())
+    listeners = config_dump_shared_pb2.ListenersConfigDump()
+    assert any(packed.Unpack(listeners) for packed in message.configs)
+    (active,) = listeners.dynamic_listeners
+    shown = listener_pb2.Listener()
+    assert active.active_state.listener.Unpack(shown)
+    assert shown == listener(port)
+    (chosen,) = json.loads((await agent.get("/config_dump?resource=dynamic_active_clusters")).body)["configs"]
+    assert chosen["cluster"]["name"] == CLUSTER
+    assert (await agent.get("/config_dump?resource=nothing")).status == 404
+    clusters = (await agent.get("/clusters?format=json")).body
+    assert json_format.Parse(clusters, clusters_pb2.Clusters()).cluster_statuses[0].name == CLUSTER
+
+
+async def test_what_has_no_effect_is_shown_and_reported(
+    pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    port = app.free_port()
+    special = listener(port)
+    special.tcp_backlog_size.value = 7
+    pilot.send(cluster(), nonce="c1")
+    pilot.send(special, nonce="l1")
+    await app.until(lambda: any(item.type_url.endswith("ProxyStatus") for item in pilot.requests))
+    field = "envoy.config.listener.v3.Listener.tcp_backlog_size"
+    assert json.loads((await agent.get("/unsupported")).body) == {
+        "unsupported": [{"field": field, "origin": "", "count": 1}]
+    }
+    (report,) = [item for item in pilot.requests if item.type_url.endswith("ProxyStatus")]
+    status = status_pb2.ProxyStatus()
+    assert report.error_detail.details[0].Unpack(status)
+    assert [item.field for item in status.unsupported] == [field]
+
+
+async def test_commands_need_post(agent: SimpleNamespace) -> None:
+    for path in ("/logging", "/quitquitquit", "/drain_listeners"):
+        answer = await agent.get(path)
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    assert not agent.lifecycle.stopping
+    await agent.get("/quitquitquit", "POST")
+    assert agent.lifecycle.reason == "/quitquitquit"
+
+
+async def test_log_levels(agent: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")  # put back after the test
+    answer = await agent.get("/logging?level=debug", "POST")
+    assert answer.body == "active loggers:\n  agent: debug\n  workers: debug\n"
+    assert (await agent.get("/logging", "POST")).body == answer.body
+    assert (await agent.get("/logging?level=loud", "POST")).status == 400
+
+
+async def test_drained_listeners_take_no_more(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+    port = await configured(pilot, agent, app)
+    await agent.get("/drain_listeners?graceful", "POST")
+    answer = await app.fetch("127.0.0.1", port)
+    assert (answer.status, answer.headers["connection"]) == (418, "close")
+    await app.until(lambda: not agent.agent.state.deliverer.listeners)
+    with pytest.raises(ConnectionRefusedError):
+        await app.fetch("127.0.0.1", port)
+
+
+async def test_pilot_gone_traffic_stays(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+    port = await configured(pilot, agent, app)
+    await pilot.server.stop(0)
+    await app.until(lambda: not agent.agent.state.client.connected)
+    assert (await app.fetch("127.0.0.1", port)).status == 418
+    assert (await agent.get("/ready")).status == 200

@@ -1,0 +1,116 @@
+"""Flags, variables, and the node that comes of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mizzen.proxy.app.settings import Defaults, Settings, read_settings
+from mizzen.runtime.address import Address
+
+
+def read(*arguments: str, defaults: Defaults | None = None, **environment: str) -> Settings:
+    return read_settings(arguments, environment, defaults)
+
+
+def test_a_sidecar_of_the_local_runtime() -> None:
+    settings = read(
+        *("--name", "reviews-v1-1", "--labels", "app=reviews,version=v1"),
+        *("--bind-address", "127.1.0.3", "--app-address", "127.2.0.3"),
+    )
+    assert settings.node.id == "sidecar~127.1.0.3~reviews-v1-1.default~default.svc.cluster.local"
+    assert settings.node.cluster == "reviews.default"
+    assert settings.node.metadata == {
+        "NAMESPACE": "default",
+        "LABELS": {"app": "reviews", "version": "v1"},
+        "BIND_ADDRESS": "127.1.0.3",
+        "APP_ADDRESS": "127.2.0.3",
+        "INTERCEPTION_MODE": "NONE",
+        "HTTP_PROXY_PORT": "15007",
+        "MIZZEN_PROXY": "1",
+    }
+    assert settings.admin_address == Address("127.1.0.3", 15000)
+    assert settings.status_address == Address("127.1.0.3", 15021)
+    assert settings.prometheus_address == Address("127.1.0.3", 15090)
+
+
+def test_istios_variables_make_an_injected_sidecar() -> None:
+    settings = read(
+        POD_NAME="web-7",
+        POD_NAMESPACE="shop",
+        INSTANCE_IP="10.0.0.7",
+        ISTIO_META_INTERCEPTION_MODE="REDIRECT",
+        ISTIO_META_WORKLOAD_NAME="web",
+        ISTIO_METAJSON_POD=json.dumps({"LABELS": {"app": "web"}, "OWNER": "x"}),
+    )
+    assert settings.node.id == "sidecar~10.0.0.7~web-7.shop~shop.svc.cluster.local"
+    assert settings.node.metadata == {
+        "NAMESPACE": "shop",
+        "INTERCEPTION_MODE": "REDIRECT",
+        "WORKLOAD_NAME": "web",
+        "LABELS": {"app": "web"},
+        "OWNER": "x",
+        "MIZZEN_PROXY": "1",
+    }
+    assert settings.admin_address == Address("127.0.0.1", 15000)
+
+
+def test_a_flag_wins_over_our_variable_and_that_over_istios() -> None:
+    both = {"POD_NAME": "istio", "MIZZEN_PROXY_NAME": "ours"}
+    assert "~ours.default~" in read(**both).node.id
+    assert "~flag.default~" in read("--name", "flag", **both).node.id
+
+
+def test_a_stock_envoy_does_not_claim_to_be_ours() -> None:
+    settings = read("--engine", "envoy")
+    assert settings.engine == "envoy"
+    assert "MIZZEN_PROXY" not in settings.node.metadata
+
+
+def test_admin_and_monitoring_may_part() -> None:
+    settings = read("--admin-address", "127.0.0.1:15000", "--monitoring-host", "10.0.0.1", "--status-port", "99")
+    assert settings.admin_address == Address("127.0.0.1", 15000)
+    assert settings.status_address == Address("10.0.0.1", 99)
+    assert settings.prometheus_address == Address("10.0.0.1", 15090)
+
+
+def test_no_worker_number_is_one_a_core() -> None:
+    assert read("--concurrency", "0").concurrency >= 1
+    assert read("--concurrency", "3").concurrency == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["--role", "ztunnel"], {}, "role must be one of sidecar, router, not 'ztunnel'"),
+        (["--engine", "nginx"], {}, "engine must be one of python, envoy, not 'nginx'"),
+        (["--discovery-address", "pilot"], {}, "an address is <host>:<port>"),
+        (["--status-port", "x"], {}, "an address is <host>:<port>"),
+        (["--ip", "web"], {}, "'web' does not appear to be an IPv4 or IPv6 address"),
+        (["--labels", "app"], {}, "labels are app=reviews,version=v1, not 'app'"),
+        (["--name", "a~b"], {}, "may not contain '~'"),
+        (["--concurrency", "-1"], {}, "concurrency must be a number from 0 to 64, not '-1'"),
+        (["--drain-seconds", "soon"], {}, "drain seconds must be a number from 0 to 3600, not 'soon'"),
+        ([], {"ISTIO_METAJSON_X": "{"}, "ISTIO_METAJSON_X is not JSON"),
+        ([], {"ISTIO_METAJSON_X": "[]"}, "ISTIO_METAJSON_X must be a JSON object"),
+        ([], {"ISTIO_META_LABELS": "app=web"}, "node metadata LABELS must be an object"),
+        ([], {"MIZZEN_PROXY_LOG_LEVEL": "loud"}, "log level must be one of"),
+    ],
+)
+def test_mistakes_end_with_usage(
+    arguments: list[str], environment: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read(*arguments, **environment)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_entry_point_presets_and_flags_win() -> None:
+    defaults = Defaults(program="x", role="router", name="gw", namespace="edge", labels={"istio": "gw", "app": "gw"})
+    settings = read(defaults=defaults)
+    assert settings.node.id.startswith("router~127.0.0.1~gw.edge~")
+    labels: Any = read("--labels", "app=other", defaults=defaults).node.metadata["LABELS"]
+    assert labels == {"istio": "gw", "app": "other"}

@@ -1,0 +1,118 @@
+"""Real worker processes: they apply together, die alone, and count on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from mizzen.proxy.app.delivery import Deliverer
+from mizzen.proxy.app.sockets import ListeningSockets
+from mizzen.proxy.app.workers import Workers
+from mizzen.proxy.engine.plan import Plan, PlanKind
+from mizzen.proxy.snapshot.ads_session import Delivery
+from mizzen.proxy.snapshot.store import Held
+
+
+def delivery(*plans: Plan, removed: tuple[tuple[PlanKind, str], ...] = ()) -> Delivery:
+    return Delivery(tuple(Held(plan.name, "1", b"", plan, ()) for plan in plans), removed)
+
+
+@pytest.fixture
+def deliverer(workers: Workers) -> Iterator[Deliverer]:
+    sockets = ListeningSockets()
+    yield Deliverer(workers, sockets, lambda: 1000.0)
+    sockets.close()
+
+
+async def test_a_change_is_live_when_deliver_returns(deliverer: Deliverer, app: SimpleNamespace) -> None:
+    port = app.free_port()
+    assert await deliverer.deliver(delivery(app.table(418), app.listener(port))) == ()
+    assert deliverer.listeners.keys() == {"web"}
+    assert deliverer.updated == {("listener", "web"): 1000.0, ("route_table", "table"): 1000.0}
+    assert {(await app.fetch("127.0.0.1", port)).status for _ in range(8)} == {418}
+    await deliverer.deliver(delivery(app.table(204)))
+    assert {(await app.fetch("127.0.0.1", port)).status for _ in range(8)} == {204}
+    await deliverer.deliver(delivery(removed=(("listener", "web"),)))
+    with pytest.raises(ConnectionRefusedError):
+        await app.fetch("127.0.0.1", port)
+    assert deliverer.updated == {("route_table", "table"): 1000.0}
+
+
+async def test_dead_workers_are_replaced_and_nothing_is_lost(
+    workers: Workers, deliverer: Deliverer, app: SimpleNamespace
+) -> None:
+    port = app.free_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    for _ in range(6):
+        await app.fetch("127.0.0.1", port)
+    counted = (await workers.stats()).counters["http", "web", "downstream_rq_total"]
+    before = workers.pids
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    # Sent while nobody accepts: the connections wait in the agent's socket.
+    answers = await asyncio.gather(*(app.fetch("127.0.0.1", port) for _ in range(4)))
+    assert {answer.status for answer in answers} == {418}
+    await app.until(lambda: workers.restarts == 2 and len(workers.pids) == 2)
+    assert not set(before) & set(workers.pids)
+    assert counted == 6
+    assert (await workers.stats()).counters["http", "web", "downstream_rq_total"] == 10
+
+
+async def test_an_update_meets_a_worker_that_just_died(
+    workers: Workers, deliverer: Deliverer, app: SimpleNamespace
+) -> None:
+    port = app.free_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    os.kill(workers.pids[0], signal.SIGKILL)
+    assert await deliverer.deliver(delivery(app.table(204))) == ()
+    assert {(await app.fetch("127.0.0.1", port)).status for _ in range(8)} == {204}
+
+
+async def test_what_the_workers_refuse_takes_nothing_else_along(deliverer: Deliverer, app: SimpleNamespace) -> None:
+    port = app.free_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    broken = app.table(500, name="broken")
+    regex = broken.hosts[0].routes[0].match.path
+    object.__setattr__(regex, "kind", "regex")
+    object.__setattr__(regex, "value", "(")
+    (rejected,) = await deliverer.deliver(delivery(app.table(204), broken))
+    assert rejected.resource == "RouteConfiguration broken"
+    assert rejected.reason
+    assert {(await app.fetch("127.0.0.1", port)).status for _ in range(8)} == {204}
+
+
+async def test_a_taken_port_is_reported_and_the_rest_runs(deliverer: Deliverer, app: SimpleNamespace) -> None:
+    port = app.free_port()
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    taken = server.sockets[0].getsockname()[1]
+    plans = (app.table(418), app.listener(taken, "taken"), app.listener(port))
+    (rejected,) = await deliverer.deliver(delivery(*plans))
+    assert str(rejected) == f"Listener taken: address 127.0.0.1:{taken} is in use"
+    assert (await app.fetch("127.0.0.1", port)).status == 418
+    server.close()
+    await server.wait_closed()
+    assert await deliverer.deliver(delivery(app.listener(taken, "taken"))) == ()
+    assert (await app.fetch("127.0.0.1", taken)).status == 418
+
+
+async def test_closed_listeners_stay_closed(deliverer: Deliverer, app: SimpleNamespace) -> None:
+    port = app.free_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    await deliverer.close_listeners()
+    await deliverer.deliver(delivery(app.listener(port)))
+    with pytest.raises(ConnectionRefusedError):
+        await app.fetch("127.0.0.1", port)
+
+
+async def test_stopping_ends_the_processes(app: SimpleNamespace) -> None:
+    workers = Workers(1, "WARNING")
+    await workers.start()
+    (pid,) = workers.pids
+    await workers.stop(0.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
