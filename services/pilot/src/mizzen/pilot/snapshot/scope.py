@@ -45,7 +45,7 @@ class Scope:
     sidecar: Resource[Sidecar] | None
     egress: tuple[Egress, ...]
     services: tuple[Service, ...]
-    """Of all egress listeners, oldest first; of several with one host, one."""
+    """Of all egress listeners, and those that imported routes lead to; oldest first; of several with one host, one."""
 
     def egress_for(self, port: int) -> Egress | None:
         """The listener that answers for a port: one that names it, else the catch-all; 0 asks for the catch-all."""
@@ -92,6 +92,9 @@ def scope_of(
         egress = tuple(_egress(entry, namespace, seen_services, seen_routings) for entry in sidecar.spec.egress)
     everything = {service.hostname: service for entry in reversed(egress) for service in entry.services}
     merged = _merge_ports(everything, egress)
+    targets = {host for entry in egress for routing in entry.routings for host in routing.destinations()}
+    # Destinations of imported routes need clusters, but cannot be addressed: they are behind no egress listener.
+    merged += _one_per_host((s for s in seen_services if s.hostname in targets - everything.keys()), namespace)
     return Scope(namespace, sidecar, egress, tuple(sorted(merged, key=lambda service: service.age)))
 
 
@@ -102,8 +105,7 @@ def _egress(
     chosen_routings = tuple(
         routing for routing in routings if any(_wants(wanted, routing.namespace, host) for host in routing.hosts)
     )
-    targets = {host for routing in chosen_routings for host in routing.destinations()}
-    chosen = [s for s in services if _wants(wanted, s.namespace, s.hostname) or s.hostname in targets]
+    chosen = [s for s in services if _wants(wanted, s.namespace, s.hostname)]
     unique = _one_per_host(chosen, namespace)
     proxied = entry.port is not None and protocol.parse(entry.port.protocol) is Protocol.HTTP_PROXY
     if entry.port is not None and entry.port.number and not proxied:
