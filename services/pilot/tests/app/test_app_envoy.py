@@ -93,6 +93,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def own_address() -> str:
+    """A loopback address that no other test, nor a mesh on this machine, listens on."""
+    port = free_port()
+    return f"127.{port >> 8}.{port & 255}.1"
+
+
 class Site:
     """Two versions of a backend, an Envoy gateway in front, and a Pilot that configures it."""
 
@@ -187,7 +193,7 @@ async def test_a_sidecar_accepts_all_that_istios_api_can_say(site: Site, api_typ
         LABELS={"app": "client"},
         INTERCEPTION_MODE="NONE",
         HTTP_PROXY_PORT=str(port),
-        BIND_ADDRESS="127.0.0.1",
+        BIND_ADDRESS=own_address(),
         APP_ADDRESS="127.0.0.1",
     )
     [row] = await pilot.synced(1, "cds", "lds", "eds", "rds")
