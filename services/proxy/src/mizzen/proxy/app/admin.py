@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import time
-from importlib.metadata import version
 from typing import Any
 
 from mizzen.proxy.app import prometheus, stats_page
@@ -142,6 +141,8 @@ class AdminPages:
             return Response(f"{error.args[0]}\n", status=404)
 
     async def _server_info(self, request: Request) -> Response:
+        from importlib.metadata import version  # pulls in email and zipfile, 2 MB
+
         settings, uptime = self._state.settings, f"{int(time.time() - self._state.started)}s"
         node = settings.node
         info = {
