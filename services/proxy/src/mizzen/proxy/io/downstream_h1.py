@@ -122,7 +122,7 @@ class Downstream(asyncio.Protocol):
             x.details = flags.DOWNSTREAM_REMOTE_DISCONNECT
             x.manager.stats.downstream_cx_destroy_active_rq += 1
             x.manager.stats.downstream_rq_rx_reset += 1
-            _abandon_upstream(x)
+            _abandon_upstream(x, failed=False)
             self._account(x)
 
     def data_received(self, data: bytes) -> None:
@@ -209,9 +209,8 @@ class Downstream(asyncio.Protocol):
         # llhttp takes versions it does not know for 1.0, which keeps alive only when Connection says so.
         old = not x.keep_alive or b"connection" in noted
         refusal = admit(x, self._target, noted, parser.get_http_version() if old else "")
-        if self._head_bytes + self._read_size > manager.max_request_headers and _size(x.head) > (
-            manager.max_request_headers
-        ):
+        largest = manager.max_request_headers
+        if self._head_bytes + self._read_size > largest and _size(self._target, x.head) > largest:
             refusal = flags.HEADERS_TOO_LARGE
         if refusal is not None:
             self._refuse(x, refusal, _REFUSALS[refusal.details])
@@ -219,6 +218,8 @@ class Downstream(asyncio.Protocol):
         if x.body_kind == NO_BODY:
             x.request_complete = True
             x.request_ended_at = self.active_at
+        else:
+            self._noted = {}  # a trailer is not measured by the head
         prepare(x, manager, noted)
         if self.current is None:
             self._start(x)
@@ -382,7 +383,7 @@ class Downstream(asyncio.Protocol):
             self.pause_reading(PIPELINE)
             return
         if self.current is x:
-            _abandon_upstream(x)
+            _abandon_upstream(x, failed=False)
         else:
             self.current = x
             x.manager.stats.downstream_rq_total += 1
@@ -454,7 +455,7 @@ class Downstream(asyncio.Protocol):
             x.cluster.stats.upstream_rq_timeout += 1
         where = "the client" if x.endpoint is None else f"{x.endpoint.key} of cluster {x.upstream_cluster}"
         self.active_at = self.runtime.now()
-        _abandon_upstream(x)
+        _abandon_upstream(x, failed=True)
         reply(x, local, f"no complete answer from {where} within the limit")
 
     def close(self) -> None:
@@ -468,18 +469,18 @@ class Downstream(asyncio.Protocol):
         self.transport.abort()
 
 
-def _abandon_upstream(x: Exchange) -> None:
+def _abandon_upstream(x: Exchange, *, failed: bool) -> None:
     """Let go of the endpoint's connection, or of the place in the queue for one."""
     if x.upstream is not None:
         x.upstream.abandon(x)
-        leave_endpoint(x, failed=True)
+        leave_endpoint(x, failed=failed)
     elif x.pool is not None:
         x.pool.cancel(x)
         leave_endpoint(x, failed=False)
 
 
-def _size(head: Head) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in head)
+def _size(target: bytes, head: Head) -> int:
+    return len(target) + sum(len(name) + len(value) + 4 for name, value in head)
 
 
 def _address(name: tuple[str, int] | None) -> tuple[str, bytes]:

@@ -56,8 +56,7 @@ class Wheel:
         if slot is None:
             slot = self._slots[tick] = {}
             heappush(self._due, tick)
-            if self._armed is None or tick < self._armed_for:
-                self._arm(tick)
+            self._arm()
         slot[item] = None
 
     def forget(self, item: Timed) -> None:
@@ -69,8 +68,12 @@ class Wheel:
             slot.pop(item, None)
         item.look_at = NEVER
 
-    def _arm(self, tick: int) -> None:
+    def _arm(self) -> None:
+        """See to it that the loop calls for the earliest slot."""
+        tick = self._due[0]
         if self._armed is not None:
+            if self._armed_for <= tick:
+                return
             self._armed.cancel()
         self._armed_for = tick
         self._armed = self._loop.call_at(tick * TICK, self._fire)
@@ -78,10 +81,10 @@ class Wheel:
     def _fire(self) -> None:
         self._armed = None
         now = self._loop.time()
-        current = int(now / TICK)
+        current = max(int(now / TICK), self._armed_for)  # a quotient may fall a hair short of the tick it is
         while self._due and self._due[0] <= current:
             for item in self._slots.pop(heappop(self._due)):
                 item.look_at = NEVER
                 self.look(item, item.on_timer(now))
-        if self._due and self._armed is None:
-            self._arm(self._due[0])
+        if self._due:
+            self._arm()
