@@ -70,25 +70,27 @@ def test_a_cluster_is_acknowledged_and_its_endpoints_are_asked_for(talk: Convers
     assert talk.plans == ["a", "b"]
 
 
-def test_routes_wait_for_the_endpoints_of_their_clusters_and_so_does_their_ack(talk: Conversation, make: Make) -> None:
+def test_a_listener_waits_for_its_routes_and_they_for_endpoints_and_so_do_the_acks(
+    talk: Conversation, make: Make
+) -> None:
     talk.hear(make["response"]("1", make["cluster"]("new")))
-    assert kinds(talk.hear(make["response"]("2", make["listener"]("l")))) == [
-        ("Listener", "2", ""),
-        ("RouteConfiguration", "", "routes"),
-    ]
+    assert kinds(talk.hear(make["response"]("2", make["listener"]("l")))) == [("RouteConfiguration", "", "routes")]
     assert talk.hear(make["response"]("3", make["routes"]("routes", "new"))) == []
     assert not talk.session.ready
     answered = talk.hear(make["response"]("4", make["endpoints"]("new", 80)))
-    assert kinds(answered) == [("RouteConfiguration", "3", ""), ("ClusterLoadAssignment", "4", "")]
-    assert talk.plans == ["new", "l", "new", "routes"]
+    assert kinds(answered) == [
+        ("Listener", "2", ""),
+        ("RouteConfiguration", "3", ""),
+        ("ClusterLoadAssignment", "4", ""),
+    ]
+    assert talk.plans == ["new", "new", "routes", "l"]
     assert talk.session.ready
 
 
 def test_a_route_to_a_cluster_that_nobody_sends_holds_nothing_up(talk: Conversation, make: Make) -> None:
     talk.hear(make["response"]("1", make["listener"]("l")))
-    assert kinds(talk.hear(make["response"]("2", make["routes"]("routes", "unknown")))) == [
-        ("RouteConfiguration", "2", "")
-    ]
+    answered = talk.hear(make["response"]("2", make["routes"]("routes", "unknown")))
+    assert kinds(answered) == [("Listener", "1", ""), ("RouteConfiguration", "2", "")]
 
 
 def test_a_bad_resource_is_named_and_takes_no_other_with_it(talk: Conversation, make: Make) -> None:
@@ -107,7 +109,9 @@ def test_a_bad_resource_is_named_and_takes_no_other_with_it(talk: Conversation, 
 
 def test_a_listener_whose_address_is_taken_is_named_and_tried_again(talk: Conversation, make: Make) -> None:
     talk.taken = {"l"}
-    (nack, _) = talk.hear(make["response"]("1", make["listener"]("l")))
+    talk.hear(make["response"]("1", make["listener"]("l")))
+    (nack, _) = talk.hear(make["response"]("2", make["routes"]("routes", "a")))
+    assert nack.response_nonce == "1"
     assert nack.error_detail.message == "Listener l: in use"
     talk.taken = set()
     talk.plans.clear()

@@ -26,6 +26,8 @@ from mizzen.proxy.snapshot.result import Rejected, Unsupported
 
 KINDS: Final[tuple[PlanKind, ...]] = ("cluster", "endpoint_set", "listener", "route_table")
 """In the order in which a client asks for them."""
+_RELEASE_ORDER: Final[tuple[PlanKind, ...]] = ("cluster", "endpoint_set", "route_table", "listener")
+"""What is referred to comes before what refers to it."""
 MESSAGES: Final[dict[PlanKind, Any]] = {
     "cluster": cluster_pb2.Cluster,
     "endpoint_set": endpoint_pb2.ClusterLoadAssignment,
@@ -83,17 +85,17 @@ class Store:
     def release(self) -> None:
         """Make due what waits for nothing any more.
 
-        Listeners and route tables wait for the endpoints of the clusters they name, as Envoy warms clusters: a route
-        to a cluster that is a moment old must not answer 503.
+        Route tables and TCP listeners wait for the endpoints of the clusters they name, and listeners for their
+        routes, as Envoy warms clusters and listeners: what is a moment old must not answer 503 or 404.
         """
-        for kind in KINDS:
+        for kind in _RELEASE_ORDER:
             for held in self.kinds[kind].values():
-                if held.state == "waiting" and not self._waits_for(held.plan):
+                if held.state == "waiting" and not self._is_waiting(held.plan):
                     held.state = "due"
 
     def due(self) -> list[Held]:
         """What may go to the workers, clusters first."""
-        return [held for kind in KINDS for held in self.kinds[kind].values() if held.state == "due"]
+        return [held for kind in _RELEASE_ORDER for held in self.kinds[kind].values() if held.state == "due"]
 
     def refused(self) -> list[Held]:
         """What the workers did not take."""
@@ -130,18 +132,25 @@ class Store:
                     counts[item] = counts.get(item, 0) + 1
         return counts
 
-    def _waits_for(self, plan: Plan) -> set[str]:
+    def _is_waiting(self, plan: Plan) -> bool:
         if isinstance(plan, ClusterPlan | EndpointSetPlan):
-            return set()
-        missing = set()
-        for name in _clusters_of(plan):
-            cluster = self.kinds["cluster"].get(name)
-            if cluster is None or not isinstance(cluster.plan, ClusterPlan):
-                continue  # a cluster that nobody sends answers 503 NC, it does not hold everything up
-            eds = cluster.plan.endpoint_set
-            if isinstance(eds, str) and eds and eds not in self.kinds["endpoint_set"]:
-                missing.add(eds)
-        return missing
+            return False
+        if (
+            isinstance(plan, ListenerPlan)
+            and isinstance(plan.handler, HttpPlan)
+            and isinstance(plan.handler.route_table, str)
+        ):
+            table = self.kinds["route_table"].get(plan.handler.route_table)
+            return table is None or table.state == "waiting"
+        return any(self._is_cold(name) for name in _clusters_of(plan))
+
+    def _is_cold(self, name: str) -> bool:
+        """Whether a cluster is here and its endpoints are not; one that nobody sends answers 503 NC."""
+        cluster = self.kinds["cluster"].get(name)
+        if cluster is None or not isinstance(cluster.plan, ClusterPlan):
+            return False
+        eds = cluster.plan.endpoint_set
+        return isinstance(eds, str) and bool(eds) and eds not in self.kinds["endpoint_set"]
 
 
 def _clusters_of(plan: ListenerPlan | RouteTablePlan) -> Iterator[str]:
