@@ -71,7 +71,7 @@ def test_a_request_enters_few_functions(routes: tuple[RoutePlan, ...], ceiling: 
         assert route is not None
         target = route.target(0.5)
         assert target.request_edits is not None
-        target.request_edits.apply(head, record)
+        target.request_edits.apply(head, (b"host", b"x-internal"), record)
         cluster.pick(float)
 
     names = entries(decide)

@@ -1,8 +1,8 @@
 """Header lists and the rules of RFC 9110 §7.6.1 about the ones that concern a single connection.
 
-A head is a list of `(name, value)` pairs in the order and case they arrived. While a head is read, the headers that
-framing and routing hang on are also *noted* by their lower-case names; the hop-by-hop ones are noted only, so that
-what is left in the list may be forwarded.
+A head is a list of `(name, value)` pairs in the order and case they arrived. While a head is read, its headers are also
+*noted* by their lower-case names, repeated ones joined by a comma; the hop-by-hop ones are noted only, so that what is
+left in the list may be forwarded.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ HOP_BY_HOP = frozenset(
 )
 """Never forwarded as they are; what the next connection needs of them is written anew."""
 
-NOTED_IN_REQUEST = HOP_BY_HOP | {b"host", b"content-length", b"x-request-id", b"x-forwarded-proto"}
 DROPPED_IN_RESPONSE = HOP_BY_HOP | {b"server", b"x-envoy-upstream-service-time"}
-NOTED_IN_RESPONSE = DROPPED_IN_RESPONSE | {b"content-length", b"date"}
 
 USUAL_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 """Values of Connection that name no header."""

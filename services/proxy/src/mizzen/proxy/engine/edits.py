@@ -6,6 +6,7 @@ the least (table), so the table has the last word on a value that several levels
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Protocol, TypeAlias
 
 from mizzen.proxy.engine.formatter import Formatter, bind_format, constant, to_text
@@ -16,8 +17,11 @@ from mizzen.proxy.engine.request import Head, Record
 class Edits(Protocol):
     """Edits of a head, in place. Names keep the case they are configured with; comparison ignores case."""
 
-    def apply(self, head: Head, record: Record, /) -> None:
-        """`record` is read only by formatted values (`%REQ(x)%`)."""
+    def apply(self, head: Head, names: Container[bytes], record: Record, /) -> None:
+        """`names` has the lower-case name of every line of the head, and may have more.
+
+        `record` is read only by formatted values (`%REQ(x)%`).
+        """
 
 
 def bind_edits(*levels: HeaderEdits) -> Edits | None:
@@ -43,11 +47,13 @@ class ConstantEdits:
         self._drop = drop
         self._append = append
 
-    def apply(self, head: Head, record: Record, /) -> None:
+    def apply(self, head: Head, names: Container[bytes], record: Record, /) -> None:
         drop = self._drop
-        if drop:
-            head[:] = [line for line in head if line[0].lower() not in drop]
-        head.extend(self._append)
+        for name in drop:
+            if name in names:
+                head[:] = [line for line in head if line[0].lower() not in drop]
+                break
+        head += self._append
 
 
 class FormattedEdits:
@@ -58,7 +64,7 @@ class FormattedEdits:
     def __init__(self, levels: tuple[_Level, ...]) -> None:
         self._levels = levels
 
-    def apply(self, head: Head, record: Record, /) -> None:
+    def apply(self, head: Head, names: Container[bytes], record: Record, /) -> None:
         for level in self._levels:
             level.apply(head, record)
 

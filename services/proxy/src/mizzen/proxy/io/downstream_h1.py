@@ -16,7 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES
-from mizzen.proxy.codec.headers import HOP_BY_HOP, NOTED_IN_REQUEST, FramingError, Head, Noted
+from mizzen.proxy.codec.headers import HOP_BY_HOP, FramingError, Head, Noted
 from mizzen.proxy.io.exchange import NO_BODY, Exchange
 from mizzen.proxy.io.forward import begin, leave_endpoint
 from mizzen.proxy.io.request_head import admit, prepare
@@ -183,15 +183,15 @@ class Downstream(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         low = name.lower()
-        if low in NOTED_IN_REQUEST:
-            if low in self._noted:
-                if low == b"host":
-                    raise FramingError("more than one Host header")
-                value = self._noted[low] + b"," + value
-            self._noted[low] = value
-            if low in HOP_BY_HOP:
-                return
-        self._head.append((name, value))
+        noted = self._noted
+        if low in noted:
+            if low == b"host":
+                raise FramingError("more than one Host header")
+            noted[low] += b"," + value
+        else:
+            noted[low] = value
+        if low not in HOP_BY_HOP:
+            self._head.append((name, value))
 
     def on_headers_complete(self) -> None:
         x, parser = self._parsing, self._parser
@@ -220,7 +220,7 @@ class Downstream(asyncio.Protocol):
             x.request_ended_at = self.active_at
         else:
             self._noted = {}  # a trailer is not measured by the head
-        prepare(x, manager, noted)
+        prepare(x, manager)
         if self.current is None:
             self._start(x)
         else:

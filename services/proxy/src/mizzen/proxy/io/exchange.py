@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mizzen.proxy.codec.headers import Head, fold, value_of
+from mizzen.proxy.codec.headers import Head, Noted, fold, value_of
 from mizzen.proxy.engine.plan import PathMatch, Respond, RouteMatch, RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.route import Target, bind_route
 
@@ -94,7 +94,7 @@ class Exchange:
         self.authority = b""
         self.scheme = b"http"
         self.head: Head = []
-        self.fields: dict[bytes, bytes] | None = None
+        self.fields: Noted | None = None
         """The folded head; None after an edit, until it is asked for."""
         self.http_10 = False
         self.keep_alive = True

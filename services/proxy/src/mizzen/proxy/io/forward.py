@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1_write import request_head
-from mizzen.proxy.codec.headers import Head
+from mizzen.proxy.codec.headers import Head, fold
 from mizzen.proxy.engine.route import FORWARD, REDIRECT, Route
 from mizzen.proxy.engine.state import EndpointState
 from mizzen.proxy.io.exchange import CHUNKED, Exchange
@@ -51,7 +51,7 @@ def begin(x: Exchange) -> None:
         head.append((b"x-envoy-original-path", x.path))
         x.path = route.rewrite_path(x.path)
     if target.request_edits is not None:
-        target.request_edits.apply(head, x)
+        target.request_edits.apply(head, x.fields or fold(head), x)
         x.fields = None
     if target.host_rewrite:
         x.head = head = [(name, target.host_rewrite if name.lower() == b"host" else value) for name, value in head]
@@ -167,5 +167,5 @@ def _answer_directly(x: Exchange, route: Route) -> None:
     if body:
         head.append((b"content-type", b"text/plain"))
     if route.response_edits is not None:
-        route.response_edits.apply(head, x)
+        route.response_edits.apply(head, fold(head), x)
     answer(x, route.status, head, body)

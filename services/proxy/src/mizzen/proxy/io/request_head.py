@@ -5,7 +5,7 @@ from __future__ import annotations
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1 import MAX_HEADERS, check_transfer_encoding, is_valid_authority, split_target
-from mizzen.proxy.codec.headers import USUAL_CONNECTION, FramingError, Head, Noted, tokens, without_nominated
+from mizzen.proxy.codec.headers import USUAL_CONNECTION, FramingError, Noted, fold, tokens, without_nominated
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.io.exchange import CHUNKED, SIZED, Exchange
 from mizzen.proxy.io.http_manager import HttpManager
@@ -39,6 +39,14 @@ def admit(x: Exchange, target: bytes, noted: Noted, version: str) -> LocalReply 
     elif b"transfer-encoding" in noted:
         check_transfer_encoding(noted[b"transfer-encoding"])
         x.body_kind = CHUNKED
+    x.fields = noted
+    if len(noted) != len(x.head):
+        return _leave_connection(x, noted)
+    return None
+
+
+def _leave_connection(x: Exchange, noted: Noted) -> LocalReply | None:
+    """Take out what concerns the client's connection alone; an upgrade of it is refused."""
     connection = noted.get(b"connection")
     if connection is not None and connection not in USUAL_CONNECTION:
         if _refuses_upgrade(noted):
@@ -46,6 +54,7 @@ def admit(x: Exchange, target: bytes, noted: Noted, version: str) -> LocalReply 
         x.head = without_nominated(x.head, connection)
     if b"te" in noted and b"trailers" in tokens(noted[b"te"]):
         x.head.append((b"te", b"trailers"))
+    x.fields = fold(x.head)
     return None
 
 
@@ -76,43 +85,40 @@ def _admit_old_version(x: Exchange, noted: Noted, version: str) -> LocalReply | 
     return None
 
 
-def prepare(x: Exchange, manager: HttpManager, noted: Noted) -> None:
+def prepare(x: Exchange, manager: HttpManager) -> None:
     """Path normalisation, x-request-id and the x-forwarded headers: what happens before the route is looked up."""
     if manager.normalize_path:
         x.path = normalize(x.path, manager.merge_slashes)
     if manager.use_remote_address:
-        _enter_edge(x, manager, noted)
-    if manager.generate_request_id and b"x-request-id" not in noted:
-        x.head.append((b"x-request-id", x.downstream.runtime.request_ids.next()))
-    scheme = noted.get(b"x-forwarded-proto")
+        _enter_edge(x, manager)
+    fields = x.fields or {}
+    if manager.generate_request_id and b"x-request-id" not in fields:
+        fields[b"x-request-id"] = request_id = x.downstream.runtime.request_ids.next()
+        x.head.append((b"x-request-id", request_id))
+    scheme = fields.get(b"x-forwarded-proto")
     if scheme is None:
+        fields[b"x-forwarded-proto"] = b"http"
         x.head.append(PROTO_HTTP)
     else:
         x.scheme = scheme
 
 
-def _enter_edge(x: Exchange, manager: HttpManager, noted: Noted) -> None:
+def _enter_edge(x: Exchange, manager: HttpManager) -> None:
     """An edge believes the connection, and of the headers only what its trusted hops wrote."""
     peer = x.downstream.peer_host
     client = peer
     forwarded = x.header(b"x-forwarded-for")
     hops = tokens(forwarded or b"")
+    drop = {b"x-forwarded-for", b"x-request-id", b"x-forwarded-client-cert"}
     trusted = manager.trusted_hops
     if trusted and hops:
         client = hops[-trusted] if len(hops) >= trusted else hops[0]
         x.remote_address = f"{client.decode('latin-1')}:0"
     else:
-        noted.pop(b"x-forwarded-proto", None)
-    noted.pop(b"x-request-id", None)
-    kept: Head = []
-    for item in x.head:
-        low = item[0].lower()
-        if low.startswith(b"x-envoy-") or low in (b"x-forwarded-for", b"x-request-id"):
-            continue
-        if low == b"x-forwarded-proto" and low not in noted:
-            continue
-        kept.append(item)
+        drop.add(b"x-forwarded-proto")
+    x.head = kept = [
+        item for item in x.head if (low := item[0].lower()) not in drop and not low.startswith(b"x-envoy-")
+    ]
     kept.append((b"x-forwarded-for", forwarded + b"," + peer if forwarded else peer))
     kept.append((b"x-envoy-external-address", client))
-    x.head = kept
-    x.fields = None
+    x.fields = fold(kept)

@@ -16,7 +16,6 @@ from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES, check_transfer_e
 from mizzen.proxy.codec.h1_write import chunk, last_chunk, response_head
 from mizzen.proxy.codec.headers import (
     DROPPED_IN_RESPONSE,
-    NOTED_IN_RESPONSE,
     USUAL_CONNECTION,
     FramingError,
     Head,
@@ -227,11 +226,9 @@ class Upstream(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         low = name.lower()
-        if low in NOTED_IN_RESPONSE:
-            self._noted[low] = value
-            if low in DROPPED_IN_RESPONSE:
-                return
-        self._head.append((name, value))
+        self._noted[low] = value
+        if low not in DROPPED_IN_RESPONSE:
+            self._head.append((name, value))
 
     def on_headers_complete(self) -> None:
         parser = self._parser
@@ -266,7 +263,7 @@ class Upstream(asyncio.Protocol):
         head.append((b"x-envoy-upstream-service-time", b"%d" % (elapsed * 1000.0)))
         edits = x.target.response_edits
         if edits is not None:
-            edits.apply(head, x)
+            edits.apply(head, noted, x)
         if kind == CHUNKED:
             head.append(TRANSFER_ENCODING_CHUNKED)
         if x.downstream.must_close(x) or kind == UNTIL_CLOSE:
