@@ -450,3 +450,63 @@ def test_paths_are_normalized_when_asked() -> None:
         connects(ADDRESS),
         endpoint_gets("GET /b/c HTTP/1.1"),
     )
+
+
+LONG = bytes(range(256)) * 1200
+"""Long enough to pass beside the parser."""
+
+
+def _slices(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("size", [1_000, 30_011, 65_536, 300_000])
+def test_a_long_response(size: int) -> None:
+    world = World(mesh())
+    client = world.client()
+    client.receive(GET)
+    endpoint = world.accept(ADDRESS)
+    for piece in _slices(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LONG) + LONG, size):
+        endpoint.receive(piece)
+    assert Message.parse(_take(client)).rest == LONG
+    client.receive(GET)
+    endpoint.receive(OK)
+    assert Message.parse(_take(client)).rest == b"ok"
+
+
+def test_bytes_behind_a_long_response() -> None:
+    world = World(mesh())
+    client = world.client()
+    client.receive(GET)
+    endpoint = world.accept(ADDRESS)
+    endpoint.receive(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LONG))
+    endpoint.receive(LONG[:1000])
+    endpoint.receive(LONG[1000:] + OK)
+    assert Message.parse(_take(client)).rest == LONG
+    assert endpoint.closing
+
+
+def test_a_long_response_cut_short() -> None:
+    world = World(mesh())
+    client = world.client()
+    client.receive(GET)
+    endpoint = world.accept(ADDRESS)
+    for piece in _slices(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LONG) + LONG[:-1], 65_536):
+        endpoint.receive(piece)
+    endpoint.end()
+    assert client.closing
+
+
+@pytest.mark.parametrize("size", [1_000, 30_011, 65_536, 400_000])
+def test_a_long_request_and_one_behind_it(size: int) -> None:
+    world = World(mesh())
+    client = world.client()
+    client.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(LONG))
+    endpoint = world.accept(ADDRESS)
+    for piece in _slices(LONG + GET, size):
+        client.receive(piece)
+    assert Message.parse(_take(endpoint)).rest == LONG
+    endpoint.receive(OK)
+    endpoint_gets("GET / HTTP/1.1")(world, Cut())
+    endpoint.receive(OK)
+    assert _take(client).count(b"HTTP/1.1 200 OK") == 2

@@ -14,6 +14,9 @@ from mizzen.proxy.codec.headers import FramingError
 MAX_HEADERS = 100
 """Headers in a head or a trailer section; Envoy's default."""
 
+RAW_BODY = 64 * 1024
+"""What is left of a body with a length when it is long enough to pass beside the parser."""
+
 MAX_QUIET_BYTES = 16 * 1024
 """Bytes of a chunk-size line (its extensions) or of a trailer section read without anything coming of it."""
 

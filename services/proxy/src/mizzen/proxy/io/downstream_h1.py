@@ -15,9 +15,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
-from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES
+from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES, RAW_BODY
 from mizzen.proxy.codec.headers import HOP_BY_HOP, FramingError, Head, Noted
-from mizzen.proxy.io.exchange import NO_BODY, Exchange
+from mizzen.proxy.io.exchange import NO_BODY, SIZED, Exchange
 from mizzen.proxy.io.forward import begin, leave_endpoint
 from mizzen.proxy.io.request_head import admit, prepare
 from mizzen.proxy.io.respond import reply
@@ -54,6 +54,7 @@ class Downstream(asyncio.Protocol):
         "_paused_for",
         "_queue",
         "_quiet_bytes",
+        "_raw_left",
         "_read_size",
         "_refused",
         "_serving",
@@ -89,6 +90,8 @@ class Downstream(asyncio.Protocol):
         self._noted: Noted = {}
         self._head_bytes = 0
         self._quiet_bytes = 0
+        self._raw_left = 0
+        """Bytes of a long body with a length that need no parser any more."""
         self._paused_for = 0
         self._serving = False
         self._closing = False
@@ -131,6 +134,9 @@ class Downstream(asyncio.Protocol):
             return
         self.active_at = self.runtime.now()
         self._read_size = len(data)
+        if self._raw_left:
+            self._read_raw(data)
+            return
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -142,6 +148,20 @@ class Downstream(asyncio.Protocol):
             x = self._parsing
             if x is not None:
                 self._mid_message(x)
+
+    def _read_raw(self, data: bytes) -> None:
+        """A piece of a long body, without the copy that the parser would make of it."""
+        left = self._raw_left
+        if len(data) < left:
+            self._raw_left = left - len(data)
+            self.on_body(data)
+            return
+        self._raw_left = 0
+        self.on_body(data[:left])
+        self._parser = HttpRequestParser(self)  # the old one still waits for the body
+        self.on_message_complete()
+        if len(data) > left:
+            self.data_received(data[left:])
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -352,6 +372,12 @@ class Downstream(asyncio.Protocol):
                 self._refuse(x, flags.HEADERS_TOO_LARGE, "the request head is too large")
             elif manager.headers_timeout and x.started_at + manager.headers_timeout < self.look_at:
                 self.runtime.wheel.look(self, x.started_at + manager.headers_timeout)
+            return
+        if x.body_kind == SIZED:
+            if x.upstream is not None:
+                left = int(x.header(b"content-length") or 0) - x.bytes_received
+                if left >= RAW_BODY:
+                    self._raw_left = left
             return
         self._quiet_bytes += size  # reset by every piece of body
         if self._quiet_bytes > MAX_QUIET_BYTES + _READ_SIZE or len(self._head) > MAX_HEADERS:

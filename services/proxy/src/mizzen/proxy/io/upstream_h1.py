@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from httptools import HttpParserError, HttpResponseParser
 
 from mizzen.proxy.base import flags
-from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES, check_transfer_encoding
+from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES, RAW_BODY, check_transfer_encoding
 from mizzen.proxy.codec.h1_write import chunk, last_chunk, response_head
 from mizzen.proxy.codec.headers import (
     DROPPED_IN_RESPONSE,
@@ -54,6 +54,7 @@ class Upstream(asyncio.Protocol):
         "_out",
         "_parser",
         "_quiet_bytes",
+        "_raw_left",
         "_reading_paused",
         "_replay_size",
         "_skip_body",
@@ -89,6 +90,8 @@ class Upstream(asyncio.Protocol):
         self._keep_alive = True
         self._body_kind = NO_BODY
         self._quiet_bytes = 0
+        self._raw_left = 0
+        """Bytes of a long body with a length that need no parser any more."""
         self._replay_size = 0
         self._reading_paused = False
 
@@ -150,11 +153,14 @@ class Upstream(asyncio.Protocol):
             return
         self.active_at = self.runtime.now()
         self._touched = True
-        try:
-            parser.feed_data(data)
-        except HttpParserError as error:
-            self._broken(x, error)
-            return
+        if self._raw_left:
+            self._read_raw(data)
+        else:
+            try:
+                parser.feed_data(data)
+            except HttpParserError as error:
+                self._broken(x, error)
+                return
         out = self._out
         if out:
             x.responded = True
@@ -165,6 +171,10 @@ class Upstream(asyncio.Protocol):
         if self._complete:
             self._x = None
             self._finish(x)
+        elif self._body_kind == SIZED and self._head_complete and not self._raw_left:
+            left = int(self._noted[b"content-length"]) - x.bytes_sent
+            if left >= RAW_BODY:
+                self._raw_left = left
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -315,6 +325,20 @@ class Upstream(asyncio.Protocol):
             return SIZED
         self._body_kind = CHUNKED if b"transfer-encoding" in noted else UNTIL_CLOSE
         return UNTIL_CLOSE if x.http_10 else CHUNKED
+
+    def _read_raw(self, data: bytes) -> None:
+        """A piece of a long body, without the copy that the parser would make of it."""
+        left = self._raw_left
+        if len(data) < left:
+            self._raw_left = left - len(data)
+            self.on_body(data)
+            return
+        self._raw_left = 0
+        self.on_body(data[:left])
+        self._complete = True
+        self._parser = HttpResponseParser(self)  # the old one still waits for the body
+        if len(data) > left:
+            self._keep_alive = False  # bytes after the end of the response
 
     def _pass_informational(self, x: Exchange, status: int, head: Head) -> None:
         if status == 101 or status < 100:
