@@ -48,7 +48,7 @@ class Subscription:
     version_sent: str = ""
     version_acked: str = ""
     error: str = ""
-    """The text of the last NACK, until an ACK."""
+    """The text of the last NACK, until an ACK leaves nothing rejected."""
     sent_at: float = 0.0
     acked_at: float = 0.0
     rejected_at: float = 0.0
@@ -112,12 +112,14 @@ class Subscription:
         self.sent_at = now
 
     def acknowledge(self, now: float) -> None:
-        """The last response was accepted."""
+        """The last response was accepted; an earlier one may have been refused, and its error stays."""
+        self.retry.difference_update(*self.in_flight.values())
         self.in_flight.clear()
         self.nonce_acked = self.nonce_sent
         self.version_acked = self.version_sent
         self.acked_at = now
-        self.error = ""
+        if not self.retry:
+            self.error = ""
 
     def reject(self, nonce: str, error: str, now: float) -> None:
         """A response was refused; its resources are not sent again before the next push."""
