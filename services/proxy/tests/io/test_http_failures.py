@@ -481,3 +481,32 @@ def test_a_bad_plan_changes_nothing() -> None:
         world.apply(bad, removed=(("cluster", "reviews"),))
     world.client().receive(GET)
     world.accept(ADDRESS)
+
+
+def test_a_client_that_met_a_timeout_still_has_its_idle_timeout() -> None:
+    play(
+        mesh(forward={"timeout": 2.0}, http={"idle_timeout": 60.0, "stream_idle_timeout": 0.0}),
+        client_sends(GET),
+        connects(ADDRESS),
+        after(2.1),
+        client_gets("HTTP/1.1 504 Gateway Timeout", None, None),
+        after(59.0),
+        client_is(closed=False),
+        after(2.1),
+        client_is(closed=True),
+    )
+
+
+def test_a_pipelined_request_has_its_whole_timeout() -> None:
+    play(
+        mesh(forward={"timeout": 2.0}),
+        client_sends(GET + GET),
+        connects(ADDRESS),
+        after(1.5),
+        endpoint_sends(OK),
+        client_gets("HTTP/1.1 200 OK", None, b"ok"),
+        after(1.5),
+        client_gets_bytes(b""),
+        after(0.6),
+        client_gets("HTTP/1.1 504 Gateway Timeout", None, None),
+    )

@@ -1,4 +1,4 @@
-"""Opening connections to endpoints."""
+"""Opening connections to endpoints, and how addresses are written."""
 
 from __future__ import annotations
 
@@ -56,3 +56,10 @@ def set_no_delay(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def address_text(name: tuple[str, int] | None) -> str:
+    """`ip:port`, `[v6]:port` of a socket name; "" for none."""
+    if not name:
+        return ""
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"

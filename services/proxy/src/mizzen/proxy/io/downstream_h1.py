@@ -17,8 +17,10 @@ from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES, RAW_BODY
 from mizzen.proxy.codec.headers import HOP_BY_HOP, FramingError, Head, Noted
+from mizzen.proxy.io.connect import address_text
+from mizzen.proxy.io.downstream_deadlines import look
 from mizzen.proxy.io.exchange import NO_BODY, SIZED, Exchange
-from mizzen.proxy.io.forward import begin, leave_endpoint
+from mizzen.proxy.io.forward import abandon, begin
 from mizzen.proxy.io.request_head import admit, prepare
 from mizzen.proxy.io.respond import reply
 from mizzen.proxy.io.timers import NEVER
@@ -45,12 +47,10 @@ class Downstream(asyncio.Protocol):
     """One client connection: parser callbacks, the queue, the deadlines."""
 
     __slots__ = (
-        "_closing",
         "_head",
         "_head_bytes",
         "_noted",
         "_parser",
-        "_parsing",
         "_paused_for",
         "_queue",
         "_quiet_bytes",
@@ -60,12 +60,14 @@ class Downstream(asyncio.Protocol):
         "_serving",
         "_target",
         "active_at",
+        "closing",
         "connection_id",
         "current",
         "listener",
         "local_address",
         "look_at",
         "opened_at",
+        "parsing",
         "peer_address",
         "peer_host",
         "requests",
@@ -81,7 +83,7 @@ class Downstream(asyncio.Protocol):
         self.look_at = NEVER
         self.current: Exchange | None = None
         """The exchange that is being answered."""
-        self._parsing: Exchange | None = None
+        self.parsing: Exchange | None = None
         """The exchange whose request is being read; often the current one."""
         self._queue: deque[Exchange] = deque()
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
@@ -94,7 +96,7 @@ class Downstream(asyncio.Protocol):
         """Bytes of a long body with a length that need no parser any more."""
         self._paused_for = 0
         self._serving = False
-        self._closing = False
+        self.closing = False
         """Nothing more is read; what was written may still be on its way."""
         self._refused: tuple[Exchange, LocalReply, str] | None = None
         """The answer to a bad request behind the ones in the queue."""
@@ -107,14 +109,16 @@ class Downstream(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.opened_at = self.active_at = self.runtime.now()
         self.connection_id = self.runtime.next_connection_id()
-        self.peer_address, self.peer_host = _address(transport.get_extra_info("peername"))
-        self.local_address, _ = _address(transport.get_extra_info("sockname"))
+        peer = transport.get_extra_info("peername")
+        self.peer_address = address_text(peer)
+        self.peer_host = peer[0].encode() if peer else b""
+        self.local_address = address_text(transport.get_extra_info("sockname"))
         self.transport.set_write_buffer_limits(self.listener.buffer_limit)
         self.listener.opened(self)
         self.runtime.wheel.look(self, self.active_at + self.listener.http.idle_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closing = True
+        self.closing = True
         self._parser = None  # the parser's bound callbacks and this object hold each other
         self.runtime.wheel.forget(self)
         self.listener.closed(self)
@@ -125,12 +129,12 @@ class Downstream(asyncio.Protocol):
             x.details = flags.DOWNSTREAM_REMOTE_DISCONNECT
             x.manager.stats.downstream_cx_destroy_active_rq += 1
             x.manager.stats.downstream_rq_rx_reset += 1
-            _abandon_upstream(x, failed=False)
+            abandon(x, failed=False)
             self._account(x)
 
     def data_received(self, data: bytes) -> None:
         parser = self._parser
-        if self._closing or parser is None:
+        if self.closing or parser is None:
             return
         self.active_at = self.runtime.now()
         self._read_size = len(data)
@@ -140,12 +144,12 @@ class Downstream(asyncio.Protocol):
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            if not self._closing and len(data) > upgrade.args[0]:
+            if not self.closing and len(data) > upgrade.args[0]:
                 self.data_received(data[upgrade.args[0] :])
         except HttpParserError as error:
             self._broken(error)
         else:
-            x = self._parsing
+            x = self.parsing
             if x is not None:
                 self._mid_message(x)
 
@@ -190,9 +194,9 @@ class Downstream(asyncio.Protocol):
     # -- parser callbacks -------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        if self._closing:
+        if self.closing:
             raise _Refused
-        self._parsing = Exchange(self, self.active_at)
+        self.parsing = Exchange(self, self.active_at)
         self._target = b""
         self._head = []
         self._noted = {}
@@ -214,7 +218,7 @@ class Downstream(asyncio.Protocol):
             self._head.append((name, value))
 
     def on_headers_complete(self) -> None:
-        x, parser = self._parsing, self._parser
+        x, parser = self.parsing, self._parser
         if x is None or parser is None:
             raise _Refused
         x.head_complete = True
@@ -233,7 +237,7 @@ class Downstream(asyncio.Protocol):
         if self._head_bytes + self._read_size > largest and _size(self._target, x.head) > largest:
             refusal = flags.HEADERS_TOO_LARGE
         if refusal is not None:
-            self._refuse(x, refusal, _REFUSALS[refusal.details])
+            self.refuse(x, refusal, _REFUSALS[refusal.details])
             raise _Refused
         if x.body_kind == NO_BODY:
             x.request_complete = True
@@ -248,7 +252,7 @@ class Downstream(asyncio.Protocol):
             self.pause_reading(PIPELINE)
 
     def on_body(self, data: bytes) -> None:
-        x = self._parsing
+        x = self.parsing
         if x is None:
             raise _Refused
         self._quiet_bytes = 0
@@ -264,8 +268,8 @@ class Downstream(asyncio.Protocol):
                 self.pause_reading(WAITING)
 
     def on_message_complete(self) -> None:
-        x = self._parsing
-        self._parsing = None
+        x = self.parsing
+        self.parsing = None
         if x is None or x.done or x.body_kind == NO_BODY:
             return  # answered already, or complete with its head
         x.request_complete = True
@@ -294,7 +298,7 @@ class Downstream(asyncio.Protocol):
 
     def _start_timeout(self, x: Exchange) -> None:
         """The route's timeout runs from the end of the request, as Envoy's does."""
-        x.deadline = x.request_ended_at + x.route.timeout
+        x.deadline = self.active_at + x.route.timeout
         if x.deadline < self.look_at:
             self.runtime.wheel.look(self, x.deadline)
 
@@ -323,7 +327,7 @@ class Downstream(asyncio.Protocol):
     def cut(self, x: Exchange) -> None:
         """The response cannot be completed: close, so that the client sees it end early."""
         self._account(x)
-        self._closing = True
+        self.closing = True
         self.transport.close()
 
     def _next(self) -> None:
@@ -336,15 +340,15 @@ class Downstream(asyncio.Protocol):
         if self._serving:
             return
         self._serving = True
-        while self._queue and self.current is None and not self._closing:
+        while self._queue and self.current is None and not self.closing:
             self._start(self._queue.popleft())
         self._serving = False
-        if self.current is not None or self._closing:
+        if self.current is not None or self.closing:
             return
         if self._refused is not None:
             refused, local, reason = self._refused
             self._refused = None
-            self._refuse(refused, local, reason)
+            self.refuse(refused, local, reason)
         else:
             self.resume_reading(PIPELINE)
 
@@ -369,7 +373,7 @@ class Downstream(asyncio.Protocol):
             manager = self.listener.http
             if self._head_bytes > manager.max_request_headers:
                 x.manager = manager
-                self._refuse(x, flags.HEADERS_TOO_LARGE, "the request head is too large")
+                self.refuse(x, flags.HEADERS_TOO_LARGE, "the request head is too large")
             elif manager.headers_timeout and x.started_at + manager.headers_timeout < self.look_at:
                 self.runtime.wheel.look(self, x.started_at + manager.headers_timeout)
             return
@@ -381,7 +385,7 @@ class Downstream(asyncio.Protocol):
             return
         self._quiet_bytes += size  # reset by every piece of body
         if self._quiet_bytes > MAX_QUIET_BYTES + _READ_SIZE or len(self._head) > MAX_HEADERS:
-            self._refuse(x, flags.CODEC_ERROR, "oversized chunk extensions or trailers")
+            self.refuse(x, flags.CODEC_ERROR, "oversized chunk extensions or trailers")
 
     def _broken(self, error: HttpParserError) -> None:
         """The parser stopped: the client's fault, unless a callback failed for another reason."""
@@ -390,26 +394,26 @@ class Downstream(asyncio.Protocol):
             return
         if cause is not None and not isinstance(cause, FramingError):
             log.error("failure while reading a request", exc_info=cause)
-            self._closing = True
+            self.closing = True
             self.transport.abort()
             return
-        x = self._parsing
+        x = self.parsing
         if x is None or x.done:
             x = Exchange(self, self.active_at)
         x.manager = self.listener.http
         x.manager.stats.downstream_cx_protocol_error += 1
-        self._refuse(x, flags.CODEC_ERROR, f"the request cannot be read: {cause or error}")
+        self.refuse(x, flags.CODEC_ERROR, f"the request cannot be read: {cause or error}")
 
-    def _refuse(self, x: Exchange, local: LocalReply, reason: str) -> None:
+    def refuse(self, x: Exchange, local: LocalReply, reason: str) -> None:
         """Answer a request that is not forwarded, after the ones before it, and close."""
         x.keep_alive = False
-        self._parsing = None
+        self.parsing = None
         if self.current is not None and self.current is not x:
             self._refused = (x, local, reason)
             self.pause_reading(PIPELINE)
             return
         if self.current is x:
-            _abandon_upstream(x, failed=False)
+            abandon(x, failed=False)
         else:
             self.current = x
             x.manager.stats.downstream_rq_total += 1
@@ -422,7 +426,7 @@ class Downstream(asyncio.Protocol):
         A close with unread input would reset the connection and could take the answer away from the client, so such
         input is read and dropped for a while.
         """
-        self._closing = True
+        self.closing = True
         self._queue.clear()
         if lingering and not self.transport.is_closing() and self.transport.can_write_eof():
             self.transport.write_eof()
@@ -432,62 +436,16 @@ class Downstream(asyncio.Protocol):
         else:
             self.transport.close()
 
-    # -- deadlines --------------------------------------------------------------------------------------------------
+    # -- for the wheel and the listener ----------------------------------------------------------------------------
 
     def on_timer(self, now: float) -> float:
-        """Whatever is due of: lingering, idle, request head, stream idle, route timeout."""
-        if self._closing:
-            self.transport.abort()
-            return NEVER
-        x = self.current
-        if x is not None:
-            return self._time_exchange(x, now)
-        manager = self.listener.http
-        partial = self._parsing
-        if partial is not None and not partial.head_complete and manager.headers_timeout:
-            due = partial.started_at + manager.headers_timeout
-            if due <= now:
-                partial.manager = manager
-                manager.stats.downstream_rq_header_timeout += 1
-                self._refuse(partial, flags.HEADERS_TIMEOUT, "the request head took too long to arrive")
-                return self.look_at
-            return due
-        if not manager.idle_timeout:
-            return NEVER
-        due = self.active_at + manager.idle_timeout
-        if due <= now:
-            manager.stats.downstream_cx_idle_timeout += 1
-            self.close()
-            return NEVER
-        return due
-
-    def _time_exchange(self, x: Exchange, now: float) -> float:
-        due = x.deadline or NEVER
-        if due <= now:
-            self._time_out(x, flags.REQUEST_TIMEOUT)
-            return self.look_at
-        idle = x.manager.stream_idle_timeout
-        if idle:
-            touched = max(self.active_at, x.upstream.active_at if x.upstream is not None else 0.0)
-            if touched + idle <= now:
-                x.manager.stats.downstream_rq_idle_timeout += 1
-                self._time_out(x, flags.IDLE_TIMEOUT)
-                return self.look_at
-            due = min(due, touched + idle)
-        return min(due, now + (x.manager.idle_timeout or NEVER))
-
-    def _time_out(self, x: Exchange, local: LocalReply) -> None:
-        if x.cluster is not None:
-            x.cluster.stats.upstream_rq_timeout += 1
-        where = "the client" if x.endpoint is None else f"{x.endpoint.key} of cluster {x.upstream_cluster}"
-        self.active_at = self.runtime.now()
-        _abandon_upstream(x, failed=True)
-        reply(x, local, f"no complete answer from {where} within the limit")
+        """Act on what is due; the time of the next look."""
+        return look(self, now)
 
     def close(self) -> None:
         """Close when idle; a connection with an exchange under way closes after it."""
-        if self.current is None and not self._closing:
-            self._closing = True
+        if self.current is None and not self.closing:
+            self.closing = True
             self.transport.close()
 
     def abort(self) -> None:
@@ -495,26 +453,8 @@ class Downstream(asyncio.Protocol):
         self.transport.abort()
 
 
-def _abandon_upstream(x: Exchange, *, failed: bool) -> None:
-    """Let go of the endpoint's connection, or of the place in the queue for one."""
-    if x.upstream is not None:
-        x.upstream.abandon(x)
-        leave_endpoint(x, failed=failed)
-    elif x.pool is not None:
-        x.pool.cancel(x)
-        leave_endpoint(x, failed=False)
-
-
 def _size(target: bytes, head: Head) -> int:
     return len(target) + sum(len(name) + len(value) + 4 for name, value in head)
-
-
-def _address(name: tuple[str, int] | None) -> tuple[str, bytes]:
-    """(`ip:port`, ip) of a socket name."""
-    if not name:
-        return "", b""
-    host = name[0]
-    return (f"[{host}]:{name[1]}" if ":" in host else f"{host}:{name[1]}"), host.encode()
 
 
 _READ_SIZE = 256 * 1024

@@ -108,6 +108,16 @@ def leave_endpoint(x: Exchange, *, failed: bool) -> None:
             endpoint.failed_requests += 1
 
 
+def abandon(x: Exchange, *, failed: bool) -> None:
+    """Let go of the endpoint's connection, or of the place in the queue for one; `failed`: the endpoint's fault."""
+    if x.upstream is not None:
+        x.upstream.abandon(x)
+        leave_endpoint(x, failed=failed)
+    elif x.pool is not None:
+        x.pool.cancel(x)
+        leave_endpoint(x, failed=False)
+
+
 def connect_failed(x: Exchange, pool: Pool, failure: LocalReply, reason: str) -> None:
     """No connection: try another endpoint if the route allows, else answer."""
     leave_endpoint(x, failed=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from mizzen.proxy.base import flags
 from mizzen.proxy.engine.state import EndpointState
 from mizzen.proxy.io.cluster import Cluster
+from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.timers import NEVER
 
 if TYPE_CHECKING:
@@ -265,10 +266,3 @@ class Tunnel:
     @property
     def downstream_direct_remote_address(self) -> str:
         return self.downstream_remote_address
-
-
-def address_text(name: tuple[str, int] | None) -> str:
-    """`ip:port`, `[v6]:port` of a socket name."""
-    if not name:
-        return ""
-    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
