@@ -150,3 +150,31 @@ def test_what_has_no_effect_is_counted_with_the_object_that_asked_for_it(talk: C
     assert talk.session.store.unsupported() == {
         ("envoy.config.route.v3.RouteAction.request_mirror_policies", "VirtualService default/reviews"): 1
     }
+
+
+def test_routes_do_not_wait_for_endpoints_that_were_rejected_or_do_not_exist(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("bad"), make["cluster"]("none")))
+    talk.hear(make["response"]("2", make["listener"]("l")))
+    table = make["routes"]("routes", "bad")
+    table.virtual_hosts[0].routes.add(match={"prefix": "/n"}, route={"cluster": "none"})
+    assert talk.hear(make["response"]("3", table)) == []
+    (nack,) = talk.hear(make["response"]("4", make["endpoints"]("bad", 0)))
+    assert nack.error_detail.message.startswith("ClusterLoadAssignment bad")
+    answers = talk.hear(make["response"]("5", removed=("none",), kind=TYPE_URLS["endpoint_set"]))
+    assert [answer.response_nonce for answer in answers] == ["2", "3", "5"]
+    assert talk.plans[-2:] == ["routes", "l"]
+
+
+def test_an_answer_does_not_wait_for_a_version_that_a_newer_one_replaced(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("a"), make["cluster"]("b")))
+    talk.hear(make["response"]("2", make["listener"]("l")))
+    assert talk.hear(make["response"]("3", make["routes"]("routes", "a"))) == []
+    assert kinds(talk.hear(make["response"]("4", make["routes"]("routes", "b")))) == [("RouteConfiguration", "3", "")]
+
+
+def test_an_answer_does_not_wait_for_routes_that_nothing_refers_to(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("a")))
+    talk.hear(make["response"]("2", make["listener"]("l")))
+    assert talk.hear(make["response"]("3", make["routes"]("routes", "a"))) == []
+    answers = talk.hear(make["response"]("4", removed=("l",), kind=TYPE_URLS["listener"]))
+    assert [answer.response_nonce for answer in answers if answer.response_nonce] == ["2", "3", "4"]

@@ -92,7 +92,7 @@ class AdsSession:
                 errors.append(str(rejected))
             else:
                 waiting.append(self.store.kinds[kind][resource.name])
-        self._removed += self.store.remove(kind, response.removed_resources)
+        self._removed += self.store.lacks(kind, response.removed_resources)
         self._drop_unreferenced()
         self.store.release()
         self._answers.append(_Answer(kind, response.nonce, waiting, errors))
@@ -123,7 +123,7 @@ class AdsSession:
     def requests(self) -> list[Any]:
         """ACKs and NACKs that are due, then changed subscriptions."""
         requests = []
-        for answer in [answer for answer in self._answers if all(_settled(held) for held in answer.waiting)]:
+        for answer in [answer for answer in self._answers if self._is_settled(answer)]:
             self._answers.remove(answer)
             requests.append(_answer(answer))
         for kind, wanted in self._wanted().items():
@@ -146,7 +146,13 @@ class AdsSession:
         """Endpoint sets and route tables live as long as something refers to them."""
         kinds = self.store.kinds
         for kind, wanted in self._wanted().items():
-            self._removed += self.store.remove(kind, kinds[kind].keys() - wanted)
+            self._removed += self.store.forget(kind, kinds[kind].keys() - wanted)
+
+    def _is_settled(self, answer: _Answer) -> bool:
+        """Everything in it runs, was refused, or is not what counts any more."""
+        return all(
+            held.state in ("live", "refused") or not self.store.holds(answer.kind, held) for held in answer.waiting
+        )
 
     def _resubscribe(self, kind: PlanKind, wanted: set[str]) -> list[Any]:
         known = self._subscribed.get(kind, set())
@@ -160,10 +166,6 @@ class AdsSession:
                 resource_names_unsubscribe=sorted(known - wanted),
             )
         ]
-
-
-def _settled(held: Held) -> bool:
-    return held.state in ("live", "refused")
 
 
 def _answer(answer: _Answer) -> Any:

@@ -62,11 +62,15 @@ class Store:
     """All held resources by kind and name."""
 
     kinds: dict[PlanKind, dict[str, Held]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    answered: set[tuple[PlanKind, str]] = field(default_factory=set)
+    """What the server has spoken of, be it with a resource that was rejected or to say that there is none: nothing
+    waits for that any more."""
 
     def put(self, kind: PlanKind, name: str, version: str, body: bytes) -> Rejected | None:
         """Take a new version in; when it does not compile, the last one that did stays."""
         message = MESSAGES[kind].FromString(body)
         outcome = compile_resource(message)
+        self.answered.add((kind, name))
         known = self.kinds[kind].get(name)
         if isinstance(outcome, Rejected):
             if known is not None:
@@ -78,8 +82,23 @@ class Store:
         self.kinds[kind][name] = held
         return None
 
-    def remove(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
-        """Forget resources; returns those that were known."""
+    def lacks(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
+        """The server has none of these (any more); returns those that were known."""
+        names = tuple(names)
+        self.answered.update((kind, name) for name in names)
+        return self._remove(kind, names)
+
+    def forget(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
+        """Nothing refers to these any more; returns those that were known."""
+        names = tuple(names)
+        self.answered.difference_update((kind, name) for name in names)
+        return self._remove(kind, names)
+
+    def holds(self, kind: PlanKind, held: Held) -> bool:
+        """Whether this is still the version that counts."""
+        return self.kinds[kind].get(held.name) is held
+
+    def _remove(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
         return tuple((kind, name) for name in names if self.kinds[kind].pop(name, None) is not None)
 
     def release(self) -> None:
@@ -140,8 +159,9 @@ class Store:
             and isinstance(plan.handler, HttpPlan)
             and isinstance(plan.handler.route_table, str)
         ):
-            table = self.kinds["route_table"].get(plan.handler.route_table)
-            return table is None or table.state == "waiting"
+            name = plan.handler.route_table
+            table = self.kinds["route_table"].get(name)
+            return ("route_table", name) not in self.answered if table is None else table.state == "waiting"
         return any(self._is_cold(name) for name in _clusters_of(plan))
 
     def _is_cold(self, name: str) -> bool:
@@ -150,7 +170,7 @@ class Store:
         if cluster is None or not isinstance(cluster.plan, ClusterPlan):
             return False
         eds = cluster.plan.endpoint_set
-        return isinstance(eds, str) and bool(eds) and eds not in self.kinds["endpoint_set"]
+        return isinstance(eds, str) and bool(eds) and ("endpoint_set", eds) not in self.answered
 
 
 def _clusters_of(plan: ListenerPlan | RouteTablePlan) -> Iterator[str]:
