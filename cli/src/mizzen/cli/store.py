@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from mizzen.api.dump import to_dict, to_yaml
 from mizzen.api.kinds import KINDS
-from mizzen.api.parse import parse
+from mizzen.api.parse import Parsed, parse
 from mizzen.api.resource import Resource, ResourceKey
+from mizzen.cli.errors import UserError
 from mizzen.runtime.files import write_atomic
 
 Outcome = Literal["created", "configured", "unchanged"]
@@ -24,57 +28,81 @@ class ConfigStore:
         self._path = path
 
     def read(self) -> dict[ResourceKey, Resource]:
-        """All good resources by key; with a file for each, a later file name wins."""
-        return {resource.key: resource for resource, _ in self._located()}
+        """All good resources by key; of two files with the same one, the first by path counts, as in Pilot."""
+        return {key: resource for key, (resource, _) in self._located().items()}
 
     def write(self, resources: Iterable[Resource]) -> list[tuple[Resource, Outcome]]:
-        """Put the resources there; what is already the same is not written again."""
-        located = {resource.key: (resource, file) for resource, file in self._located()}
+        """Put the resources there; what is already the same is not written again. Raises UserError."""
         outcomes: list[tuple[Resource, Outcome]] = []
-        for resource in resources:
-            before = located.get(resource.key)
-            if before is not None and to_dict(before[0]) == to_dict(resource):
-                outcomes.append((resource, "unchanged"))
-                continue
-            path = self._path_of(resource.key)
-            write_atomic(path, to_yaml([resource]))
-            if before is not None and before[1] != path:
-                self._remove_from(before[1], resource.key)
-            outcomes.append((resource, "created" if before is None else "configured"))
+        with self._locked():
+            located = self._located()
+            for resource in resources:
+                before = located.get(resource.key)
+                if before is not None and to_dict(before[0]) == to_dict(resource):
+                    outcomes.append((resource, "unchanged"))
+                    continue
+                path = self._path_of(resource.key)
+                rest = self._without(before[1], resource.key) if before is not None and before[1] != path else None
+                write_atomic(path, to_yaml([resource]))
+                if before is not None and rest is not None:
+                    _put(before[1], rest)  # after the new file, so that the resource is never missing
+                outcomes.append((resource, "created" if before is None else "configured"))
         return outcomes
 
     def delete(self, keys: Iterable[ResourceKey]) -> list[tuple[ResourceKey, bool]]:
-        """Remove the resources; False for one that is not there."""
-        located = {resource.key: file for resource, file in self._located()}
+        """Remove the resources; False for one that is not there. Raises UserError."""
         outcomes = []
-        for key in keys:
-            file = located.pop(key, None)
-            if file is not None:
-                self._remove_from(file, key)
-            outcomes.append((key, file is not None))
+        with self._locked():
+            located = self._located()
+            for key in keys:
+                found = located.pop(key, None)
+                if found is not None:
+                    _put(found[1], self._without(found[1], key))
+                outcomes.append((key, found is not None))
         return outcomes
 
-    def _located(self) -> list[tuple[Resource, Path]]:
-        found: list[tuple[Resource, Path]] = []
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time; a hand with an editor does not ask."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self._path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _located(self) -> dict[ResourceKey, tuple[Resource, Path]]:
+        found: dict[ResourceKey, tuple[Resource, Path]] = {}
         for file in sorted(self._path.rglob("*.y*ml")):
             if file.name.startswith(".") or file.suffix not in (".yaml", ".yml"):
                 continue
-            parsed = parse(file.read_text(encoding="utf-8"), file=str(file.relative_to(self._path)))
-            found.extend((resource, file) for resource in parsed.resources)
+            for resource in self._parse(file).resources:
+                found.setdefault(resource.key, (resource, file))
         return found
+
+    def _parse(self, file: Path) -> Parsed:
+        """What a file holds; nothing when it was removed in the meantime, problems where it is no text."""
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return Parsed((), ())
+        return parse(text, file=str(file.relative_to(self._path)))
 
     def _path_of(self, key: ResourceKey) -> Path:
         folder = key.namespace if KINDS[key.kind].namespaced else CLUSTER
         return self._path / folder / f"{key.kind}-{key.name}.yaml"
 
-    def _remove_from(self, file: Path, key: ResourceKey) -> None:
-        """Take one resource out of a file that a person may have filled with several."""
-        others = [
-            resource
-            for resource in parse(file.read_text(encoding="utf-8"), file=file.name).resources
-            if resource.key != key
-        ]
-        if others:
-            write_atomic(file, to_yaml(others))
-        else:
-            file.unlink(missing_ok=True)
+    def _without(self, file: Path, key: ResourceKey) -> list[Resource]:
+        """What else a file holds, which a person may have filled. Raises UserError when not all of it can be read."""
+        parsed = self._parse(file)
+        if parsed.errors:
+            raise UserError(f"{key} is in {file}, beside documents that cannot be read; take it out by hand.")
+        return [resource for resource in parsed.resources if resource.key != key]
+
+
+def _put(file: Path, resources: list[Resource]) -> None:
+    if resources:
+        write_atomic(file, to_yaml(resources))
+    else:
+        file.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ def up(
 ) -> None:
     """Start a mesh on this machine, wait until it serves, and print its addresses."""
     from mizzen.cli.checked import checked_inputs
+    from mizzen.cli.errors import UserError
     from mizzen.cli.local.home import Home
     from mizzen.cli.local.locking import holder
     from mizzen.cli.local.state import read_state
@@ -33,9 +34,13 @@ def up(
 
     home = Home.locate()
     if holder(home.lock) is not None:
+        state = read_state(home.state)
+        if state is not None and state.engine != engine:
+            raise UserError(
+                f"The mesh in {home.path} is up with engine {state.engine}; `mizzen down` first to use {engine.value}."
+            )
         if files:
             ConfigStore(home.config).write(checked_inputs(files))
-        state = read_state(home.state)
         say(f"The mesh in {home.path} is up already{f' (engine {state.engine})' if state else ''}.")
         print_urls(home)
         return
