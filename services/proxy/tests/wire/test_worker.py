@@ -35,7 +35,8 @@ class Agent:
         descriptors = array.array("i", [sock.fileno() for sock in sockets])
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)] if sockets else []
         sent = self._channel.sendmsg([frame], ancillary)
-        self._channel.sendall(frame[sent:])
+        if sent < len(frame):  # even an empty write fails when the worker has done as told and gone
+            self._channel.sendall(frame[sent:])
 
     def receive(self) -> object:
         (length,) = struct.unpack("!I", self._read(4))
