@@ -329,3 +329,18 @@ def test_what_cannot_be_reached(problems_of, routes, expected):
     found = problems_of("VirtualService", f"{HEAD}http:\n{routes}", TO=TO)
     assert len(found) == len(expected)
     assert all(wanted in line for line, wanted in zip(found, expected, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("%PROTOCL%", ['%PROTOCL% is no operator of Envoy; did you mean "PROTOCOL"?; write %% for a percent sign']),
+        ("100%", []),
+        ("%%FOO%%", []),
+        ("%REQ(x-a?x-b):5% %START_TIME(%s)%", []),
+    ],
+)
+def test_operators_in_header_values(problems_of, value, expected):
+    route = f"- {{route: [{{$TO}}], headers: {{request: {{set: {{x-a: '{value}'}}}}}}}}"
+    found = problems_of("VirtualService", f"{HEAD}http:\n{route}", TO=TO)
+    assert found == [f"spec.http[0].headers.request.set.x-a: {sentence}" for sentence in expected]

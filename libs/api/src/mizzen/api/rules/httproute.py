@@ -6,6 +6,7 @@ from mizzen.api.problem import Path
 from mizzen.api.rules import Finding, check_labels, check_namespace, error, warning
 from mizzen.api.rules.destination import check_destination, check_weights
 from mizzen.api.rules.fault import check_fault
+from mizzen.api.rules.operators import OPERATORS, unknown_operators
 from mizzen.api.virtualservice import (
     CorsPolicy,
     Headers,
@@ -17,6 +18,7 @@ from mizzen.api.virtualservice import (
     HTTPRoute,
     StringMatch,
 )
+from mizzen.api.wording import suggestion
 
 ACTIONS = ("route", "redirect", "directResponse", "delegate")
 REDIRECT_CODES = (301, 302, 303, 307, 308)
@@ -112,6 +114,9 @@ def _check_headers(headers: Headers | None, at: Path) -> Iterator[Finding]:
                     yield from _check_not_authority(key, (*at, direction, name, key))
                 if any(character in value for character in "\0\r\n"):
                     yield error((*at, direction, name, key), "must not contain line breaks or NUL")
+                for operator in unknown_operators(value):
+                    sentence = f"%{operator}% is no operator of Envoy{suggestion(operator, OPERATORS)}"
+                    yield error((*at, direction, name, key), f"{sentence}; write %% for a percent sign")
         for index, key in enumerate(operations.remove):
             yield from _check_not_authority(key, (*at, direction, "remove", index))
 

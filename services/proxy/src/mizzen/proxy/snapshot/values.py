@@ -85,6 +85,9 @@ def _header_option(
         check_value(value)
     if not value and not option.keep_empty_value:
         return
+    if not _is_known_format(value):
+        notes.add(f"{option.DESCRIPTOR.full_name}.header.value[{value}]", origin)
+        return
     # APPEND_IF_EXISTS_OR_ADD 0, ADD_IF_ABSENT 1, OVERWRITE_IF_EXISTS_OR_ADD 2, OVERWRITE_IF_EXISTS 3
     action = option.append_action
     if option.HasField("append"):
@@ -106,13 +109,18 @@ def check_editable(name: str) -> None:
 
 
 def check_value(value: str) -> None:
-    """Raise Invalid unless this can be a header value: no line breaks, only known %OPERATORS%."""
+    """Raise Invalid for what would split a head."""
     if any(char in value for char in "\r\n\0"):
         raise Invalid("", "a header value may not contain line breaks or NUL")
+
+
+def _is_known_format(value: str) -> bool:
+    """Whether all %OPERATORS% are ones that this proxy evaluates."""
     try:
         bind_format(value)
-    except ValueError as error:
-        raise Invalid("", str(error)) from None
+    except ValueError:
+        return False
+    return True
 
 
 def first_duplicate(names: Iterable[str]) -> str | None:
