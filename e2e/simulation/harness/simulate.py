@@ -10,6 +10,7 @@ from simulation.harness.ask import visible
 from simulation.harness.call import POINTS, UPSTREAM_HEADERS, Call, Result
 from simulation.harness.world import World
 
+from mizzen.proxy.codec.headers import fold
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.engine.edits import Edits
 from mizzen.proxy.engine.plan import ClusterPlan, HttpPlan, ListenerPlan, RouteTablePlan
@@ -120,7 +121,7 @@ def _forward(route: Route, request: Request, point: int) -> Result:
 
 def _edited(head: Head, edits: Edits | None) -> dict[str, str]:
     if edits is not None:
-        edits.apply(head, NO_RECORD)
+        edits.apply(head, fold(head), NO_RECORD)
     return visible((name.decode(), value.decode()) for name, value in head)
 
 
