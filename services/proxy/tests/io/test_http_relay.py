@@ -510,3 +510,35 @@ def test_a_long_request_and_one_behind_it(size: int) -> None:
     endpoint_gets("GET / HTTP/1.1")(world, Cut())
     endpoint.receive(OK)
     assert _take(client).count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_nominated_header_is_dropped_although_others_are_repeated() -> None:
+    play(
+        mesh(),
+        client_sends(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Secret\r\nX-Secret: 1\r\nX-A: 1\r\nX-A: 2\r\n\r\n"),
+        connects(ADDRESS),
+        endpoint_gets("GET / HTTP/1.1", {"X-Secret": None}),
+    )
+
+
+def test_headers_nominated_in_repeated_connection_lines_of_a_response_are_dropped() -> None:
+    play(
+        mesh(),
+        client_sends(GET),
+        connects(ADDRESS),
+        endpoint_sends(b"HTTP/1.1 200 OK\r\nConnection: X-Own\r\nConnection: keep-alive\r\nX-Own: 1\r\n"),
+        endpoint_sends(b"Content-Length: 0\r\n\r\n"),
+        client_gets("HTTP/1.1 200 OK", {"X-Own": None}),
+    )
+
+
+def test_a_request_is_answered_although_its_endpoint_went_after_an_informational_response() -> None:
+    play(
+        mesh(forward={"timeout": 1.0}),
+        client_sends(GET),
+        connects(ADDRESS),
+        endpoint_sends(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"),
+        client_gets_bytes(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"),
+        endpoint_closes(),
+        client_gets("HTTP/1.1 503 Service Unavailable", {"content-type": "text/plain"}, None),
+    )

@@ -163,7 +163,7 @@ class Upstream(asyncio.Protocol):
                 return
         out = self._out
         if out:
-            x.responded = True
+            x.responded = self._head_complete  # after informational responses alone there can be an answer of our own
             x.downstream.transport.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
         elif not self._complete:
@@ -236,7 +236,8 @@ class Upstream(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         low = name.lower()
-        self._noted[low] = value
+        noted = self._noted
+        noted[low] = noted[low] + b"," + value if low in noted else value
         if low not in DROPPED_IN_RESPONSE:
             self._head.append((name, value))
 
