@@ -52,7 +52,7 @@ def test_empty_value_changes_nothing() -> None:
     assert applied([(b"X-E", b"e")], HeaderEdits(set=(("x-e", ""),), add=(("x-f", ""),))) == [(b"X-E", b"e")]
 
 
-@pytest.mark.parametrize("name", [":path", "host", "Host", ""])
+@pytest.mark.parametrize("name", [":path", "host", "Host", "", "Content-Length", "transfer-encoding", "Connection"])
 def test_names_that_may_not_be_edited(name: str) -> None:
     with pytest.raises(ValueError, match="may not be edited"):
         bind_edits(HeaderEdits(set=((name, "v"),)))

@@ -13,6 +13,9 @@ from mizzen.proxy.engine.formatter import Formatter, bind_format, constant, to_t
 from mizzen.proxy.engine.plan import HeaderEdits
 from mizzen.proxy.engine.request import Head, Record
 
+FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+"""Headers that say where a message ends: edited, they would let a body pass for the next message."""
+
 
 class Edits(Protocol):
     """Edits of a head, in place. Names keep the case they are configured with; comparison ignores case."""
@@ -31,7 +34,7 @@ def bind_edits(*levels: HeaderEdits) -> Edits | None:
         return None
     for level in used:
         for name in (*level.remove, *(name for name, _ in (*level.set, *level.add))):
-            if not name or name.startswith(":") or name.lower() == "host":
+            if not name or name.startswith(":") or name.lower() == "host" or name.lower() in FRAMING:
                 raise ValueError(f"header {name!r} may not be edited")
     if all(constant(value) is not None for level in used for _, value in (*level.set, *level.add)):
         return _merge(used)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mizzen.proxy.engine.edits import FRAMING
 from mizzen.proxy.engine.formatter import bind_format
 from mizzen.proxy.engine.plan import NO_EDITS, HeaderEdits
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
@@ -69,10 +70,15 @@ def header_edits(message: Any, side: str, notes: Notes, origin: str = "") -> Hea
     for index, option in enumerate(added):
         with at(f"{side}_headers_to_add[{index}]"):
             _header_option(option, overwrite, append, notes, origin)
+    gone: list[str] = []
     for index, name in enumerate(removed):
         with at(f"{side}_headers_to_remove[{index}]"):
             check_editable(name)
-    return HeaderEdits(remove=tuple(removed), set=tuple(overwrite), add=tuple(append))
+        if name.lower() in FRAMING:
+            notes.add(f"{message.DESCRIPTOR.full_name}.{side}_headers_to_remove[{name}]", origin)
+        else:
+            gone.append(name)
+    return HeaderEdits(remove=tuple(gone), set=tuple(overwrite), add=tuple(append))
 
 
 def _header_option(
@@ -84,6 +90,9 @@ def _header_option(
     with at("header.value"):
         check_value(value)
     if not value and not option.keep_empty_value:
+        return
+    if name.lower() in FRAMING:
+        notes.add(f"{option.DESCRIPTOR.full_name}.header.key[{name}]", origin)
         return
     if not _is_known_format(value):
         notes.add(f"{option.DESCRIPTOR.full_name}.header.value[{value}]", origin)
