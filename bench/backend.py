@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.network import free_port, listens
+from bench.network import listens
 from bench.process import Process, wait_until
 from bench.scenario import Address
 from bench.tools import find
+from mizzen.runtime.address import unused_port
 
 BODY = "x" * 99 + "\n"
 PORTS = 2
@@ -38,7 +39,7 @@ class Backend:
     """A running HTTP server on some ports of 127.0.0.1; each stands for an endpoint."""
 
     def __init__(self, folder: Path, core: set[int]) -> None:
-        self.endpoints = tuple(Address("127.0.0.1", free_port()) for _ in range(PORTS))
+        self.endpoints = tuple(Address("127.0.0.1", unused_port()) for _ in range(PORTS))
         nginx = find("nginx")
         if nginx:
             listen = " ".join(f"listen {address};" for address in self.endpoints)

@@ -15,13 +15,6 @@ def addresses() -> Iterator[str]:
         yield f"127.{128 + pid // 250 % 64}.{pid % 250}.{last}"
 
 
-def free_port(address: str = "127.0.0.1") -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
-
-
 def listens(address: str, port: int) -> bool:
     """Whether someone accepts connections there."""
     try:

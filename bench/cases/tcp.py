@@ -11,12 +11,13 @@ from pathlib import Path
 import bench.bulk
 from bench.cores import Cores, pinned
 from bench.measure import Figures, Result
-from bench.network import free_port, listens
+from bench.network import listens
 from bench.peers.peer import Peer
 from bench.process import Process, wait_until
 from bench.rounds import Usage, alternate
 from bench.scenario import Address
 from bench.stand import bulk_stand
+from mizzen.runtime.address import unused_port
 
 SCRIPT = bench.bulk.__file__
 
@@ -24,7 +25,7 @@ SCRIPT = bench.bulk.__file__
 def bulk(quick: bool) -> list[Result]:
     """MB per second from a source through the proxy to a sink; `rps` holds it, CPU time is per MB."""
     runs, seconds = (3, 2.0) if quick else (5, 5.0)
-    source = Address("127.0.0.1", free_port())
+    source = Address("127.0.0.1", unused_port())
     core = Cores().rest
     with tempfile.TemporaryDirectory() as folder:
         process = Process("source", [sys.executable, SCRIPT, "source", str(source.port)], core, Path(folder))

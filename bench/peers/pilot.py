@@ -6,17 +6,18 @@ import sys
 from pathlib import Path
 
 from bench import istio
-from bench.network import free_port, is_ready
+from bench.network import is_ready
 from bench.process import Process, wait_until
 from bench.scenario import Address, Scenario
+from mizzen.runtime.address import unused_port
 
 
 class Pilot:
     """A running `python -m mizzen.pilot`, ready to answer."""
 
     def __init__(self, scenario: Scenario, address: str, folder: Path, core: set[int]) -> None:
-        self.address = Address(address, free_port(address))
-        self.monitoring = Address(address, free_port(address))
+        self.address = Address(address, unused_port(address))
+        self.monitoring = Address(address, unused_port(address))
         config, registry = folder / "config", folder / "registry"
         config.mkdir()
         registry.mkdir()

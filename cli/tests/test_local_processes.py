@@ -26,6 +26,7 @@ from mizzen.cli.local.logfiles import begin_logs, cap_logs
 from mizzen.cli.local.ports import taken
 from mizzen.cli.local.probe import Judgement, Probe
 from mizzen.cli.local.sweep import end_processes, marked_processes
+from mizzen.runtime.address import unused_port
 
 Make = Callable[..., Child]
 
@@ -151,8 +152,8 @@ async def test_readiness_follows_the_probe(make: Make, changes: Changes) -> None
 
 
 async def test_a_tcp_probe_asks_for_a_connection(client: aiohttp.ClientSession) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = unused_port()
+    with socket.create_server(("127.0.0.1", port)):
         assert await Probe("127.0.0.1", port).check(client)
     assert not await Probe("127.0.0.1", port).check(client)
 
@@ -217,8 +218,8 @@ def test_the_environment_leaves_other_networks_proxies_behind(home: Home) -> Non
 
 
 def test_a_taken_address_names_its_owner() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = unused_port()
+    with socket.create_server(("127.0.0.1", port)):
         (conflict,) = taken([("127.0.0.1", port)])
         assert f"127.0.0.1:{port} is taken by" in str(conflict)
         assert f"(pid {os.getpid()})" in str(conflict)

@@ -2,13 +2,14 @@
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.runtime.address import Address, explain_bind_error
+from mizzen.runtime.address import Address, explain_bind_error, unused_port
 from mizzen.runtime.backoff import Backoff
 from mizzen.runtime.files import write_atomic
 
@@ -76,3 +77,18 @@ def test_bind_errors_say_what_to_do(number: int, words: str) -> None:
     message = explain_bind_error(Address("127.0.0.1", 80), OSError(number, os.strerror(number)))
     assert words in message
     assert "127.0.0.1:80" in message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_unused_port_can_be_bound_and_is_not_one_the_system_assigns(host: str) -> None:
+    port = unused_port(host)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family), socket.create_server((host, 0), family=family) as assigned:
+        assert port < 32768 <= assigned.getsockname()[1]
+
+
+def test_a_used_port_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = unused_port()
+    monkeypatch.setattr("random.sample", lambda _population, _count: [port])
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(OSError, match="no unused port found"):
+        unused_port()

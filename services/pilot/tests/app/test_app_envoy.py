@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+
+from mizzen.runtime.address import unused_port
 
 ENVOY = Path(sys.executable).with_name("envoy")
 RICH = Path(__file__).parent.with_name("generate") / "rich.yaml"
@@ -87,15 +88,9 @@ def rule(subset: str, *subsets: str) -> str:
     return RULE.replace("SUBSETS", declared).replace("SUBSET", subset)
 
 
-def free_port() -> int:
-    """Envoy cannot tell Pilot which port it got, so one that was free a moment ago must do."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def own_address() -> str:
     """A loopback address that no other test, nor a mesh on this machine, listens on."""
-    port = free_port()
+    port = unused_port()
     return f"127.{port >> 8}.{port & 255}.1"
 
 
@@ -104,7 +99,7 @@ class Site:
 
     def __init__(self, pilot: Any, home: Path) -> None:
         self.pilot = pilot
-        self.port = free_port()
+        self.port = unused_port()
         self._home = home
         self._runners: list[web.AppRunner] = []
         self._envoy: asyncio.subprocess.Process | None = None
@@ -185,7 +180,7 @@ VARIANTS = pytest.mark.parametrize("api_type", ["GRPC", "DELTA_GRPC"])
 
 @VARIANTS
 async def test_a_sidecar_accepts_all_that_istios_api_can_say(site: Site, api_type: str) -> None:
-    pilot, port = site.pilot, free_port()
+    pilot, port = site.pilot, unused_port()
     pilot.apply("config/rich.yaml", RICH.read_text())
     await pilot.until(lambda: pilot.get("/debug/registryz"))
     await site.start_envoy(

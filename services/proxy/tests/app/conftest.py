@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import socket
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 
@@ -21,11 +20,7 @@ from mizzen.proxy.engine.plan import (
     RouteTablePlan,
     VirtualHostPlan,
 )
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.create_server((host, 0)) as listener:
-        return int(listener.getsockname()[1])
+from mizzen.runtime.address import unused_port
 
 
 def table(status: int, name: str = "table") -> RouteTablePlan:
@@ -63,7 +58,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def app() -> SimpleNamespace:
     """The helpers above."""
-    return SimpleNamespace(free_port=free_port, table=table, listener=listener, fetch=fetch, until=until)
+    return SimpleNamespace(unused_port=unused_port, table=table, listener=listener, fetch=fetch, until=until)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ async def pilot() -> AsyncIterator[Pilot]:
 @pytest.fixture
 async def agent(pilot: Pilot, app: SimpleNamespace, tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
     """The agent, a way to ask its pages, and what would stop it."""
-    ports = [app.free_port() for _ in range(3)]
+    ports = [app.unused_port() for _ in range(3)]
     arguments = [
         *("--name", "web-1", "--labels", "app=web", "--bind-address", "127.0.0.1", "--drain-seconds", "0.5"),
         *("--admin-address", f"127.0.0.1:{ports[0]}", "--status-port", str(ports[1])),
@@ -125,7 +125,7 @@ def listener(port: int, status: int = 418) -> Any:
 
 async def configured(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> int:
     """Send a first configuration and wait for its ACKs; the port that it serves."""
-    port: int = app.free_port()
+    port: int = app.unused_port()
     pilot.send(cluster(), nonce="c1")
     pilot.send(listener(port), nonce="l1")
     await app.until(lambda: bool(pilot.answers("Listener")))
@@ -201,7 +201,7 @@ async def test_dumps_are_envoys_messages(pilot: Pilot, agent: SimpleNamespace, a
 async def test_what_has_no_effect_is_shown_and_reported(
     pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace
 ) -> None:
-    port = app.free_port()
+    port = app.unused_port()
     special = listener(port)
     special.tcp_backlog_size.value = 7
     pilot.send(cluster(), nonce="c1")

@@ -29,13 +29,13 @@ LOADED = (router_pb2, http_connection_manager_pb2, http_protocol_options_pb2)
 
 @pytest.fixture
 def settings(app: SimpleNamespace, tmp_path: Path) -> Settings:
-    ports = [app.free_port() for _ in range(3)]
+    ports = [app.unused_port() for _ in range(3)]
     return read_settings(
         [
             *("--engine", "envoy", "--name", "web-1", "--bind-address", "127.0.0.1", "--drain-seconds", "2"),
             *("--admin-address", f"127.0.0.1:{ports[0]}", "--status-port", str(ports[1])),
             *("--prometheus-port", str(ports[2]), "--state-dir", str(tmp_path)),
-            *("--discovery-address", f"127.0.0.1:{app.free_port()}"),
+            *("--discovery-address", f"127.0.0.1:{app.unused_port()}"),
         ],
         {},
     )

@@ -21,7 +21,7 @@ def connects(port: int) -> bool:
 
 @pytest.fixture
 def plan(app: SimpleNamespace) -> ListenerPlan:
-    made: ListenerPlan = app.listener(app.free_port())
+    made: ListenerPlan = app.listener(app.unused_port())
     return made
 
 
@@ -82,7 +82,7 @@ def test_a_moved_listener_gives_up_its_old_port_when_the_workers_took_it(
 ) -> None:
     sockets = ListeningSockets()
     sockets.bind([plan], [])[0].commit()
-    moved = app.listener(app.free_port())
+    moved = app.listener(app.unused_port())
     binding, _ = sockets.bind([moved], [])
     assert connects(plan.port)
     binding.commit()

@@ -30,7 +30,7 @@ def deliverer(workers: Workers) -> Iterator[Deliverer]:
 
 
 async def test_a_change_is_live_when_deliver_returns(deliverer: Deliverer, app: SimpleNamespace) -> None:
-    port = app.free_port()
+    port = app.unused_port()
     assert await deliverer.deliver(delivery(app.table(418), app.listener(port))) == ()
     assert deliverer.listeners.keys() == {"web"}
     assert deliverer.updated == {("listener", "web"): 1000.0, ("route_table", "table"): 1000.0}
@@ -46,7 +46,7 @@ async def test_a_change_is_live_when_deliver_returns(deliverer: Deliverer, app: 
 async def test_dead_workers_are_replaced_and_nothing_is_lost(
     workers: Workers, deliverer: Deliverer, app: SimpleNamespace
 ) -> None:
-    port = app.free_port()
+    port = app.unused_port()
     await deliverer.deliver(delivery(app.table(418), app.listener(port)))
     for _ in range(6):
         await app.fetch("127.0.0.1", port)
@@ -66,7 +66,7 @@ async def test_dead_workers_are_replaced_and_nothing_is_lost(
 async def test_an_update_meets_a_worker_that_just_died(
     workers: Workers, deliverer: Deliverer, app: SimpleNamespace
 ) -> None:
-    port = app.free_port()
+    port = app.unused_port()
     await deliverer.deliver(delivery(app.table(418), app.listener(port)))
     os.kill(workers.pids[0], signal.SIGKILL)
     assert await deliverer.deliver(delivery(app.table(204))) == ()
@@ -74,7 +74,7 @@ async def test_an_update_meets_a_worker_that_just_died(
 
 
 async def test_what_the_workers_refuse_takes_nothing_else_along(deliverer: Deliverer, app: SimpleNamespace) -> None:
-    port = app.free_port()
+    port = app.unused_port()
     await deliverer.deliver(delivery(app.table(418), app.listener(port)))
     broken = app.table(500, name="broken")
     regex = broken.hosts[0].routes[0].match.path
@@ -87,7 +87,7 @@ async def test_what_the_workers_refuse_takes_nothing_else_along(deliverer: Deliv
 
 
 async def test_a_taken_port_is_reported_and_the_rest_runs(deliverer: Deliverer, app: SimpleNamespace) -> None:
-    port = app.free_port()
+    port = app.unused_port()
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     taken = server.sockets[0].getsockname()[1]
     plans = (app.table(418), app.listener(taken, "taken"), app.listener(port))
@@ -101,7 +101,7 @@ async def test_a_taken_port_is_reported_and_the_rest_runs(deliverer: Deliverer, 
 
 
 async def test_closed_listeners_stay_closed(deliverer: Deliverer, app: SimpleNamespace) -> None:
-    port = app.free_port()
+    port = app.unused_port()
     await deliverer.deliver(delivery(app.table(418), app.listener(port)))
     await deliverer.close_listeners()
     await deliverer.deliver(delivery(app.listener(port)))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import random
+import socket
+from contextlib import suppress
 from typing import NamedTuple
 
 
@@ -22,6 +25,23 @@ class Address(NamedTuple):
         if not found or not host or not port.isdecimal() or int(port) > 65535:
             raise ValueError(f"an address is <host>:<port>, for instance 127.0.0.1:15010, not {text!r}")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+# Below the ports that Linux gives to outgoing connections and to whoever asks for port 0.
+_UNASSIGNED = range(10240, 32768)
+
+
+def unused_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that is free at `host` and likely to stay so, for programs that must be told their port.
+
+    The system never assigns it by itself, so it can only be lost to someone who names it. Raises OSError when a hundred
+    tries find none.
+    """
+    for port in random.sample(_UNASSIGNED, 100):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise OSError(errno.EADDRINUSE, f"no unused port found at {host}")
 
 
 def explain_bind_error(address: Address, error: OSError) -> str:
