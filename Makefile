@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= auto
 ENGINE ?= python
-PACKAGES := proto libs/api libs/runtime services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
+PACKAGES := proto libs/api libs/runtime libs/attributes services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) proto/hatch_build.py $(wildcard proto/mizzen/proto/*.proto)
 
 .DEFAULT_GOAL := help
