@@ -2,84 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import grpc
 import pytest
 from envoy.admin.v3 import clusters_pb2, config_dump_pb2, config_dump_shared_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
-from envoy.service.discovery.v3 import discovery_pb2
+from fake_pilot import FakePilot
 from google.protobuf import json_format
 
 from mizzen.proto import status_pb2
 from mizzen.proxy.app.agent import Agent
 from mizzen.proxy.app.settings import read_settings
-from mizzen.proxy.io.xds_client import METHOD
 from mizzen.runtime.lifecycle import Lifecycle
 
 CLUSTER = "inbound|9080||"
 
 
-class Pilot:
-    """Sends what is put into `responses`, keeps what comes in `requests`."""
-
-    def __init__(self) -> None:
-        self.requests: list[Any] = []
-        self.responses: asyncio.Queue[Any] = asyncio.Queue()
-        self.server = grpc.aio.server()
-        service, method = METHOD[1:].split("/")
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._stream,
-            request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
-            response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
-        )
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
-
-    def send(self, *messages: Any, nonce: str = "1") -> None:
-        """One response with resources of one type."""
-        response = discovery_pb2.DeltaDiscoveryResponse(nonce=nonce)
-        for message in messages:
-            resource = response.resources.add(name=message.name, version="v1")
-            resource.resource.Pack(message)
-            response.type_url = resource.resource.type_url
-        self.responses.put_nowait(response)
-
-    def answers(self, kind: str) -> list[Any]:
-        """ACKs and NACKs for a type."""
-        return [item for item in self.requests if item.type_url.endswith(f".{kind}") and item.response_nonce]
-
-    async def _stream(self, requests: Any, context: Any) -> None:
-        reading = asyncio.create_task(self._read(requests))
-        try:
-            while True:
-                await context.write(await self.responses.get())
-        finally:
-            reading.cancel()
-
-    async def _read(self, requests: Any) -> None:
-        async for request in requests:
-            self.requests.append(request)
-
-
 @pytest.fixture
-async def pilot() -> AsyncIterator[Pilot]:
-    running = Pilot()
-    await running.server.start()
+async def pilot() -> AsyncIterator[FakePilot]:
+    running = FakePilot()
+    await running.start()
     yield running
-    await running.server.stop(0)
+    await running.close()
 
 
 @pytest.fixture
-async def agent(pilot: Pilot, app: SimpleNamespace, tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
+async def agent(pilot: FakePilot, app: SimpleNamespace, tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
     """The agent, a way to ask its pages, and what would stop it."""
     ports = [app.unused_port() for _ in range(3)]
     arguments = [
@@ -123,7 +78,7 @@ def listener(port: int, status: int = 418) -> Any:
     return json_format.ParseDict(plain, listener_pb2.Listener())
 
 
-async def configured(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> int:
+async def configured(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> int:
     """Send a first configuration and wait for its ACKs; the port that it serves."""
     port: int = app.unused_port()
     pilot.send(cluster(), nonce="c1")
@@ -133,7 +88,7 @@ async def configured(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace)
 
 
 async def test_ready_when_the_first_configuration_runs(
-    pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
 ) -> None:
     before = await agent.get("/ready")
     assert (before.status, before.body) == (503, "PRE_INITIALIZING\n")
@@ -147,7 +102,7 @@ async def test_ready_when_the_first_configuration_runs(
 
 
 async def test_a_bad_change_is_refused_and_the_good_one_serves(
-    pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
 ) -> None:
     port = await configured(pilot, agent, app)
     bad = listener(port)
@@ -160,7 +115,7 @@ async def test_a_bad_change_is_refused_and_the_good_one_serves(
     assert (await app.fetch("127.0.0.1", port)).status == 418
 
 
-async def test_pages(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+async def test_pages(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
     port = await configured(pilot, agent, app)
     await app.fetch("127.0.0.1", port)
     assert "http.web.downstream_rq_total: 1\n" in (await agent.get("/stats?filter=rq_total")).body
@@ -178,7 +133,7 @@ async def test_pages(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace)
     assert "/config_dump" in (await agent.get("/help")).body
 
 
-async def test_dumps_are_envoys_messages(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+async def test_dumps_are_envoys_messages(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
     port = await configured(pilot, agent, app)
     dump = json.loads((await agent.get("/config_dump")).body)
     sections = {section["@type"].rpartition(".")[2]: section for section in dump["configs"]}
@@ -199,7 +154,7 @@ async def test_dumps_are_envoys_messages(pilot: Pilot, agent: SimpleNamespace, a
 
 
 async def test_what_has_no_effect_is_shown_and_reported(
-    pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
 ) -> None:
     port = app.unused_port()
     special = listener(port)
@@ -234,7 +189,7 @@ async def test_log_levels(agent: SimpleNamespace, caplog: pytest.LogCaptureFixtu
     assert (await agent.get("/logging?level=loud", "POST")).status == 400
 
 
-async def test_drained_listeners_take_no_more(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+async def test_drained_listeners_take_no_more(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
     port = await configured(pilot, agent, app)
     await agent.get("/drain_listeners?graceful", "POST")
     answer = await app.fetch("127.0.0.1", port)
@@ -244,9 +199,9 @@ async def test_drained_listeners_take_no_more(pilot: Pilot, agent: SimpleNamespa
         await app.fetch("127.0.0.1", port)
 
 
-async def test_pilot_gone_traffic_stays(pilot: Pilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
+async def test_pilot_gone_traffic_stays(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:
     port = await configured(pilot, agent, app)
-    await pilot.server.stop(0)
+    await pilot.close()
     await app.until(lambda: not agent.agent.state.client.connected)
     assert (await app.fetch("127.0.0.1", port)).status == 418
     assert (await agent.get("/ready")).status == 200

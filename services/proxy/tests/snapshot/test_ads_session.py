@@ -188,3 +188,17 @@ def test_an_operator_that_is_not_evaluated_costs_its_header_alone(talk: Conversa
     assert [item.field for item in talk.session.store.unsupported()] == [
         "envoy.config.core.v3.HeaderValueOption.header.value[%DOWNSTREAM_PEER_URI_SAN%]"
     ]
+
+
+def test_what_was_not_delivered_stays_due(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("a"), make["cluster"]("b")))
+    talk.session.receive(make["response"]("2", make["cluster"]("c"), removed=("a", "b")))
+    lost = talk.session.take()
+    assert lost is not None
+    assert talk.session.take() == lost
+    talk.session.receive(make["response"]("3", make["cluster"]("b")))
+    assert talk.session.retry()
+    talk.plans.clear()
+    talk.deliver()
+    assert talk.plans == ["c", "b", "-a"], "b came back before its removal was delivered"
+    assert not talk.session.retry()

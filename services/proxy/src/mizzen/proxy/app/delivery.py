@@ -61,8 +61,6 @@ class Deliverer:
         """What could not be listened on, and why the workers refuse the rest or ""."""
         if self._closed:
             plans = tuple(plan for plan in plans if not isinstance(plan, ListenerPlan))
-        replaced = {plan_key(plan) for plan in plans}
-        removed = tuple(key for key in removed if key not in replaced)
         listeners = [plan for plan in plans if isinstance(plan, ListenerPlan)]
         binding, rejected = self._sockets.bind(listeners, (name for kind, name in removed if kind == "listener"))
         unbound = {problem.resource for problem in rejected}

@@ -51,15 +51,21 @@ class XdsClient:
 
     async def run(self) -> None:
         """Until cancelled: connect, follow the stream, and after its end wait a little longer each time."""
+        async with grpc.aio.insecure_channel(self._address, options=OPTIONS) as channel, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(channel))
+            tasks.create_task(self._retry())
+
+    async def _follow(self, channel: Any) -> None:
         backoff = Backoff(base=0.2, maximum=5.0)
-        async with grpc.aio.insecure_channel(self._address, options=OPTIONS) as channel:
-            retrying = asyncio.create_task(self._retry_refused())
+        while True:
             try:
-                while True:
-                    await self._one_stream(channel, backoff)
-                    await asyncio.sleep(backoff.next(random.random()))
-            finally:
-                retrying.cancel()
+                await self._one_stream(channel, backoff)
+                log.info("%s ended the stream", self._address)
+            except grpc.aio.AioRpcError as error:
+                log.warning("no configuration from %s: %s", self._address, error.details())
+            except Exception:
+                log.exception("the stream from %s ended by a fault of this proxy", self._address)
+            await asyncio.sleep(backoff.next(random.random()))
 
     async def _one_stream(self, channel: Any, backoff: Backoff) -> None:
         self._outbox = asyncio.Queue()
@@ -73,32 +79,45 @@ class XdsClient:
         try:
             async for response in call:
                 self.connected = True
-                backoff.reset()
                 self._session.receive(response)
                 await self._deliver()
-        except grpc.aio.AioRpcError as error:
-            log.warning("no configuration from %s: %s", self._address, error.details())
+                backoff.reset()
         finally:
             self.connected = False
             call.cancel()
 
-    async def _deliver(self) -> None:
-        async with self._delivering:  # a retry and a response must not overtake each other
-            delivery = self._session.take()
-            if delivery is not None:
-                self._session.delivered(delivery, await self._apply(delivery))
+    async def _retry(self) -> None:
+        """Give the workers what they refused, or what a fault kept from them; after a fault less and less often."""
+        backoff = Backoff(base=2 * RETRY_SECONDS, maximum=30.0)
+        pause = RETRY_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            pause = RETRY_SECONDS
+            if self._session.retry() and not await self._deliver():
+                pause = backoff.next(random.random())
+            else:
+                backoff.reset()
+
+    async def _deliver(self) -> bool:
+        """Give the workers what is due and answer Pilot; False after a fault, which leaves due what was."""
+        try:
+            async with self._delivering:  # a retry and a response must not overtake each other
+                delivery = self._session.take()
+                if delivery is not None:
+                    self._session.delivered(delivery, await self._apply(delivery))
+            self._answer()
+        except Exception:
+            log.exception("an update could not be delivered; it is tried again")
+            return False
+        return True
+
+    def _answer(self) -> None:
         requests = self._session.requests()
         for request in requests:
             if request.HasField("error_detail"):
                 log.error("rejected: %s", request.error_detail.message)
         self._send(requests)
         self._report()
-
-    async def _retry_refused(self) -> None:
-        while True:
-            await asyncio.sleep(RETRY_SECONDS)
-            if self._session.retry():
-                await self._deliver()
 
     def _report(self) -> None:
         """Tell Pilot, and whoever reads the log, what has no effect; only when that changed."""

@@ -27,6 +27,7 @@ class Delivery:
 
     held: tuple[Held, ...]
     removed: tuple[tuple[PlanKind, str], ...]
+    """Nothing that is in `held`."""
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -98,15 +99,17 @@ class AdsSession:
         self._answers.append(_Answer(kind, response.nonce, waiting, errors))
 
     def take(self) -> Delivery | None:
-        """What the workers should be given now; tell `delivered` how it went."""
+        """What the workers should be given now, until `delivered` is told how it went."""
         due = tuple(self.store.due())
+        # What came back before its removal was delivered is replaced when its turn comes.
+        self._removed = [(kind, name) for kind, name in self._removed if name not in self.store.kinds[kind]]
         if not due and not self._removed:
             return None
-        removed, self._removed = tuple(self._removed), []
-        return Delivery(due, removed)
+        return Delivery(due, tuple(self._removed))
 
     def delivered(self, delivery: Delivery, refused: tuple[Rejected, ...]) -> None:
         """The workers run the delivery, except for what they refused, which `retry` brings up again."""
+        self._removed = [key for key in self._removed if key not in delivery.removed]
         reasons = {item.resource: str(item) for item in refused}
         for held in delivery.held:
             reason = reasons.get(title(held.plan), "")
@@ -114,11 +117,10 @@ class AdsSession:
             held.error = reason
 
     def retry(self) -> bool:
-        """Make what was refused due again (an address may be free by now); whether there was any."""
-        refused = self.store.refused()
-        for held in refused:
+        """Make what was refused due again (an address may be free by now); whether there is anything to deliver."""
+        for held in self.store.refused():
             held.state = "due"
-        return bool(refused)
+        return bool(self._removed or self.store.due())
 
     def requests(self) -> list[Any]:
         """ACKs and NACKs that are due, then changed subscriptions."""
