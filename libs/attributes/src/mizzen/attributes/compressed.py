@@ -1,0 +1,180 @@
+"""Attributes as `istio.mixer.v1.CompressedAttributes`: names and texts are indices of words.
+
+Hot on both sides: a server decodes with every check and report, an agent encodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+
+from google.protobuf.duration_pb2 import Duration
+
+from mizzen.attributes.values import Value
+from mizzen.attributes.words import Indices, word_table
+from mizzen.proto.attributes_pb2 import CompressedAttributes
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class InvalidAttributes(ValueError):
+    """A message whose attributes cannot be told, or attributes that no message can carry."""
+
+
+def decode(message: CompressedAttributes, words: Mapping[int, str] | None = None) -> dict[str, Value]:
+    """The attributes of a message, with `words` (see `word_table`) where it has none of its own.
+
+    Raises InvalidAttributes for an index without a word, a name with two values, and times that Python cannot hold.
+    """
+    if words is None or message.words:
+        words = word_table(message.words)
+    values: dict[str, Value] = {}
+    try:
+        _read(message, words, values)
+    except KeyError as error:
+        raise InvalidAttributes(
+            f"attribute index {error.args[0]} is not defined in the available dictionaries"
+        ) from error
+    except OverflowError as error:
+        raise InvalidAttributes(f"a timestamp or duration is out of range: {error}") from error
+    if len(values) != _count(message):
+        raise InvalidAttributes(f"duplicate attribute {_duplicate(message, words)}")
+    return values
+
+
+def encode(values: Mapping[str, Value], global_words: int | None = None) -> CompressedAttributes:
+    """A message with words of its own. `global_words`: how many of the global dictionary to use (all)."""
+    indices = Indices() if global_words is None else Indices(global_words)
+    message = CompressedAttributes()
+    fill(message, values, indices)
+    message.words.extend(indices.words)
+    return message
+
+
+def fill(message: CompressedAttributes, values: Mapping[str, Value], indices: Indices) -> None:
+    """Add attributes to a message; words that `indices` did not know are added to it, not to the message.
+
+    Raises InvalidAttributes that names the attribute whose value has no form on the wire.
+    """
+    name = ""
+    try:
+        for name, value in values.items():
+            index, kind = indices[name], type(value)
+            if kind is str:
+                message.strings[index] = indices[value]  # type: ignore[index]
+            elif kind is int:
+                message.int64s[index] = value  # type: ignore[assignment]
+            elif kind is bool:
+                message.bools[index] = value  # type: ignore[assignment]
+            elif kind is float:
+                message.doubles[index] = value  # type: ignore[assignment]
+            else:
+                _fill_object(message, index, value, indices)
+    except (ValueError, TypeError) as error:
+        raise InvalidAttributes(f"attribute {name} cannot be sent: {error}") from error
+
+
+def _fill_object(message: CompressedAttributes, index: int, value: Value, indices: Indices) -> None:
+    if isinstance(value, Mapping):
+        # Setting an entry creates the map; an empty one must be asked for.
+        entries = message.string_maps[index].entries
+        for key, text in value.items():
+            if not isinstance(text, str):
+                raise TypeError(f"its entry {key} is {type(text).__name__}, not text")
+            entries[indices[key]] = indices[text]
+    elif isinstance(value, IPv4Address | IPv6Address):
+        message.bytes[index] = value.packed
+    elif isinstance(value, datetime):
+        since = value - _EPOCH
+        timestamp = message.timestamps[index]
+        timestamp.seconds = since.days * 86400 + since.seconds
+        timestamp.nanos = since.microseconds * 1000
+    elif isinstance(value, timedelta):
+        set_duration(message.durations[index], value)
+    elif isinstance(value, bytes):
+        message.bytes[index] = value
+    elif isinstance(value, str):  # a subclass
+        message.strings[index] = indices[str(value)]
+    else:
+        raise TypeError(f"values of type {type(value).__name__} have no form on the wire")
+
+
+def set_duration(message: Duration, value: timedelta) -> None:
+    """Put `value` into a message, exactly; both its fields have the same sign."""
+    seconds, rest = divmod(abs(value) // _MICROSECOND, 1_000_000)
+    sign = -1 if value < timedelta() else 1
+    message.seconds = sign * seconds
+    message.nanos = sign * rest * 1000
+
+
+@lru_cache(maxsize=4096)
+def address(packed: bytes) -> IPv4Address | IPv6Address | bytes:
+    """The address of 4 or 16 bytes; bytes of another length as they are."""
+    if len(packed) == 4:
+        return IPv4Address(packed)
+    if len(packed) == 16:
+        whole = IPv6Address(packed)
+        return whole.ipv4_mapped or whole
+    return packed
+
+
+def _read(message: CompressedAttributes, words: Mapping[int, str], values: dict[str, Value]) -> None:
+    # Indexing by key is half the price of items(), which protobuf's maps have from collections.abc.
+    strings = message.strings
+    for index in strings:
+        values[words[index]] = words[strings[index]]
+    numbers = message.int64s
+    for index in numbers:
+        values[words[index]] = numbers[index]
+    packed = message.bytes
+    for index in packed:
+        values[words[index]] = address(packed[index])
+    flags = message.bools
+    for index in flags:
+        values[words[index]] = flags[index]
+    maps = message.string_maps
+    for index in maps:
+        entries = maps[index].entries
+        values[words[index]] = {words[key]: words[entries[key]] for key in entries}
+    timestamps = message.timestamps
+    for index in timestamps:
+        time = timestamps[index]
+        values[words[index]] = _EPOCH + timedelta(0, time.seconds, time.nanos // 1000)
+    durations = message.durations
+    for index in durations:
+        length = durations[index]
+        values[words[index]] = timedelta(0, length.seconds, int(length.nanos / 1000))
+    doubles = message.doubles
+    for index in doubles:
+        values[words[index]] = doubles[index]
+
+
+def _maps(message: CompressedAttributes) -> tuple[Mapping[int, object], ...]:
+    return (
+        message.strings,
+        message.int64s,
+        message.doubles,
+        message.bools,
+        message.timestamps,
+        message.durations,
+        message.bytes,
+        message.string_maps,
+    )
+
+
+def _count(message: CompressedAttributes) -> int:
+    return sum(map(len, _maps(message)))
+
+
+def _duplicate(message: CompressedAttributes, words: Mapping[int, str]) -> str:
+    """The name that occurs twice, in maps of different types or under two indices."""
+    seen: set[str] = set()
+    for entries in _maps(message):
+        for index in entries:
+            if words[index] in seen:
+                return words[index]
+            seen.add(words[index])
+    raise AssertionError("called for a message without duplicates")
