@@ -9,6 +9,7 @@ import pytest
 from envoy.config.core.v3 import base_pb2
 
 from mizzen.proxy.engine.plan import Plan
+from mizzen.proxy.snapshot import compiler
 from mizzen.proxy.snapshot.ads_session import AdsSession
 from mizzen.proxy.snapshot.result import Rejected
 from mizzen.proxy.snapshot.store import TYPE_URLS
@@ -105,6 +106,29 @@ def test_a_bad_resource_is_named_and_takes_no_other_with_it(talk: Conversation, 
     )
     assert talk.plans == ["b"]
     assert talk.session.store.versions("cluster") == {"a": "1", "b": "2"}
+
+
+def test_a_resource_that_a_compiler_stumbles_over_takes_no_other_with_it(
+    talk: Conversation, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_cluster = compiler._COMPILERS["Cluster"]
+
+    def stumble(message: Any, notes: Any) -> Plan:
+        if message.name == "bad":
+            raise KeyError("unforeseen")
+        return compile_cluster(message, notes)
+
+    monkeypatch.setitem(compiler._COMPILERS, "Cluster", stumble)
+    nack, _ = talk.hear(make["response"]("1", make["cluster"]("bad"), make["cluster"]("good")))
+    assert nack.error_detail.message == "Cluster bad: a fault of this proxy: KeyError: 'unforeseen'"
+    assert talk.plans == ["good"]
+
+
+def test_a_port_that_does_not_exist_is_rejected(talk: Conversation, make: Make) -> None:
+    talk.hear(make["response"]("1", make["cluster"]("a")))
+    (nack,) = talk.hear(make["response"]("2", make["endpoints"]("a", 65536)))
+    path = "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value"
+    assert nack.error_detail.message == f"ClusterLoadAssignment a: {path}: must be at most 65535, not 65536"
 
 
 def test_a_listener_whose_address_is_taken_is_named_and_tried_again(talk: Conversation, make: Make) -> None:

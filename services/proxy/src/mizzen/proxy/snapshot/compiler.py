@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from mizzen.proxy.snapshot.endpoints import endpoint_set
 from mizzen.proxy.snapshot.listeners import listener
 from mizzen.proxy.snapshot.result import Compiled, Invalid, Notes, Rejected
 from mizzen.proxy.snapshot.routes import route_table
+
+log = logging.getLogger(__name__)
 
 _COMPILERS: Final[dict[str, Callable[[Any, Notes], Plan]]] = {
     "Listener": listener,
@@ -24,10 +27,13 @@ _COMPILERS: Final[dict[str, Callable[[Any, Notes], Plan]]] = {
 def compile_resource(message: Any) -> Compiled | Rejected:
     """Compile a Listener, RouteConfiguration, Cluster or ClusterLoadAssignment; never raises for its contents."""
     kind = message.DESCRIPTOR.name
+    resource = f"{kind} {message.cluster_name if kind == 'ClusterLoadAssignment' else message.name}"
     notes = Notes()
     try:
         plan = _COMPILERS[kind](message, notes)
     except Invalid as error:
-        name = message.cluster_name if kind == "ClusterLoadAssignment" else message.name
-        return Rejected(f"{kind} {name}", error.path, error.reason)
+        return Rejected(resource, error.path, error.reason)
+    except Exception as error:  # a gap in a compiler must cost no other resource
+        log.exception("%s cannot be compiled", resource)
+        return Rejected(resource, "", f"a fault of this proxy: {type(error).__name__}: {error}")
     return Compiled(plan, notes.unsupported)

@@ -11,6 +11,7 @@ from mizzen.proxy.snapshot.values import istio_metadata, wrapped
 
 _UNHEALTHY = frozenset({2, 3, 4})
 """envoy.config.core.v3.HealthStatus UNHEALTHY, DRAINING and TIMEOUT."""
+_MAX_PORT = 65535
 _POLICY = ("overprovisioning_factor", "weighted_priority_health")
 
 
@@ -70,4 +71,6 @@ def socket_address(address: Any, *, names: bool = False) -> tuple[str, int]:
             raise Invalid("socket_address.address", f"{socket.address!r} is not an IP address") from None
     if socket.WhichOneof("port_specifier") == "named_port" or not socket.port_value:
         raise Invalid("socket_address.port_value", "is missing")
+    if socket.port_value > _MAX_PORT:
+        raise Invalid("socket_address.port_value", f"must be at most {_MAX_PORT}, not {socket.port_value}")
     return socket.address, socket.port_value
