@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,6 +114,34 @@ async def test_a_bad_change_is_refused_and_the_good_one_serves(
     assert nack.response_nonce == "l2"
     assert nack.error_detail.message == f"Listener 127.0.0.1_{port}: filter_chains[0].filters: is empty"
     assert (await app.fetch("127.0.0.1", port)).status == 418
+
+
+async def test_a_port_that_becomes_free_is_taken_and_acknowledged(
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port: int = other.getsockname()[1]
+        pilot.send(listener(port), nonce="l1")
+        await app.until(lambda: len(pilot.answers("Listener")) == 1)
+        reason = f"Listener 127.0.0.1_{port}: address 127.0.0.1:{port} is in use"
+        assert pilot.answers("Listener")[0].error_detail.message == reason
+        dump = json.loads((await agent.get("/config_dump?resource=dynamic_listeners")).body)
+        assert dump["configs"][0]["error_state"] == {"details": reason}
+    await app.until(lambda: len(pilot.answers("Listener")) == 2)
+    ack = pilot.answers("Listener")[1]
+    assert (ack.response_nonce, ack.HasField("error_detail")) == ("l1", False)
+    assert (await app.fetch("127.0.0.1", port)).status == 418
+
+
+async def test_a_listener_that_was_never_accepted_is_shown_with_its_error(
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    bad = listener(app.unused_port())
+    bad.filter_chains[0].ClearField("filters")
+    pilot.send(bad, nonce="l1")
+    await app.until(lambda: len(pilot.answers("Listener")) == 1)
+    (shown,) = json.loads((await agent.get("/config_dump?resource=dynamic_listeners")).body)["configs"]
+    assert shown["error_state"] == {"details": f"Listener {bad.name}: filter_chains[0].filters: is empty"}
 
 
 async def test_pages(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:

@@ -140,9 +140,38 @@ def test_a_listener_whose_address_is_taken_is_named_and_tried_again(talk: Conver
     talk.taken = set()
     talk.plans.clear()
     assert talk.session.retry()
-    assert talk.deliver() == []
+    (ack,) = talk.deliver()
+    assert kinds([ack]) == [("Listener", "1", "")]
+    assert not ack.HasField("error_detail")
     assert talk.plans == ["l"]
     assert not talk.session.retry()
+    assert talk.deliver() == []
+
+
+def test_when_a_taken_address_becomes_free_the_other_errors_stay(talk: Conversation, make: Make) -> None:
+    talk.taken = {"l", "m"}
+    talk.hear(make["response"]("1", make["listener"]("l"), make["listener"]("m"), make["listener"]("bad", port=0)))
+    talk.hear(make["response"]("2", make["routes"]("routes", "a")))
+    bad = "Listener bad: address.socket_address.port_value: is missing"
+    talk.taken = {"m"}
+    assert talk.session.retry()
+    (nack,) = talk.deliver()
+    assert (nack.response_nonce, nack.error_detail.message) == ("1", f"Listener m: in use; {bad}")
+    talk.taken = set()
+    talk.hear(make["response"]("3", removed=("bad",), kind=TYPE_URLS["listener"]))
+    assert talk.session.retry()
+    (ack,) = talk.deliver()
+    assert (ack.response_nonce, ack.HasField("error_detail")) == ("3", False)
+
+
+def test_a_new_stream_does_not_claim_what_was_refused(talk: Conversation, make: Make) -> None:
+    talk.taken = {"l"}
+    talk.hear(make["response"]("1", make["listener"]("l"), make["listener"]("m")))
+    talk.hear(make["response"]("2", make["routes"]("routes", "a")))
+    assert dict(talk.session.open()[1].initial_resource_versions) == {"m": "1"}
+    talk.taken = set()
+    assert talk.session.retry()
+    assert talk.deliver() == [], "the nonce of another stream"
 
 
 def test_what_is_removed_leaves_with_all_that_only_it_used(talk: Conversation, make: Make) -> None:

@@ -83,29 +83,31 @@ def _sections(state: AgentState, include_endpoints: bool) -> Iterator[dict[str, 
         yield _section(state, "EndpointsConfigDump", "dynamic_endpoint_configs", "endpoint_set", "endpoint_config")
     yield {
         "@type": f"{_ADMIN}.ListenersConfigDump",
-        "dynamic_listeners": [_listener(state, held) for held in _held(state, "listener")],
+        "dynamic_listeners": _listeners(state),
     }
     yield _section(state, "RoutesConfigDump", "dynamic_route_configs", "route_table", "route_config")
     yield {"@type": _STATUS, "unsupported": unsupported(state)}
 
 
 def _section(state: AgentState, name: str, field: str, kind: PlanKind, entry: str) -> dict[str, Any]:
-    entries = []
-    for held in _held(state, kind):
-        shown = _entry(state, kind, held, entry)
-        if held.error:
-            shown["error_state"] = {"details": held.error}
-        entries.append(shown)
+    errors = state.session.store.errors(kind)
+    entries = [_entry(state, kind, held, entry) | _error(errors.get(held.name)) for held in _held(state, kind)]
     return {"@type": f"{_ADMIN}.{name}", field: entries}
 
 
-def _listener(state: AgentState, held: Held) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": held.name}
-    current = _entry(state, "listener", held, "listener")
-    shown["active_state" if held.name in state.deliverer.listeners else "warming_state"] = current
-    if held.error:
-        shown["error_state"] = {"details": held.error}
-    return shown
+def _listeners(state: AgentState) -> list[dict[str, Any]]:
+    """Those in use, those that wait, and those that were never accepted."""
+    errors = state.session.store.errors("listener")
+    shown = []
+    for held in _held(state, "listener"):
+        place = "active_state" if held.name in state.deliverer.listeners else "warming_state"
+        error = _error(errors.pop(held.name, None))
+        shown.append({"name": held.name, place: _entry(state, "listener", held, "listener")} | error)
+    return shown + [{"name": name} | _error(reason) for name, reason in sorted(errors.items())]
+
+
+def _error(reason: str | None) -> dict[str, Any]:
+    return {"error_state": {"details": reason}} if reason else {}
 
 
 def _entry(state: AgentState, kind: PlanKind, held: Held, field: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 One object lives as long as the agent; each stream begins with `open`. A resource that cannot be compiled keeps its
 last good version and is named in the NACK; the others of the same response are applied all the same, so that one bad
-resource never takes another with it. An ACK is sent when the workers run what it stands for.
+resource never takes another with it. An ACK is sent when the workers run what it stands for. When they run later what
+they refused at first, the last response of its type is answered once more, with what is still wrong or with an ACK.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ class AdsSession:
         self._node = node
         self._subscribed: dict[PlanKind, set[str]] = {}
         self._answers: list[_Answer] = []
+        self._nonces: dict[PlanKind, str] = {}
+        """Those of the last responses."""
+        self._recovered: set[PlanKind] = set()
+        """Types of which something runs that Pilot was told of as refused."""
         self._removed: list[tuple[PlanKind, str]] = []
         self._received: set[PlanKind] = set()
 
@@ -65,6 +70,8 @@ class AdsSession:
     def open(self) -> list[Any]:
         """The first requests of a new stream: what is wanted, and what is already here."""
         self._answers.clear()
+        self._nonces.clear()
+        self._recovered.clear()
         self._subscribed = self._wanted()
         requests = []
         for kind in KINDS:
@@ -96,6 +103,7 @@ class AdsSession:
         self._removed += self.store.lacks(kind, response.removed_resources)
         self._drop_unreferenced()
         self.store.release()
+        self._nonces[kind] = response.nonce
         self._answers.append(_Answer(kind, response.nonce, waiting, errors))
 
     def take(self) -> Delivery | None:
@@ -113,6 +121,8 @@ class AdsSession:
         reasons = {item.resource: str(item) for item in refused}
         for held in delivery.held:
             reason = reasons.get(title(held.plan), "")
+            if held.error and not reason:
+                self._recovered.update(kind for kind in KINDS if self.store.holds(kind, held))
             held.state = "refused" if reason else "live"
             held.error = reason
 
@@ -127,7 +137,11 @@ class AdsSession:
         requests = []
         for answer in [answer for answer in self._answers if self._is_settled(answer)]:
             self._answers.remove(answer)
-            requests.append(_answer(answer))
+            refused = [held.error for held in answer.waiting if held.state == "refused"]
+            requests.append(_answer(answer.kind, answer.nonce, answer.errors + refused))
+        for kind in self._recovered & self._nonces.keys() - {answer.kind for answer in self._answers}:
+            requests.append(_answer(kind, self._nonces[kind], list(self.store.errors(kind).values())))
+            self._recovered.remove(kind)
         for kind, wanted in self._wanted().items():
             requests += self._resubscribe(kind, wanted)
         return requests
@@ -170,9 +184,9 @@ class AdsSession:
         ]
 
 
-def _answer(answer: _Answer) -> Any:
-    request = discovery_pb2.DeltaDiscoveryRequest(type_url=TYPE_URLS[answer.kind], response_nonce=answer.nonce)
-    errors = answer.errors + [held.error for held in answer.waiting if held.state == "refused"]
+def _answer(kind: PlanKind, nonce: str, errors: list[str]) -> Any:
+    """An ACK, or a NACK that names the errors."""
+    request = discovery_pb2.DeltaDiscoveryRequest(type_url=TYPE_URLS[kind], response_nonce=nonce)
     if errors:
         shown = errors[:_MAX_REASONS]
         if len(errors) > len(shown):

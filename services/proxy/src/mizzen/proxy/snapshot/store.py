@@ -54,7 +54,7 @@ class Held:
     state: State = "waiting"
     """`due`: may go to the workers; `refused`: they could not take it (a port is in use)."""
     error: str = ""
-    """Why a newer version was rejected, or this one refused."""
+    """Why it was refused."""
 
 
 @dataclass(slots=True)
@@ -65,6 +65,8 @@ class Store:
     answered: set[tuple[PlanKind, str]] = field(default_factory=set)
     """What the server has spoken of, be it with a resource that was rejected or to say that there is none: nothing
     waits for that any more."""
+    rejected: dict[tuple[PlanKind, str], str] = field(default_factory=dict)
+    """Why the newest version of a resource did not compile."""
 
     def put(self, kind: PlanKind, name: str, version: str, body: bytes) -> Rejected | None:
         """Take a new version in; when it does not compile, the last one that did stays."""
@@ -73,9 +75,9 @@ class Store:
         self.answered.add((kind, name))
         known = self.kinds[kind].get(name)
         if isinstance(outcome, Rejected):
-            if known is not None:
-                known.error = str(outcome)
+            self.rejected[kind, name] = str(outcome)
             return outcome
+        self.rejected.pop((kind, name), None)
         held = Held(name, version, body, outcome.plan, outcome.unsupported)
         if known is not None and known.plan == held.plan and known.state in ("live", "due"):
             held.state = known.state  # a new version of the same thing
@@ -98,7 +100,9 @@ class Store:
         """Whether this is still the version that counts."""
         return self.kinds[kind].get(held.name) is held
 
-    def _remove(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
+    def _remove(self, kind: PlanKind, names: tuple[str, ...]) -> tuple[tuple[PlanKind, str], ...]:
+        for name in names:
+            self.rejected.pop((kind, name), None)
         return tuple((kind, name) for name in names if self.kinds[kind].pop(name, None) is not None)
 
     def release(self) -> None:
@@ -120,9 +124,14 @@ class Store:
         """What the workers did not take."""
         return [held for kind in KINDS for held in self.kinds[kind].values() if held.state == "refused"]
 
+    def errors(self, kind: PlanKind) -> dict[str, str]:
+        """What is wrong now, by name: newest versions that did not compile, and what the workers refused."""
+        refused = {name: held.error for name, held in self.kinds[kind].items() if held.state == "refused"}
+        return refused | {name: reason for (of, name), reason in self.rejected.items() if of == kind}
+
     def versions(self, kind: PlanKind) -> dict[str, str]:
-        """For a new stream: what this client already has."""
-        return {name: held.version for name, held in self.kinds[kind].items()}
+        """For a new stream: what this client has and need not hear of again."""
+        return {name: held.version for name, held in self.kinds[kind].items() if held.state != "refused"}
 
     def endpoint_set_names(self) -> set[str]:
         """EDS names that clusters refer to."""
