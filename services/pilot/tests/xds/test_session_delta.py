@@ -96,6 +96,15 @@ def test_a_nack_is_retried_with_the_next_push_and_only_that_resource(delta) -> N
     assert delta.push("lds") == []
 
 
+def test_an_ack_that_follows_a_nack_ends_the_error_without_a_push(delta) -> None:
+    delta.world.set(lds="l1 m1")
+    delta.delta("lds")
+    delta.nack("lds", "l: port taken")
+    delta.ack("lds")
+    assert delta.status("lds") == "SYNCED"
+    assert delta.push("lds") == []
+
+
 def test_a_changed_cluster_brings_its_endpoints_along(started_delta) -> None:
     script = started_delta
     script.world.set(cds="a2 b1", eds="a1 b1", lds="l1", rds="r1")

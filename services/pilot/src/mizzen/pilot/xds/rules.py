@@ -88,6 +88,8 @@ def read_delta(watch: Subscription | None, request: DeltaRequest, now: float) ->
     if verdict is Verdict.NACK:
         watch.reject(request.nonce, request.error or "", now)
     elif verdict is Verdict.ACK:
+        if watch.settled:  # it was answered before: what the client refused then, it has by now
+            watch.retry.clear()
         watch.acknowledge(now)
     everything = watch.wildcard
     added = _change_names(watch, request)
