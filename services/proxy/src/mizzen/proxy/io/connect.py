@@ -37,25 +37,34 @@ class Connector:
     ) -> None:
         try:
             async with asyncio.timeout(limit or None):
-                transport, _ = await self._loop.create_connection(factory, *address)
+                sock = await self._open(address)
         except TimeoutError as error:
             timed_out = error.errno is None  # else it is the kernel's ETIMEDOUT
             failed(
                 "connection timeout" if timed_out else "delayed connect error: Connection timed out",
                 timed_out=timed_out,
             )
-        except OSError as error:
-            text = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            failed(f"delayed connect error: {text}", timed_out=False)
+        except (OSError, ValueError, OverflowError) as error:  # not an address, not a port
+            failed(f"delayed connect error: {_explain(error)}", timed_out=False)
         else:
-            set_no_delay(transport)
+            # Outside of the time limit, which could otherwise cut off a connection that the protocol knows already.
+            await self._loop.create_connection(factory, sock=sock)
+
+    async def _open(self, address: Address) -> socket.socket:
+        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        try:
+            sock.setblocking(False)
+            await self._loop.sock_connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
 
-def set_no_delay(transport: asyncio.BaseTransport) -> None:
-    """Send small writes at once; uvloop sets this for TCP by itself, other loops may not."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def address_text(name: tuple[str, int] | None) -> str:
