@@ -14,17 +14,22 @@ Build = Callable[..., Awaitable[Handler]]
 
 @pytest.fixture
 async def build(request: pytest.FixtureRequest) -> AsyncIterator[Build]:
-    """Make handlers named after the test: `await build("denier", {...}, uses=(...))`."""
-    handlers: list[Handler] = []
+    """Makes handlers, named after the test and closed at its end unless the test closed them."""
+    open_handlers: dict[int, Callable[[], Awaitable[None]]] = {}
 
     async def make(adapter: str, params: dict | None = None, uses: tuple[Use, ...] = ()) -> Handler:
         found = registry.find(adapter)
         assert found is not None
         environment = Environment(f"{request.node.name}.{adapter}.istio-system", "istio-system", uses)
         handler = await found.build(params or {}, environment)
-        handlers.append(handler)
+        open_handlers[id(handler)] = handler.close
+
+        async def close() -> None:
+            await open_handlers.pop(id(handler))()
+
+        handler.close = close
         return handler
 
     yield make
-    for handler in handlers:
-        await handler.close()
+    for close in list(open_handlers.values()):
+        await close()

@@ -35,6 +35,8 @@ ENTRIES = Gauge("mixer_adapter_list_entries", "Length of a list; 0 without one."
 GRANTED = Counter("mixer_adapter_quota_granted", "Units of quota given out.", ["handler"], registry=REGISTRY)
 REFUSED = Counter("mixer_adapter_quota_refused", "Units of quota asked for in vain.", ["handler"], registry=REGISTRY)
 CELLS = Gauge("mixer_adapter_quota_cells", "Counters of quotas in memory.", ["handler"], registry=REGISTRY)
+SERIES = Gauge("mixer_adapter_series", "Series of metrics at the last look.", ["handler"], registry=REGISTRY)
+EXPIRED = Counter("mixer_adapter_series_expired", "Series that nothing came for.", ["handler"], registry=REGISTRY)
 EVICTED = Counter("mixer_adapter_quota_cells_evicted", "Counters given up for room.", ["handler"], registry=REGISTRY)
 
 

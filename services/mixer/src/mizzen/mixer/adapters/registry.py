@@ -10,10 +10,13 @@ from mizzen.mixer.adapter import Adapter
 
 _MODULES: Mapping[str, str] = {
     "denier": "denier",
+    "fluentd": "fluentd",
     "list": "listchecker",
     "listchecker": "listchecker",
     "memquota": "memquota",
     "noop": "noop",
+    "prometheus": "prometheus",
+    "stdio": "stdio",
 }
 """Each name that handlers may use, and the module here whose `ADAPTER` answers to it."""
 

@@ -1,0 +1,5 @@
+"""prometheus: metrics for a Prometheus server to collect."""
+
+from mizzen.mixer.adapters.prometheus.adapter import ADAPTER
+
+__all__ = ["ADAPTER"]

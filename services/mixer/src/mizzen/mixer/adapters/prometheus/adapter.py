@@ -1,0 +1,152 @@
+"""prometheus' parameters and handler. Source: mixer/adapter/prometheus at Istio 1.0.9."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from mizzen.api.types import Duration, Model
+from mizzen.attributes.values import Value
+from mizzen.mixer.adapter import AdapterError, Environment, Handler
+from mizzen.mixer.adapters import metrics
+from mizzen.mixer.adapters.base import HandlerBase, as_kind
+from mizzen.mixer.adapters.params import read
+from mizzen.mixer.adapters.prometheus.definition import Definition
+from mizzen.mixer.adapters.prometheus.exposition import Exposition, join, leave
+from mizzen.mixer.adapters.prometheus.series import Family
+from mizzen.mixer.adapters.text import text_of
+from mizzen.mixer.templates import Instance, Metric
+from mizzen.runtime.address import Address
+
+log = logging.getLogger(__name__)
+
+
+class Expiry(Model):
+    """When a series that nothing is recorded for goes away; the interval of looking is half of it by default."""
+
+    metrics_expiry_duration: Duration
+    expiry_check_interval_duration: Duration | None = None
+
+
+class Params(Model):
+    """The metrics; `address` is Mizzen's own and says where Prometheus finds them."""
+
+    metrics: tuple[Definition, ...] = ()
+    metrics_expiration_policy: Expiry | None = None
+    address: str = Field(default="0.0.0.0:42422")
+
+    @model_validator(mode="after")
+    def _same_name_same_metric(self) -> Params:
+        by_name = {metric.exported_name: metric for metric in self.metrics}
+        for metric in self.metrics:
+            if metric.shape != by_name[metric.exported_name].shape:
+                raise ValueError(f"metrics: {metric.exported_name} is defined twice, and not alike")
+        return self
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        Address.parse(text)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an instance's values go; `labels` are dimensions, in the order of the metric's labels."""
+
+    family: Family
+    labels: tuple[str, ...]
+
+
+class PrometheusHandler(HandlerBase):
+    """Records values in series that the exposition shows."""
+
+    def __init__(self, name: str, params: Params, exposition: Exposition) -> None:
+        self.exposition = exposition
+        self._name = name
+        registry = exposition.registry
+        self._targets = {m.instance_name: Target(registry.acquire(m), m.label_names) for m in params.metrics}
+        self._sweeper: asyncio.Task[None] | None = None
+        if policy := params.metrics_expiration_policy:
+            age = policy.metrics_expiry_duration
+            interval = policy.expiry_check_interval_duration or age / 2
+            self._sweeper = asyncio.create_task(self._sweep(age, interval), name=f"expiry of {name}")
+
+    async def report(self, instances: Sequence[Instance]) -> None:
+        now = asyncio.get_running_loop().time()
+        wrong: dict[str, None] = {}
+        for instance in instances:
+            try:
+                self._record(as_kind(instance, Metric), now)
+            except ValueError as error:
+                wrong[str(error)] = None
+        if wrong:
+            raise AdapterError("; ".join(wrong))
+
+    async def close(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for target in self._targets.values():
+            self.exposition.registry.release(target.family)
+        await leave(self.exposition)
+
+    def expire(self, before: float) -> None:
+        """Drop every series that nothing was recorded for since `before`, in seconds of the loop's clock."""
+        for target in self._targets.values():
+            metrics.EXPIRED.labels(self._name).inc(target.family.expire(before))
+        metrics.SERIES.labels(self._name).set(sum(len(target.family) for target in self._targets.values()))
+
+    def _record(self, metric: Metric, now: float) -> None:
+        target = self._targets.get(metric.name)
+        if target is None:
+            raise ValueError(f"no metric in the parameters has the instanceName {metric.name}")
+        values = metric.dimensions
+        if len(values) != len(target.labels) or not all(label in values for label in target.labels):
+            given, wanted = ", ".join(sorted(values)), ", ".join(sorted(target.labels))
+            raise ValueError(f"{metric.name} has the dimensions {given}, but its metric's labelNames are {wanted}")
+        labels = tuple([text_of(values[label]) for label in target.labels])
+        target.family.record(labels, number_of(metric.name, metric.value), now)
+
+    async def _sweep(self, age: timedelta, interval: timedelta) -> None:
+        while True:
+            await asyncio.sleep(interval.total_seconds())
+            self.expire(asyncio.get_running_loop().time() - age.total_seconds())
+
+
+def number_of(name: str, value: Value) -> float:
+    """What Prometheus records: numbers, durations in seconds, numeric text; raises ValueError for anything else."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise ValueError(f"{name} has the value {text_of(value)!r}, which is not a number")
+
+
+class Prometheus:
+    """Builds handlers whose metrics Prometheus can collect at `address`."""
+
+    name: ClassVar[str] = "prometheus"
+    templates: ClassVar[frozenset[str]] = frozenset({"metric"})
+
+    async def build(self, params: Mapping[str, object], environment: Environment) -> Handler:
+        known = read(Params, params)
+        instances = [definition.instance_name for definition in known.metrics]
+        for use in environment.uses:
+            if use.name not in instances:
+                log.warning(
+                    "%s: rules send it %s, but none of its metrics has that instanceName", environment.name, use.name
+                )
+        return PrometheusHandler(environment.name, known, await join(Address.parse(known.address)))
+
+
+ADAPTER = Prometheus()
