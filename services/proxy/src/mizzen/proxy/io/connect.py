@@ -51,7 +51,8 @@ class Connector:
             await self._loop.create_connection(factory, sock=sock)
 
     async def _open(self, address: Address) -> socket.socket:
-        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that loops set TCP_NODELAY
         try:
             sock.setblocking(False)
             await self._loop.sock_connect(sock, address)
