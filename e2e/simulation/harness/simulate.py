@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -10,11 +11,11 @@ from simulation.harness.ask import visible
 from simulation.harness.call import POINTS, UPSTREAM_HEADERS, Call, Result
 from simulation.harness.world import World
 
-from mizzen.proxy.codec.headers import fold
+from mizzen.proxy.codec.headers import Head, line, read_head, value_of
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.engine.edits import Edits
 from mizzen.proxy.engine.plan import ClusterPlan, HttpPlan, ListenerPlan, RouteTablePlan
-from mizzen.proxy.engine.request import Head, Record
+from mizzen.proxy.engine.request import Record
 from mizzen.proxy.engine.route import FORWARD, REDIRECT, Route
 from mizzen.proxy.engine.table import RouteTable, bind_table
 from mizzen.proxy.snapshot import compile_resource
@@ -29,11 +30,10 @@ class Request:
     path: bytes
     authority: bytes
     scheme: bytes
-    head: tuple[tuple[bytes, bytes], ...]
+    head: Head
 
     def header(self, name: bytes, /) -> bytes | None:
-        values = [value for key, value in self.head if key.lower() == name]
-        return b",".join(values) if values else None
+        return value_of(self.head, name)
 
 
 @lru_cache
@@ -83,7 +83,7 @@ def decide(table: RouteTable, http: HttpPlan, call: Call) -> Result:
         return Result("not found")
     if route.kind == FORWARD:
         return _forward(route, request, call.point)
-    headers = _edited([], route.response_edits)
+    headers = _edited({}, route.response_edits)
     if route.kind == REDIRECT:
         location = route.redirect_location(request).decode()
         return Result("redirect", route.name, status=route.status, location=location, response_headers=headers)
@@ -92,37 +92,38 @@ def decide(table: RouteTable, http: HttpPlan, call: Call) -> Result:
 
 def _request(call: Call, http: HttpPlan) -> Request:
     path = call.path.encode()
-    head = tuple((name.encode(), value.encode()) for name, value in call.headers.items())
     trusted = {name.lower(): value for name, value in call.headers.items() if not http.use_remote_address}
     return Request(
         method=call.method.encode(),
         path=normalize(path, http.merge_slashes) if http.normalize_path else path,
         authority=call.host.encode(),
         scheme=trusted.get("x-forwarded-proto", "http").encode(),
-        head=head,
+        head=_head(call.headers.items()),
     )
 
 
 def _forward(route: Route, request: Request, point: int) -> Result:
     target = route.target((point + 0.5) / POINTS)
-    head = list(request.head)
     path = route.rewrite_path(request.path) if route.rewrite_path else request.path
-    upstream = [(name.encode(), value.encode()) for name, value in UPSTREAM_HEADERS]
     return Result(
         "forward",
         route=route.name,
         cluster=target.cluster,
         path=path.decode(),
         authority=(target.host_rewrite or request.authority).decode(),
-        request_headers=_edited(head, target.request_edits),
-        response_headers=_edited(upstream, target.response_edits),
+        request_headers=_edited(request.head.copy(), target.request_edits),
+        response_headers=_edited(_head(UPSTREAM_HEADERS), target.response_edits),
     )
+
+
+def _head(headers: Iterable[tuple[str, str]]) -> Head:
+    return read_head([line(name.encode(), value.encode()) for name, value in headers])
 
 
 def _edited(head: Head, edits: Edits | None) -> dict[str, str]:
     if edits is not None:
-        edits.apply(head, fold(head), NO_RECORD)
-    return visible((name.decode(), value.decode()) for name, value in head)
+        edits.apply(head, NO_RECORD)
+    return visible((low.decode(), (value_of(head, low) or b"").decode()) for low in head)
 
 
 NO_RECORD = cast("Record", None)

@@ -2,22 +2,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.proxy.codec.headers import fold, tokens, trailers_to_forward, value_of, without_nominated
+from mizzen.proxy.codec.headers import (
+    ConnectionOptions,
+    add,
+    connection_options,
+    leave_connection,
+    line,
+    read_head,
+    replace_host,
+    tokens,
+    trailers_to_forward,
+    value_of,
+)
 
 NAMES = st.sampled_from([b"A", b"a", b"Accept", b"accept", b"X-Y"])
-HEADS = st.lists(st.tuples(NAMES, st.binary(max_size=3)))
+VALUES = st.from_regex(rb"\A[!-~]{0,3}\Z")
 
 
-def test_fold_joins_repeated_values_in_order() -> None:
-    head = [(b"Accept", b"a"), (b"X", b"1"), (b"accept", b"b")]
-    assert fold(head) == {b"accept": b"a,b", b"x": b"1"}
+def test_a_head_keeps_lines_under_lower_case_names_and_repeated_ones_together() -> None:
+    head = read_head([b"Accept: a", b"X:1", b"accept:  b"])
+    assert head == {b"accept": b"Accept: a\r\naccept:  b", b"x": b"X:1"}
+    assert value_of(head, b"accept") == b"a,b"
 
 
-@given(HEADS)
-def test_value_of_is_a_look_up_in_the_folded_head(head: list[tuple[bytes, bytes]]) -> None:
-    folded = fold(head)
+@given(st.lists(st.tuples(NAMES, VALUES)))
+def test_value_of_joins_what_was_added(pairs: list[tuple[bytes, bytes]]) -> None:
+    head: dict[bytes, bytes] = {}
+    expected: dict[bytes, list[bytes]] = {}
+    for name, value in pairs:
+        add(head, name.lower(), line(name, value))
+        expected.setdefault(name.lower(), []).append(value)
+    assert head == read_head([line(name, value) for name, value in pairs])
     for name in (b"a", b"accept", b"x-y", b"none"):
-        assert value_of(head, name) == folded.get(name)
+        assert value_of(head, name) == (b",".join(expected[name]) if name in expected else None)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +45,25 @@ def test_tokens(value: bytes, expected: list[bytes]) -> None:
     assert tokens(value) == expected
 
 
+def test_connection_options() -> None:
+    options = connection_options(b"Connection: Keep-Alive, X-A\r\nconnection: host")
+    assert options == ConnectionOptions(keep_alive=True, nominated=(b"keep-alive", b"x-a"))
+
+
 def test_connection_nominates_headers_but_not_those_that_framing_and_routing_need() -> None:
-    head = [(b"X-Hop", b"1"), (b"Host", b"a"), (b"Content-Length", b"3"), (b"Keep", b"2")]
-    assert without_nominated(head, b"close, x-hop, host, content-length") == [head[1], head[2], head[3]]
+    head = read_head(
+        [b"X-Hop: 1", b"Host: a", b"Content-Length: 3", b"Keep: 2", b"TE: x", b"Connection: close, x-hop, host"]
+    )
+    assert leave_connection(head).close
+    assert list(head) == [b"host", b"content-length", b"keep"]
+
+
+def test_another_host_stands_behind_the_name_as_sent() -> None:
+    head = read_head([b"HOST: a"])
+    replace_host(head, b"b")
+    assert head == {b"host": b"HOST: b"}
 
 
 def test_trailers_lose_what_may_not_follow_a_body() -> None:
-    head = [(b"grpc-status", b"0"), (b"Content-Length", b"3"), (b"Host", b"x"), (b"Set-Cookie", b"a=b")]
-    assert trailers_to_forward(head) == [(b"grpc-status", b"0")]
+    head = read_head([b"grpc-status: 0", b"Content-Length: 3", b"Host: x", b"Set-Cookie: a=b"])
+    assert trailers_to_forward(head) == {b"grpc-status": b"grpc-status: 0"}

@@ -17,11 +17,6 @@ from mizzen.proxy.engine.plan import (
 )
 
 
-def names(head: list[tuple[bytes, bytes]]) -> set[bytes]:
-    """What `Edits.apply` wants to know of a head."""
-    return {name.lower() for name, _ in head}
-
-
 @dataclass
 class Request:
     """Satisfies RequestView."""

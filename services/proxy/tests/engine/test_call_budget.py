@@ -36,11 +36,11 @@ class PlainRequest(Request):
 
 
 def entries(action: Callable[[], object]) -> list[str]:
-    """Names of the Python functions entered while `action` runs, without its own."""
+    """Names of our functions entered while `action` runs; the collector may call others at any time."""
     names: list[str] = []
 
     def count(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
+        if event == "call" and "mizzen" in frame.f_code.co_filename:
             names.append(frame.f_code.co_qualname)
 
     sys.setprofile(count)
@@ -48,14 +48,14 @@ def entries(action: Callable[[], object]) -> list[str]:
         action()
     finally:
         sys.setprofile(None)
-    return names[1:]
+    return names
 
 
 @pytest.mark.parametrize(
     ("routes", "ceiling"),
     [
-        (ROUTES, 5),  # find, target, edits (whose comprehension is a function up to Python 3.11), pick
-        (BY_HEADER, 8),  # and the condition, its reader, the request's header()
+        (ROUTES, 4),  # find, target, edits, pick
+        (BY_HEADER, 7),  # and the condition, its reader, the request's header()
     ],
 )
 def test_a_request_enters_few_functions(routes: tuple[RoutePlan, ...], ceiling: int) -> None:
@@ -64,16 +64,16 @@ def test_a_request_enters_few_functions(routes: tuple[RoutePlan, ...], ceiling: 
     cluster = ClusterState(plan, lambda: 0.0)
     cluster.adopt(plan, endpoints("10.0.0.1", "10.0.0.2"))
     request, record = PlainRequest(b"/reviews?a=1", b"h3.test"), Exchange()
-    head = [(b"Host", b"h3.test"), (b"X-Internal", b"1")]
+    head = {b"host": b"Host: h3.test", b"x-internal": b"X-Internal: 1"}
 
     def decide() -> None:
         route = bound.find(request)
         assert route is not None
         target = route.target(0.5)
         assert target.request_edits is not None
-        target.request_edits.apply(head, (b"host", b"x-internal"), record)
+        target.request_edits.apply(head, record)
         cluster.pick(float)
 
     names = entries(decide)
     assert len(names) <= ceiling, names
-    assert head == [(b"Host", b"h3.test"), (b"X-Mesh", b"mizzen")]
+    assert head == {b"host": b"Host: h3.test", b"x-mesh": b"X-Mesh: mizzen"}

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mizzen.proxy.codec.headers import FramingError
+from mizzen.proxy.codec.headers import FramingError, value_of
 
 MAX_HEADERS = 100
 """Headers in a head or a trailer section; Envoy's default."""
 
-RAW_BODY = 64 * 1024
-"""What is left of a body with a length when it is long enough to pass beside the parser."""
-
 MAX_QUIET_BYTES = 16 * 1024
-"""Bytes of a chunk-size line (its extensions) or of a trailer section read without anything coming of it."""
+"""Bytes of chunk-size lines (their extensions) or of a trailer section read without a piece of body between them."""
 
 
-def check_transfer_encoding(value: bytes) -> None:
+def check_transfer_encoding(lines: bytes) -> None:
     """Nothing but `chunked` can be relayed: another coding would be forwarded under a wrong name."""
-    if value.strip(b" \t").lower() != b"chunked":
+    if (value_of({b"transfer-encoding": lines}, b"transfer-encoding") or b"").lower() != b"chunked":
         raise FramingError("a Transfer-Encoding other than chunked")
 
 
@@ -53,9 +50,24 @@ def split_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 @lru_cache(1024)
-def is_valid_authority(authority: bytes) -> bool:
-    """A host and optional port that cannot be mistaken for something else further on."""
-    return bool(authority) and not authority.translate(None, delete=_AUTHORITY_BYTES)
+def read_length(lines: bytes) -> int:
+    """The length in a Content-Length header, from its line, which llhttp has judged."""
+    return int(lines[len(b"content-length:") :])
+
+
+@lru_cache(1024)
+def read_host(lines: bytes) -> bytes:
+    """The authority in a Host header, from its line."""
+    if b"\r\n" in lines:
+        raise FramingError("more than one Host header")
+    return check_authority(lines[len(b"host:") :].strip(b" \t"))
+
+
+def check_authority(authority: bytes) -> bytes:
+    """The authority, if it is a host and optional port that cannot be mistaken for something else further on."""
+    if not authority or authority.translate(None, delete=_AUTHORITY_BYTES):
+        raise FramingError("an invalid Host")
+    return authority
 
 
 _AUTHORITY_BYTES = (

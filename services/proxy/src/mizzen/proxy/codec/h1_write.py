@@ -12,21 +12,21 @@ STATUS_LINES: dict[int, bytes] = {
     code: f"HTTP/1.1 {code} {_REASONS.get(code, 'Unknown')}\r\n".encode() for code in range(100, 1000)
 }
 
-_LINE = b": ".join
+TRANSFER_ENCODING_CHUNKED = b"transfer-encoding: chunked"
 
 LAST_CHUNK = b"0\r\n\r\n"
 
 
 def request_head(method: bytes, path: bytes, head: Head) -> bytes:
     """A request line in origin form, the headers and the empty line."""
-    return b"".join((method, b" ", path, b" HTTP/1.1\r\n", b"\r\n".join(map(_LINE, head)), b"\r\n\r\n"))
+    return b"".join((method, b" ", path, b" HTTP/1.1\r\n", b"\r\n".join(head.values()), b"\r\n\r\n"))
 
 
 def response_head(status: int, head: Head) -> bytes:
     """A status line, the headers and the empty line."""
     if not head:
         return STATUS_LINES[status] + b"\r\n"
-    return b"".join((STATUS_LINES[status], b"\r\n".join(map(_LINE, head)), b"\r\n\r\n"))
+    return b"".join((STATUS_LINES[status], b"\r\n".join(head.values()), b"\r\n\r\n"))
 
 
 def chunk(data: bytes) -> bytes:
@@ -38,4 +38,4 @@ def last_chunk(trailers: Head) -> bytes:
     """The end of a chunked body, with its trailer section."""
     if not trailers:
         return LAST_CHUNK
-    return b"0\r\n%b\r\n\r\n" % b"\r\n".join(map(_LINE, trailers))
+    return b"0\r\n%b\r\n\r\n" % b"\r\n".join(trailers.values())

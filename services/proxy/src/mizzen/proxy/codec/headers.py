@@ -1,26 +1,21 @@
-"""Header lists and the rules of RFC 9110 §7.6.1 about the ones that concern a single connection.
+"""Heads, and the rules of RFC 9110 §7.6.1 about the headers that concern a single connection.
 
-A head is a list of `(name, value)` pairs in the order and case they arrived. While a head is read, its headers are also
-*noted* by their lower-case names, repeated ones joined by a comma; the hop-by-hop ones are noted only, so that what is
-left in the list may be forwarded.
+A head keeps every header as the line that arrived (`Name: value`, case and blanks as they were) under its lower-case
+name. So a relay looks names up, drops, replaces and adds lines, and writes what is left by joining it; values are cut
+out of their lines only when somebody asks. The lines of a repeated header stand under one name, joined by CRLF.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
-Head: TypeAlias = list[tuple[bytes, bytes]]
-Noted: TypeAlias = dict[bytes, bytes]
+Head: TypeAlias = dict[bytes, bytes]
 
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade", b"http2-settings"}
 )
 """Never forwarded as they are; what the next connection needs of them is written anew."""
-
-DROPPED_IN_RESPONSE = HOP_BY_HOP | {b"server", b"x-envoy-upstream-service-time"}
-
-USUAL_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
-"""Values of Connection that name no header."""
 
 _NEVER_NOMINATED = frozenset({b"host", b"content-length", b"expect"})
 _NOT_IN_TRAILERS = HOP_BY_HOP | {b"host", b"content-length", b"trailer", b"authorization", b"set-cookie"}
@@ -30,13 +25,40 @@ class FramingError(ValueError):
     """The peer's message cannot be read in exactly one way. The text says why."""
 
 
-def fold(head: Head) -> dict[bytes, bytes]:
-    """Lower-case name → value, repeated values joined by a comma."""
-    fields: dict[bytes, bytes] = {}
-    for name, value in head:
-        low = name.lower()
-        fields[low] = fields[low] + b"," + value if low in fields else value
-    return fields
+def read_head(lines: list[bytes]) -> Head:
+    """The head of some header lines, each known to have a name, a colon and no line end. ★ hot."""
+    head = {line.partition(b":")[0].lower(): line for line in lines}
+    if len(head) == len(lines):
+        return head
+    head = {}
+    for line in lines:
+        add(head, line.partition(b":")[0].lower(), line)
+    return head
+
+
+def line(name: bytes, value: bytes) -> bytes:
+    """A header as it is written."""
+    return b"%b: %b" % (name, value)
+
+
+def replace_host(head: Head, authority: bytes) -> None:
+    """Write another authority behind the name as it was sent."""
+    head[b"host"] = line(head[b"host"][:4], authority)
+
+
+def add(head: Head, low: bytes, added: bytes) -> None:
+    """Add a line after those of the same name."""
+    head[low] = b"%b\r\n%b" % (head[low], added) if low in head else added
+
+
+def value_of(head: Head, low: bytes) -> bytes | None:
+    """The value of a header by its lower-case name, repeated ones joined by a comma; None when absent."""
+    lines = head.get(low)
+    if lines is None:
+        return None
+    if b"\r\n" not in lines:
+        return lines[len(low) + 1 :].strip(b" \t")
+    return b",".join([one[len(low) + 1 :].strip(b" \t") for one in lines.split(b"\r\n")])
 
 
 def tokens(value: bytes) -> list[bytes]:
@@ -44,18 +66,43 @@ def tokens(value: bytes) -> list[bytes]:
     return [token for part in value.split(b",") if (token := part.strip(b" \t").lower())]
 
 
-def without_nominated(head: Head, connection: bytes) -> Head:
-    """The head without the headers that a Connection header names; framing and routing headers cannot be named."""
-    drop = frozenset(tokens(connection)) - _NEVER_NOMINATED
-    return [item for item in head if item[0].lower() not in drop]
+class ConnectionOptions(NamedTuple):
+    """What a Connection header says."""
+
+    close: bool = False
+    keep_alive: bool = False
+    upgrade: bool = False
+    nominated: tuple[bytes, ...] = ()
+    """Headers that concern this connection alone; framing and routing headers cannot be among them."""
 
 
-def value_of(head: Head, name: bytes) -> bytes | None:
-    """The value of a header by its lower-case name, repeated ones joined by a comma; None when absent."""
-    found = [value for key, value in head if key.lower() == name]
-    return b",".join(found) if found else None
+NO_OPTIONS = ConnectionOptions()
 
 
-def trailers_to_forward(head: Head) -> Head:
+@lru_cache(1024)
+def connection_options(lines: bytes) -> ConnectionOptions:
+    """Read a Connection header from its line or lines."""
+    members = tokens(value_of({b"connection": lines}, b"connection") or b"")
+    return ConnectionOptions(
+        close=b"close" in members,
+        keep_alive=b"keep-alive" in members,
+        upgrade=b"upgrade" in members,
+        nominated=tuple(name for name in members if name not in _NEVER_NOMINATED),
+    )
+
+
+def leave_connection(head: Head) -> ConnectionOptions:
+    """Drop the hop-by-hop headers and those that Connection names, whose options are returned."""
+    lines = head.pop(b"connection", None)
+    options = NO_OPTIONS if lines is None else connection_options(lines)
+    for name in options.nominated:
+        head.pop(name, None)
+    if not HOP_BY_HOP.isdisjoint(head):
+        for name in HOP_BY_HOP:
+            head.pop(name, None)
+    return options
+
+
+def trailers_to_forward(trailers: Head) -> Head:
     """A trailer section without the fields that must not come after the body."""
-    return [item for item in head if item[0].lower() not in _NOT_IN_TRAILERS]
+    return {low: lines for low, lines in trailers.items() if low not in _NOT_IN_TRAILERS}

@@ -6,12 +6,12 @@ the least (table), so the table has the last word on a value that several levels
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Protocol, TypeAlias
 
+from mizzen.proxy.codec.headers import Head, add, line
 from mizzen.proxy.engine.formatter import Formatter, bind_format, constant, to_text
 from mizzen.proxy.engine.plan import HeaderEdits
-from mizzen.proxy.engine.request import Head, Record
+from mizzen.proxy.engine.request import Record
 
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 """Headers that say where a message ends: edited, they would let a body pass for the next message."""
@@ -20,11 +20,8 @@ FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 class Edits(Protocol):
     """Edits of a head, in place. Names keep the case they are configured with; comparison ignores case."""
 
-    def apply(self, head: Head, names: Container[bytes], record: Record, /) -> None:
-        """`names` has the lower-case name of every line of the head, and may have more.
-
-        `record` is read only by formatted values (`%REQ(x)%`).
-        """
+    def apply(self, head: Head, record: Record, /) -> None:
+        """Edit; `record` is read only by formatted values (`%REQ(x)%`)."""
 
 
 def bind_edits(*levels: HeaderEdits) -> Edits | None:
@@ -42,21 +39,21 @@ def bind_edits(*levels: HeaderEdits) -> Edits | None:
 
 
 class ConstantEdits:
-    """Edits whose values are known: drop some names, append some lines."""
+    """Edits whose values are known: drop some names, write some, add to some."""
 
-    __slots__ = ("_append", "_drop")
+    __slots__ = ("_add", "_drop", "_write")
 
-    def __init__(self, drop: frozenset[bytes], append: tuple[tuple[bytes, bytes], ...]) -> None:
+    def __init__(self, drop: tuple[bytes, ...], write: Head, added: tuple[tuple[bytes, bytes], ...]) -> None:
         self._drop = drop
-        self._append = append
+        self._write = write
+        self._add = added
 
-    def apply(self, head: Head, names: Container[bytes], record: Record, /) -> None:
-        drop = self._drop
-        for name in drop:
-            if name in names:
-                head[:] = [line for line in head if line[0].lower() not in drop]
-                break
-        head += self._append
+    def apply(self, head: Head, record: Record, /) -> None:
+        for low in self._drop:
+            head.pop(low, None)
+        head.update(self._write)
+        for low, lines in self._add:
+            add(head, low, lines)
 
 
 class FormattedEdits:
@@ -67,7 +64,7 @@ class FormattedEdits:
     def __init__(self, levels: tuple[_Level, ...]) -> None:
         self._levels = levels
 
-    def apply(self, head: Head, names: Container[bytes], record: Record, /) -> None:
+    def apply(self, head: Head, record: Record, /) -> None:
         for level in self._levels:
             level.apply(head, record)
 
@@ -88,11 +85,12 @@ class _Level:
     def apply(self, head: Head, record: Record) -> None:
         written = [(name, _evaluate(value, record)) for name, value in self._set]
         added = [(name, _evaluate(value, record)) for name, value in self._add]
-        lines = {name.lower(): (name, value) for name, value in written if value}
-        drop = {*self._remove, *lines}
-        head[:] = [line for line in head if line[0].lower() not in drop]
-        head.extend(lines.values())
-        head.extend(line for line in added if line[1])
+        for low in self._remove:
+            head.pop(low, None)
+        head.update((name.lower(), line(name, value)) for name, value in written if value)
+        for name, value in added:
+            if value:
+                add(head, name.lower(), line(name, value))
 
 
 def _bind_value(text: str) -> _Value:
@@ -107,14 +105,24 @@ def _evaluate(value: _Value, record: Record) -> bytes:
 
 
 def _merge(levels: list[HeaderEdits]) -> ConstantEdits:
-    """Play the levels forward: what a later level removes or sets, an earlier one need not have appended."""
-    drop: set[bytes] = set()
-    append: list[tuple[bytes, bytes]] = []
+    """Play the levels forward over a head that is not known yet: what it has is dropped, replaced, or added to."""
+    gone: dict[bytes, None] = {}
+    after: Head = {}
     for level in levels:
-        sets = {name.lower().encode(): (name, value) for name, value in level.set if value}
-        gone = {name.lower().encode() for name in level.remove} | sets.keys()
-        drop |= gone
-        append = [line for line in append if line[0].lower() not in gone]
-        added = [(name, value) for name, value in level.add if value]
-        append += [(name.encode(), (constant(value) or "").encode()) for name, value in (*sets.values(), *added)]
-    return ConstantEdits(frozenset(drop), tuple(append))
+        sets = {name.lower().encode(): line(name.encode(), _known(value)) for name, value in level.set if value}
+        for low in (*(name.lower().encode() for name in level.remove), *sets):
+            gone[low] = None
+            after.pop(low, None)
+        after.update(sets)
+        for name, value in level.add:
+            if value:
+                add(after, name.lower().encode(), line(name.encode(), _known(value)))
+    return ConstantEdits(
+        tuple(low for low in gone if low not in after),
+        {low: lines for low, lines in after.items() if low in gone},
+        tuple((low, lines) for low, lines in after.items() if low not in gone),
+    )
+
+
+def _known(value: str) -> bytes:
+    return (constant(value) or "").encode()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
-
-Head: TypeAlias = list[tuple[bytes, bytes]]
-"""Header lines in order, names in the case they were sent with."""
+from typing import Protocol
 
 
 class RequestView(Protocol):

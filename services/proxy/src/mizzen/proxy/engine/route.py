@@ -61,6 +61,7 @@ class Route:
         "target",
         "targets",
         "timeout",
+        "timeout_line",
         "vhost",
     )
 
@@ -76,6 +77,8 @@ class Route:
 
     timeout: float
     """FORWARD: seconds until 504; 0 for none."""
+    timeout_line: bytes
+    """FORWARD: the same as x-envoy-expected-rq-timeout-ms, for the endpoint."""
     retry_connect_failures: int
     """FORWARD: how many other endpoints are tried when a connection fails."""
     rewrite_path: PathRewrite | None
@@ -133,6 +136,7 @@ def _blank(name: str, origin: str, host: VirtualHostPlan) -> Route:
     route.vhost = host.name
     route.include_attempt_count = host.include_attempt_count
     route.timeout = 0.0
+    route.timeout_line = b""
     route.retry_connect_failures = 0
     route.rewrite_path = None
     route.targets = ()
@@ -156,6 +160,7 @@ def _bind_forward(route: Route, action: Forward, plan: RoutePlan, host: VirtualH
 
     route.kind = FORWARD
     route.timeout = action.timeout
+    route.timeout_line = b"x-envoy-expected-rq-timeout-ms: %d" % (action.timeout * 1000)
     route.retry_connect_failures = action.retry_connect_failures
     route.rewrite_path = _bind_rewrite(action, plan.match.path)
     if not action.clusters:

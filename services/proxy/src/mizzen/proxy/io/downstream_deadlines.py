@@ -27,11 +27,12 @@ def look(connection: Downstream, now: float) -> float:
     if x is not None:
         return _look_at_exchange(connection, x, now)
     manager = connection.listener.http
-    partial = connection.parsing
-    if partial is not None and not partial.head_complete and manager.headers_timeout:
-        due = partial.started_at + manager.headers_timeout
+    began = connection.head_began_at
+    if began and manager.headers_timeout:
+        due = began + manager.headers_timeout
         if due > now:
             return due
+        partial = Exchange(connection, began)
         partial.manager = manager
         manager.stats.downstream_rq_header_timeout += 1
         connection.refuse(partial, flags.HEADERS_TIMEOUT, "the request head took too long to arrive")

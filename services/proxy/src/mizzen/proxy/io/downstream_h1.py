@@ -1,4 +1,4 @@
-"""An HTTP/1.1 connection from a client. ★ hot: llhttp calls straight into this object.
+"""An HTTP/1.1 connection from a client. ★ hot.
 
 One exchange is under way at a time. What a client pipelines behind it is parsed, waits in `_queue`, and reading pauses
 until the queue is empty; so a queue never holds more than one read's worth of requests.
@@ -7,16 +7,15 @@ until the queue is empty; so a queue never holds more than one read's worth of r
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
-from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES, RAW_BODY
-from mizzen.proxy.codec.headers import HOP_BY_HOP, FramingError, Head, Noted
+from mizzen.proxy.codec.chunked import ChunkedReader
+from mizzen.proxy.codec.h1 import read_length
+from mizzen.proxy.codec.h1_read import HeadReader
+from mizzen.proxy.codec.headers import FramingError
 from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.downstream_deadlines import look
 from mizzen.proxy.io.exchange import NO_BODY, SIZED, Exchange
@@ -26,9 +25,8 @@ from mizzen.proxy.io.respond import reply
 from mizzen.proxy.io.timers import NEVER
 
 if TYPE_CHECKING:
+    from mizzen.proxy.io.http_manager import HttpManager
     from mizzen.proxy.io.listener import Listener
-
-log = logging.getLogger(__name__)
 
 PIPELINE = 1
 WAITING = 2
@@ -39,30 +37,22 @@ LINGER = 1.0
 """Seconds in which a client may read our last answer while we throw away what it still sends."""
 
 
-class _Refused(Exception):
-    """Stops the parser: the connection has had its last answer."""
-
-
 class Downstream(asyncio.Protocol):
-    """One client connection: parser callbacks, the queue, the deadlines."""
+    """One client connection: what it sends, the queue, the deadlines."""
 
     __slots__ = (
-        "_head",
-        "_head_bytes",
-        "_noted",
-        "_parser",
+        "_body_left",
+        "_chunked",
+        "_heads",
         "_paused_for",
         "_queue",
-        "_quiet_bytes",
-        "_raw_left",
-        "_read_size",
         "_refused",
         "_serving",
-        "_target",
         "active_at",
         "closing",
         "connection_id",
         "current",
+        "head_began_at",
         "listener",
         "local_address",
         "look_at",
@@ -84,16 +74,15 @@ class Downstream(asyncio.Protocol):
         self.current: Exchange | None = None
         """The exchange that is being answered."""
         self.parsing: Exchange | None = None
-        """The exchange whose request is being read; often the current one."""
+        """The exchange whose body is being read; often the current one."""
+        self.head_began_at = 0.0
+        """When the first bytes of a head came that is not complete yet; else 0.0."""
         self._queue: deque[Exchange] = deque()
-        self._parser: HttpRequestParser | None = HttpRequestParser(self)
-        self._target = b""
-        self._head: Head = []
-        self._noted: Noted = {}
-        self._head_bytes = 0
-        self._quiet_bytes = 0
-        self._raw_left = 0
-        """Bytes of a long body with a length that need no parser any more."""
+        self._heads = HeadReader(request=True)
+        self._body_left = 0
+        """Bytes to come of a body with a length."""
+        self._chunked: ChunkedReader | None = None
+        """The reader of a body without a length."""
         self._paused_for = 0
         self._serving = False
         self.closing = False
@@ -119,7 +108,6 @@ class Downstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing = True
-        self._parser = None  # the parser's bound callbacks and this object hold each other
         self.runtime.wheel.forget(self)
         self.listener.closed(self)
         self._queue.clear()
@@ -133,39 +121,13 @@ class Downstream(asyncio.Protocol):
             self._account(x)
 
     def data_received(self, data: bytes) -> None:
-        parser = self._parser
-        if self.closing or parser is None:
-            return
         self.active_at = self.runtime.now()
-        self._read_size = len(data)
-        if self._raw_left:
-            self._read_raw(data)
-            return
         try:
-            parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            if not self.closing and len(data) > upgrade.args[0]:
-                self.data_received(data[upgrade.args[0] :])
-        except HttpParserError as error:
+            while data and not self.closing and self._refused is None:
+                x = self.parsing
+                data = self._read_head(data) if x is None else self._read_body(x, data)
+        except FramingError as error:
             self._broken(error)
-        else:
-            x = self.parsing
-            if x is not None:
-                self._mid_message(x)
-
-    def _read_raw(self, data: bytes) -> None:
-        """A piece of a long body, without the copy that the parser would make of it."""
-        left = self._raw_left
-        if len(data) < left:
-            self._raw_left = left - len(data)
-            self.on_body(data)
-            return
-        self._raw_left = 0
-        self.on_body(data[:left])
-        self._parser = HttpRequestParser(self)  # the old one still waits for the body
-        self.on_message_complete()
-        if len(data) > left:
-            self.data_received(data[left:])
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -191,71 +153,82 @@ class Downstream(asyncio.Protocol):
         if not self._paused_for and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    # -- parser callbacks -------------------------------------------------------------------------------------------
+    # -- requests ---------------------------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        if self.closing:
-            raise _Refused
-        self.parsing = Exchange(self, self.active_at)
-        self._target = b""
-        self._head = []
-        self._noted = {}
-        self._head_bytes = 0
-
-    def on_url(self, target: bytes) -> None:
-        self._target += target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        low = name.lower()
-        noted = self._noted
-        if low in noted:
-            if low == b"host":
-                raise FramingError("more than one Host header")
-            noted[low] += b"," + value
-        else:
-            noted[low] = value
-        if low not in HOP_BY_HOP:
-            self._head.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        x, parser = self.parsing, self._parser
-        if x is None or parser is None:
-            raise _Refused
-        x.head_complete = True
-        x.manager = manager = self.listener.http
-        x.method = parser.get_method()
-        x.head = self._head
-        noted = self._noted
-        self._quiet_bytes = 0
-        self._head = []  # what follows the body are trailers
+    def _read_head(self, data: bytes) -> bytes:
+        """Begin an exchange if the head is complete; returns what follows the head."""
+        lines = self._heads.read(data)
+        manager = self.listener.http
+        if lines is None or self._heads.size > manager.max_request_headers:
+            self._mid_head(manager)
+            return b""
+        rest = self._heads.rest
+        self.parsing = x = Exchange(self, self.head_began_at or self.active_at)
+        self.head_began_at = 0.0
+        x.manager = manager
         self.requests += 1
-        x.keep_alive = parser.should_keep_alive()
-        # llhttp takes versions it does not know for 1.0, which keeps alive only when Connection says so.
-        old = not x.keep_alive or b"connection" in noted
-        refusal = admit(x, self._target, noted, parser.get_http_version() if old else "")
-        largest = manager.max_request_headers
-        if self._head_bytes + self._read_size > largest and _size(self._target, x.head) > largest:
-            refusal = flags.HEADERS_TOO_LARGE
+        refusal = admit(x, lines)
         if refusal is not None:
             self.refuse(x, refusal, _REFUSALS[refusal.details])
-            raise _Refused
+            return b""
         if x.body_kind == NO_BODY:
+            self.parsing = None
             x.request_complete = True
             x.request_ended_at = self.active_at
         else:
-            self._noted = {}  # a trailer is not measured by the head
+            self._expect_body(x)
         prepare(x, manager)
         if self.current is None:
             self._start(x)
         else:
             self._queue.append(x)
             self.pause_reading(PIPELINE)
+        return rest
 
-    def on_body(self, data: bytes) -> None:
-        x = self.parsing
-        if x is None:
-            raise _Refused
-        self._quiet_bytes = 0
+    def _mid_head(self, manager: HttpManager) -> None:
+        """A read ended inside a head: bound what it may hold and how long it may take."""
+        size = self._heads.size
+        if size == 0:
+            return  # empty lines before a request
+        began = self.head_began_at = self.head_began_at or self.active_at
+        if size > manager.max_request_headers:
+            x = Exchange(self, began)
+            x.manager = manager
+            self.refuse(x, flags.HEADERS_TOO_LARGE, _REFUSALS["request_headers_too_large"])
+        elif manager.headers_timeout and began + manager.headers_timeout < self.look_at:
+            self.runtime.wheel.look(self, began + manager.headers_timeout)
+
+    def _expect_body(self, x: Exchange) -> None:
+        self._heads.body_follows()
+        if x.body_kind == SIZED:
+            self._body_left = read_length(x.head[b"content-length"])
+            if self._body_left == 0:
+                self._end_body(x)
+        else:
+            self._chunked = ChunkedReader()
+
+    def _read_body(self, x: Exchange, data: bytes) -> bytes:
+        """Pass on what is body in `data`; returns what follows the body."""
+        chunked = self._chunked
+        if chunked is None:
+            left = self._body_left
+            piece = data[:left]
+            self._body_left = left - len(piece)
+            self._pass_body(x, piece)
+            if self._body_left:
+                return b""
+            self._end_body(x)
+            return data[left:]
+        for piece in chunked.feed(data):
+            self._pass_body(x, piece)
+        if not chunked.done:
+            return b""
+        self._chunked = None
+        x.trailers = chunked.trailers or None
+        self._end_body(x)
+        return chunked.rest
+
+    def _pass_body(self, x: Exchange, data: bytes) -> None:
         x.bytes_received += len(data)
         upstream = x.upstream
         if upstream is not None:
@@ -267,15 +240,12 @@ class Downstream(asyncio.Protocol):
             if x is self.current:
                 self.pause_reading(WAITING)
 
-    def on_message_complete(self) -> None:
-        x = self.parsing
+    def _end_body(self, x: Exchange) -> None:
         self.parsing = None
-        if x is None or x.done or x.body_kind == NO_BODY:
-            return  # answered already, or complete with its head
+        if x.done:
+            return  # answered already
         x.request_complete = True
         x.request_ended_at = self.active_at
-        if self._head:
-            x.trailers = self._head
         if x.upstream is not None:
             x.upstream.end_body(x)
         if x.route.timeout:
@@ -365,44 +335,13 @@ class Downstream(asyncio.Protocol):
 
     # -- refusals ---------------------------------------------------------------------------------------------------
 
-    def _mid_message(self, x: Exchange) -> None:
-        """A read ended inside a message: bound what it may hold and how long it may take."""
-        size = self._read_size
-        if not x.head_complete:
-            self._head_bytes += size
-            manager = self.listener.http
-            if self._head_bytes > manager.max_request_headers:
-                x.manager = manager
-                self.refuse(x, flags.HEADERS_TOO_LARGE, "the request head is too large")
-            elif manager.headers_timeout and x.started_at + manager.headers_timeout < self.look_at:
-                self.runtime.wheel.look(self, x.started_at + manager.headers_timeout)
-            return
-        if x.body_kind == SIZED:
-            if x.upstream is not None:
-                left = int(x.header(b"content-length") or 0) - x.bytes_received
-                if left >= RAW_BODY:
-                    self._raw_left = left
-            return
-        self._quiet_bytes += size  # reset by every piece of body
-        if self._quiet_bytes > MAX_QUIET_BYTES + _READ_SIZE or len(self._head) > MAX_HEADERS:
-            self.refuse(x, flags.CODEC_ERROR, "oversized chunk extensions or trailers")
-
-    def _broken(self, error: HttpParserError) -> None:
-        """The parser stopped: the client's fault, unless a callback failed for another reason."""
-        cause = error.__context__
-        if isinstance(cause, _Refused):
-            return
-        if cause is not None and not isinstance(cause, FramingError):
-            log.error("failure while reading a request", exc_info=cause)
-            self.closing = True
-            self.transport.abort()
-            return
+    def _broken(self, error: FramingError) -> None:
         x = self.parsing
         if x is None or x.done:
-            x = Exchange(self, self.active_at)
+            x = Exchange(self, self.head_began_at or self.active_at)
         x.manager = self.listener.http
         x.manager.stats.downstream_cx_protocol_error += 1
-        self.refuse(x, flags.CODEC_ERROR, f"the request cannot be read: {cause or error}")
+        self.refuse(x, flags.CODEC_ERROR, f"the request cannot be read: {error}")
 
     def refuse(self, x: Exchange, local: LocalReply, reason: str) -> None:
         """Answer a request that is not forwarded, after the ones before it, and close."""
@@ -452,13 +391,6 @@ class Downstream(asyncio.Protocol):
         """Close now, whatever is under way."""
         self.transport.abort()
 
-
-def _size(target: bytes, head: Head) -> int:
-    return len(target) + sum(len(name) + len(value) + 4 for name, value in head)
-
-
-_READ_SIZE = 256 * 1024
-"""What uvloop reads at most at once."""
 
 _REFUSALS = {
     "low_version": "HTTP/1.0 is not accepted here",

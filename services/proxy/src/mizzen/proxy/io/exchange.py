@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mizzen.proxy.codec.headers import Head, Noted, fold, value_of
+from mizzen.proxy.codec.headers import Head, value_of
 from mizzen.proxy.engine.plan import PathMatch, Respond, RouteMatch, RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.route import Target, bind_route
 
@@ -28,6 +28,7 @@ UNROUTED = bind_route(
     RouteTablePlan("", ()),
 )
 """The route of a request that has none (yet): no name, no origin, no limits."""
+NO_HEAD: Head = {}
 UNTARGETED = Target("", b"", None, None)
 
 
@@ -50,10 +51,8 @@ class Exchange:
         "downstream",
         "ended_at",
         "endpoint",
-        "fields",
         "flags",
         "head",
-        "head_complete",
         "http_10",
         "keep_alive",
         "manager",
@@ -93,14 +92,11 @@ class Exchange:
         self.path = b""
         self.authority = b""
         self.scheme = b"http"
-        self.head: Head = []
-        self.fields: Noted | None = None
-        """The folded head; None after an edit, until it is asked for."""
+        self.head: Head = NO_HEAD
         self.http_10 = False
         self.keep_alive = True
         """The client allows another request on its connection."""
         self.body_kind = NO_BODY
-        self.head_complete = False
         self.request_complete = False
         self.trailers: Head | None = None
         self.route = UNROUTED
@@ -143,10 +139,7 @@ class Exchange:
 
     def header(self, name: bytes, /) -> bytes | None:
         """The value of a request header by lower-case name, repeated ones joined by a comma."""
-        fields = self.fields
-        if fields is None:
-            fields = self.fields = fold(self.head)
-        return fields.get(name)
+        return value_of(self.head, name)
 
     # -- the access log's view; read after the fact -----------------------------------------------------------------
 

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
-from mizzen.proxy.codec.h1_write import request_head
-from mizzen.proxy.codec.headers import Head, fold
+from mizzen.proxy.codec.h1_write import TRANSFER_ENCODING_CHUNKED, request_head
+from mizzen.proxy.codec.headers import Head, line, replace_host
 from mizzen.proxy.engine.route import FORWARD, REDIRECT, Route
 from mizzen.proxy.engine.state import EndpointState
 from mizzen.proxy.io.exchange import CHUNKED, Exchange
-from mizzen.proxy.io.respond import answer, reply
+from mizzen.proxy.io.respond import TEXT, answer, reply
 
 if TYPE_CHECKING:
     from mizzen.proxy.io.cluster import Cluster
     from mizzen.proxy.io.pool import Pool
-
-TRANSFER_ENCODING_CHUNKED = (b"transfer-encoding", b"chunked")
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """Methods whose requests may be sent again although the endpoint may have seen them (RFC 9110 §9.2.2)."""
@@ -48,17 +46,16 @@ def begin(x: Exchange) -> None:
         return
     head = x.head
     if route.rewrite_path is not None:
-        head.append((b"x-envoy-original-path", x.path))
+        head[b"x-envoy-original-path"] = line(b"x-envoy-original-path", x.path)
         x.path = route.rewrite_path(x.path)
     if target.request_edits is not None:
-        target.request_edits.apply(head, x.fields or fold(head), x)
-        x.fields = None
+        target.request_edits.apply(head, x)
     if target.host_rewrite:
-        x.head = head = [(name, target.host_rewrite if name.lower() == b"host" else value) for name, value in head]
+        replace_host(head, target.host_rewrite)
     if route.timeout:
-        head.append((b"x-envoy-expected-rq-timeout-ms", b"%d" % (route.timeout * 1000)))
+        head[b"x-envoy-expected-rq-timeout-ms"] = route.timeout_line
     if x.body_kind == CHUNKED:
-        head.append(TRANSFER_ENCODING_CHUNKED)
+        head[b"transfer-encoding"] = TRANSFER_ENCODING_CHUNKED
     if not route.include_attempt_count:
         x.request_bytes = request_head(x.method, x.path, head)
     attempt(x, cluster)
@@ -74,8 +71,8 @@ def attempt(x: Exchange, cluster: Cluster) -> None:
     x.endpoint = endpoint
     x.attempts += 1
     if x.route.include_attempt_count:
-        head: Head = [*x.head, (b"x-envoy-attempt-count", b"%d" % x.attempts)]
-        x.request_bytes = request_head(x.method, x.path, head)
+        x.head[b"x-envoy-attempt-count"] = b"x-envoy-attempt-count: %d" % x.attempts
+        x.request_bytes = request_head(x.method, x.path, x.head)
     cluster.stats.upstream_rq_total += 1
     cluster.stats.upstream_rq_active += 1
     endpoint.total_requests += 1
@@ -163,10 +160,10 @@ def _no_route(x: Exchange) -> None:
 
 
 def _answer_directly(x: Exchange, route: Route) -> None:
-    head: Head = []
+    head: Head = {}
     if route.kind == REDIRECT:
         x.manager.stats.rq_redirect += 1
-        head.append((b"location", route.redirect_location(x)))
+        head[b"location"] = line(b"location", route.redirect_location(x))
         body = b""
     else:
         x.manager.stats.rq_direct_response += 1
@@ -175,7 +172,7 @@ def _answer_directly(x: Exchange, route: Route) -> None:
     x.status = route.status
     x.response_head = head
     if body:
-        head.append((b"content-type", b"text/plain"))
+        head[b"content-type"] = TEXT
     if route.response_edits is not None:
-        route.response_edits.apply(head, fold(head), x)
+        route.response_edits.apply(head, x)
     answer(x, route.status, head, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mizzen.proxy.codec.headers import line
 from mizzen.proxy.engine.plan import HttpPlan
 from mizzen.proxy.engine.stats import HttpStats
 from mizzen.proxy.engine.table import RouteTable
@@ -44,7 +45,8 @@ class HttpManager:
         self.table_name = plan.route_table if isinstance(plan.route_table, str) else plan.route_table.name
         self.logs = logs
         self.stats = stats
-        self.server = (b"server", plan.server_name.encode())
+        self.server = line(b"server", plan.server_name.encode())
+        """The Server header of every response."""
         self.use_remote_address = plan.use_remote_address
         self.trusted_hops = plan.trusted_hops
         self.generate_request_id = plan.generate_request_id

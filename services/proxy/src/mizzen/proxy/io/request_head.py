@@ -4,84 +4,86 @@ from __future__ import annotations
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
-from mizzen.proxy.codec.h1 import MAX_HEADERS, check_transfer_encoding, is_valid_authority, split_target
-from mizzen.proxy.codec.headers import USUAL_CONNECTION, FramingError, Noted, fold, tokens, without_nominated
+from mizzen.proxy.codec.h1 import MAX_HEADERS, check_authority, check_transfer_encoding, read_host, split_target
+from mizzen.proxy.codec.headers import (
+    HOP_BY_HOP,
+    FramingError,
+    Head,
+    leave_connection,
+    line,
+    read_head,
+    replace_host,
+    tokens,
+    value_of,
+)
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.io.exchange import CHUNKED, SIZED, Exchange
 from mizzen.proxy.io.http_manager import HttpManager
 
-PROTO_HTTP = (b"x-forwarded-proto", b"http")
+PROTO_HTTP = b"x-forwarded-proto: http"
+TE_TRAILERS = b"te: trailers"
 
 
-def admit(x: Exchange, target: bytes, noted: Noted, version: str) -> LocalReply | None:
-    """Read the head of `x` strictly; the answer when it cannot be forwarded. FramingError: 400 and close.
-
-    `version` may be "" when it can only be 1.1.
-    """
-    if len(x.head) > MAX_HEADERS:
+def admit(x: Exchange, lines: list[bytes]) -> LocalReply | None:
+    """Read the head of `x` strictly; the answer when it cannot be forwarded. FramingError: 400 and close."""
+    words = lines.pop(0).split(b" ")
+    if len(words) != 3:
+        raise FramingError("a malformed request line")
+    x.method, target, version = words
+    x.head = head = read_head(lines)
+    if len(lines) > MAX_HEADERS:
         return flags.HEADERS_TOO_LARGE
-    if version and version != "1.1":
-        refusal = _admit_old_version(x, noted, version)
+    if version != b"HTTP/1.1":
+        refusal = _admit_old_version(x, head, version)
         if refusal is not None:
             return refusal
-    authority = noted.get(b"host")
-    if authority is None:
+    host = head.get(b"host")
+    if host is None:
         return flags.MISSING_HOST
+    x.authority = read_host(host)
     if target[:1] == b"/" and b"#" not in target:
         x.path = target
     else:
-        authority = _read_target(x, target, authority)
-    if not is_valid_authority(authority):
-        raise FramingError("an invalid Host")
-    x.authority = authority
-    if b"content-length" in noted:
+        _read_target(x, target)
+    if b"content-length" in head:
         x.body_kind = SIZED
-    elif b"transfer-encoding" in noted:
-        check_transfer_encoding(noted[b"transfer-encoding"])
+    elif b"transfer-encoding" in head:
+        check_transfer_encoding(head[b"transfer-encoding"])
         x.body_kind = CHUNKED
-    x.fields = noted
-    # A line that was only noted can be made up for by a repeated one, so the count alone does not tell.
-    if len(noted) != len(x.head) or b"connection" in noted or b"te" in noted:
-        return _leave_connection(x, noted)
+    if not HOP_BY_HOP.isdisjoint(head):
+        return _leave_connection(x, head)
     return None
 
 
-def _leave_connection(x: Exchange, noted: Noted) -> LocalReply | None:
+def _leave_connection(x: Exchange, head: Head) -> LocalReply | None:
     """Take out what concerns the client's connection alone; an upgrade of it is refused."""
-    connection = noted.get(b"connection")
-    if connection is not None and connection not in USUAL_CONNECTION:
-        if _refuses_upgrade(noted):
-            return flags.UPGRADE_REFUSED
-        x.head = without_nominated(x.head, connection)
-    if b"te" in noted and b"trailers" in tokens(noted[b"te"]):
-        x.head.append((b"te", b"trailers"))
-    x.fields = fold(x.head)
+    upgrade = tokens(value_of(head, b"upgrade") or b"")
+    trailers = b"te" in head and b"trailers" in tokens(value_of(head, b"te") or b"")
+    options = leave_connection(head)
+    if options.upgrade and upgrade not in ([], [b"h2c"]):  # an offer of HTTP/2 is only ignored, as Envoy does
+        return flags.UPGRADE_REFUSED
+    x.keep_alive = not options.close and (not x.http_10 or options.keep_alive)
+    if trailers:
+        head[b"te"] = TE_TRAILERS
     return None
 
 
-def _read_target(x: Exchange, target: bytes, authority: bytes) -> bytes:
+def _read_target(x: Exchange, target: bytes) -> None:
     """Anything but plain origin form; the authority of an absolute-form target replaces the Host header."""
-    _, uri_authority, x.path = split_target(x.method, target)
-    if not uri_authority or uri_authority == authority:
-        return authority
-    x.head = [(name, uri_authority if name.lower() == b"host" else value) for name, value in x.head]
-    return uri_authority
+    _, authority, x.path = split_target(x.method, target)
+    if authority and authority != x.authority:
+        x.authority = check_authority(authority)
+        replace_host(x.head, authority)
 
 
-def _refuses_upgrade(noted: Noted) -> bool:
-    """An upgrade is refused, but an offer of HTTP/2 over plaintext is only ignored, as Envoy does."""
-    if b"upgrade" not in noted or b"upgrade" not in tokens(noted[b"connection"]):
-        return False
-    return tokens(noted[b"upgrade"]) != [b"h2c"]
-
-
-def _admit_old_version(x: Exchange, noted: Noted, version: str) -> LocalReply | None:
-    if version != "1.0":
+def _admit_old_version(x: Exchange, head: Head, version: bytes) -> LocalReply | None:
+    if version != b"HTTP/1.0":
         raise FramingError("an HTTP version other than 1.0 and 1.1")
     x.http_10 = True
+    x.keep_alive = False  # unless its Connection header says so
     if not x.manager.accept_http_10:
         return flags.LOW_VERSION
-    if b"transfer-encoding" in noted:
+    if b"transfer-encoding" in head:
         raise FramingError("a Transfer-Encoding in HTTP/1.0")
     return None
 
@@ -92,34 +94,29 @@ def prepare(x: Exchange, manager: HttpManager) -> None:
         x.path = normalize(x.path, manager.merge_slashes)
     if manager.use_remote_address:
         _enter_edge(x, manager)
-    fields = x.fields or {}
-    if manager.generate_request_id and b"x-request-id" not in fields:
-        fields[b"x-request-id"] = request_id = x.downstream.runtime.request_ids.next()
-        x.head.append((b"x-request-id", request_id))
-    scheme = fields.get(b"x-forwarded-proto")
-    if scheme is None:
-        fields[b"x-forwarded-proto"] = b"http"
-        x.head.append(PROTO_HTTP)
+    head = x.head
+    if manager.generate_request_id and b"x-request-id" not in head:
+        head[b"x-request-id"] = b"x-request-id: " + x.downstream.runtime.request_ids.next()
+    if b"x-forwarded-proto" in head:
+        x.scheme = value_of(head, b"x-forwarded-proto") or b"http"
     else:
-        x.scheme = scheme
+        head[b"x-forwarded-proto"] = PROTO_HTTP
 
 
 def _enter_edge(x: Exchange, manager: HttpManager) -> None:
     """An edge believes the connection, and of the headers only what its trusted hops wrote."""
-    peer = x.downstream.peer_host
-    client = peer
-    forwarded = x.header(b"x-forwarded-for")
-    hops = tokens(forwarded or b"")
-    drop = {b"x-forwarded-for", b"x-request-id", b"x-forwarded-client-cert"}
+    head = x.head
+    client = peer = x.downstream.peer_host
+    hops = tokens(value_of(head, b"x-forwarded-for") or b"")
+    drop = [b"x-request-id", b"x-forwarded-client-cert", *(low for low in head if low.startswith(b"x-envoy-"))]
     trusted = manager.trusted_hops
     if trusted and hops:
         client = hops[-trusted] if len(hops) >= trusted else hops[0]
         x.remote_address = f"{client.decode('latin-1')}:0"
     else:
-        drop.add(b"x-forwarded-proto")
-    x.head = kept = [
-        item for item in x.head if (low := item[0].lower()) not in drop and not low.startswith(b"x-envoy-")
-    ]
-    kept.append((b"x-forwarded-for", forwarded + b"," + peer if forwarded else peer))
-    kept.append((b"x-envoy-external-address", client))
-    x.fields = fold(kept)
+        drop.append(b"x-forwarded-proto")
+    for low in drop:
+        head.pop(low, None)
+    forwarded = value_of(head, b"x-forwarded-for")
+    head[b"x-forwarded-for"] = line(b"x-forwarded-for", forwarded + b"," + peer if forwarded else peer)
+    head[b"x-envoy-external-address"] = line(b"x-envoy-external-address", client)

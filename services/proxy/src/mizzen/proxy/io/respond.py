@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1_write import response_head
-from mizzen.proxy.codec.headers import Head
+from mizzen.proxy.codec.headers import Head, line
 from mizzen.proxy.io.exchange import Exchange
 
-CLOSE = (b"connection", b"close")
-KEEP_ALIVE = (b"connection", b"keep-alive")
+CLOSE = b"connection: close"
+KEEP_ALIVE = b"connection: keep-alive"
+TEXT = b"content-type: text/plain"
 
 
 def reply(x: Exchange, local: LocalReply, reason: str) -> None:
@@ -25,9 +26,10 @@ def reply(x: Exchange, local: LocalReply, reason: str) -> None:
         reason = f"{reason} ({x.route.origin})"
     x.status = local.status
     mesh_reason = f"{x.flags or '-'} {reason}".encode("latin-1", "replace")
-    head: Head = [(b"x-mesh-reason", mesh_reason)]
+    head: Head = {}
     if local.body:
-        head.insert(0, (b"content-type", b"text/plain"))
+        head[b"content-type"] = TEXT
+    head[b"x-mesh-reason"] = line(b"x-mesh-reason", mesh_reason)
     answer(x, local.status, head, local.body)
 
 
@@ -35,15 +37,15 @@ def answer(x: Exchange, status: int, head: Head, body: bytes) -> None:
     """Write a whole response of our own and be done with the exchange."""
     downstream = x.downstream
     if status != 204 and status != 304:
-        head.insert(0, (b"content-length", b"%d" % len(body)))
-    head.append(x.manager.server)
-    head.append(downstream.runtime.date())
+        head[b"content-length"] = b"content-length: %d" % len(body)
+    head[b"server"] = x.manager.server
+    head[b"date"] = downstream.runtime.date()
     if not x.request_complete or downstream.must_close(x):
         x.keep_alive = False
     if not x.keep_alive:
-        head.append(CLOSE)
+        head[b"connection"] = CLOSE
     elif x.http_10:
-        head.append(KEEP_ALIVE)
+        head[b"connection"] = KEEP_ALIVE
     x.response_head = head
     data = response_head(status, head)
     if body and x.method != b"HEAD":

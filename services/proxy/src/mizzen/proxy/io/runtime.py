@@ -59,7 +59,7 @@ class Runtime:
         self._tcp_stats: dict[str, TcpStats] = {}
         self._connection_ids = count(1)
         self._unix_offset = time.time() - loop.time()
-        self._date = (b"date", b"")
+        self._date = b""
         self._date_until = 0.0
 
     # -- small services to the hot path -----------------------------------------------------------------------------
@@ -72,13 +72,13 @@ class Runtime:
         """The loop's time as Unix time."""
         return when + self._unix_offset
 
-    def date(self) -> tuple[bytes, bytes]:
-        """The Date header of this second."""
+    def date(self) -> bytes:
+        """The Date header of this second, as a line."""
         now = self.now()
         if now >= self._date_until:
             unix = time.time()
             self._unix_offset = unix - now
-            self._date = (b"date", formatdate(int(unix), usegmt=True).encode())
+            self._date = b"date: " + formatdate(int(unix), usegmt=True).encode()
             self._date_until = now + 1.0 - unix % 1.0
         return self._date
 
