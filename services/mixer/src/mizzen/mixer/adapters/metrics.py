@@ -37,6 +37,12 @@ REFUSED = Counter("mixer_adapter_quota_refused", "Units of quota asked for in va
 CELLS = Gauge("mixer_adapter_quota_cells", "Counters of quotas in memory.", ["handler"], registry=REGISTRY)
 SERIES = Gauge("mixer_adapter_series", "Series of metrics at the last look.", ["handler"], registry=REGISTRY)
 EXPIRED = Counter("mixer_adapter_series_expired", "Series that nothing came for.", ["handler"], registry=REGISTRY)
+RELOADS = Counter(
+    "mixer_adapter_reloads",
+    "A Python adapter's file was loaded again; after an error the one before goes on.",
+    ["handler", "outcome"],
+    registry=REGISTRY,
+)
 EVICTED = Counter("mixer_adapter_quota_cells_evicted", "Counters given up for room.", ["handler"], registry=REGISTRY)
 
 

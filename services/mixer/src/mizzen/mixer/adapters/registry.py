@@ -16,6 +16,7 @@ _MODULES: Mapping[str, str] = {
     "memquota": "memquota",
     "noop": "noop",
     "prometheus": "prometheus",
+    "python": "python",
     "stdio": "stdio",
 }
 """Each name that handlers may use, and the module here whose `ADAPTER` answers to it."""

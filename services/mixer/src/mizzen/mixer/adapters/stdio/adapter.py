@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -20,9 +21,11 @@ from mizzen.mixer.adapters.params import by_number, read
 from mizzen.mixer.adapters.push import Limits, Pusher
 from mizzen.mixer.adapters.stdio.lines import Level, json_line, text_line
 from mizzen.mixer.adapters.stdio.sink import MEGABYTE, File, RotatedFile, Sink, Stream
+from mizzen.mixer.adapters.threads import Threads
 from mizzen.mixer.templates import Instance, LogEntry, Metric
 
 LIMITS = Limits(queue=100_000, batch=1_000, interval=0.05, timeout=None, attempts=1)
+CLOSE_SECONDS = 1.0
 
 
 class LogStream(StrEnum):
@@ -78,7 +81,7 @@ class StdioHandler(HandlerBase):
         self._sink = sink
         self._line = json_line if params.output_as_json else text_line
         self._shown = frozenset(list(Level)[list(Level).index(params.output_level) :])
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._writer = Threads(name, 1)
         self._pusher: Pusher[str] = Pusher(name, self._write, LIMITS)
 
     async def report(self, instances: Sequence[Instance]) -> None:
@@ -86,8 +89,9 @@ class StdioHandler(HandlerBase):
 
     async def close(self) -> None:
         await self._pusher.close()
-        self._writer.submit(self._sink.close)
-        self._writer.shutdown(wait=False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.run(self._sink.close)
 
     def _lines(self, instances: Sequence[Instance]) -> Iterator[str]:
         for instance in instances:
@@ -102,7 +106,7 @@ class StdioHandler(HandlerBase):
                 yield self._line(level, time, instance.name, fields)
 
     async def _write(self, lines: Sequence[str]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._sink.write, "".join(lines).encode())
+        await self._writer.run(partial(self._sink.write, "".join(lines).encode()))
 
 
 def _sorted(fields: Mapping[str, Value]) -> dict[str, Value]:
