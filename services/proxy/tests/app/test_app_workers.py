@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 
 import pytest
 
+from mizzen.proxy.app import worker_slot
 from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.sockets import ListeningSockets
+from mizzen.proxy.app.worker_process import WorkerProcess
 from mizzen.proxy.app.workers import Workers
+from mizzen.proxy.engine.control import Applied, Refused, Update
 from mizzen.proxy.engine.plan import Plan, PlanKind
 from mizzen.proxy.snapshot.ads_session import Delivery
 from mizzen.proxy.snapshot.store import Held
@@ -84,6 +88,83 @@ async def test_what_the_workers_refuse_takes_nothing_else_along(deliverer: Deliv
     assert rejected.resource == "RouteConfiguration broken"
     assert rejected.reason
     assert {(await app.fetch("127.0.0.1", port)).status for _ in range(8)} == {204}
+
+
+async def serving(app: SimpleNamespace, port: int) -> set[int]:
+    """The statuses that the workers answer with."""
+    return {(await app.fetch("127.0.0.1", port)).status for _ in range(8)}
+
+
+async def test_a_worker_that_hangs_on_an_update_comes_back_without_it(
+    workers: Workers, deliverer: Deliverer, app: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = app.unused_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    monkeypatch.setattr(worker_slot, "APPLY_SECONDS", 1.0)
+    hanging, other = workers.pids
+    os.kill(hanging, signal.SIGSTOP)
+    reason = await workers.apply(Update(0, (app.table(204),)), workers._configuration.sockets)
+    assert reason == f"worker {hanging} did not apply it within 1 s"
+    await app.until(lambda: workers.restarts == 1 and len(workers.pids) == 2)
+    os.kill(other, signal.SIGSTOP)  # so that the new one answers
+    try:
+        assert await serving(app, port) == {418}
+    finally:
+        os.kill(other, signal.SIGCONT)
+    assert await serving(app, port) == {418}
+
+
+async def test_a_worker_that_does_not_take_an_update_back_is_replaced(
+    workers: Workers, deliverer: Deliverer, app: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = app.unused_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    refusing, stubborn = workers._slots
+    apply = stubborn.apply
+
+    async def refuse(update: Update, sockets: object) -> Refused:
+        return Refused(update.serial, "no")
+
+    async def apply_once(update: Update, sockets: Mapping[str, socket.socket]) -> Applied | Refused:
+        monkeypatch.setattr(stubborn, "apply", refuse)
+        return await apply(update, sockets)
+
+    monkeypatch.setattr(refusing, "apply", refuse)
+    monkeypatch.setattr(stubborn, "apply", apply_once)
+    assert await workers.apply(Update(0, (app.table(204),)), workers._configuration.sockets) == "no"
+    await app.until(lambda: workers.restarts == 1 and len(workers.pids) == 2)
+    assert await serving(app, port) == {418}
+
+
+async def test_a_fault_while_a_worker_is_given_an_update_refuses_it(
+    workers: Workers, deliverer: Deliverer, app: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = app.unused_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    unsendable = app.table(204)
+    object.__setattr__(unsendable, "hosts", lambda: None)  # cannot be pickled
+    assert "pickle" in await workers.apply(Update(0, (unsendable,)), workers._configuration.sockets)
+    for pid in workers.pids:
+        os.kill(pid, signal.SIGKILL)
+    assert await serving(app, port) == {418}
+
+
+async def test_a_fault_while_a_worker_starts_is_not_the_end_of_its_place(
+    workers: Workers, deliverer: Deliverer, app: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = app.unused_port()
+    await deliverer.deliver(delivery(app.table(418), app.listener(port)))
+    start = WorkerProcess.start
+
+    async def stumble() -> WorkerProcess:
+        monkeypatch.setattr(WorkerProcess, "start", start)
+        raise LookupError("unforeseen")
+
+    monkeypatch.setattr(WorkerProcess, "start", stumble)
+    for pid in workers.pids:
+        os.kill(pid, signal.SIGKILL)
+    await app.until(lambda: workers.restarts >= 3 and len(workers.pids) == 2)
+    assert await serving(app, port) == {418}
 
 
 async def test_a_taken_port_is_reported_and_the_rest_runs(deliverer: Deliverer, app: SimpleNamespace) -> None:

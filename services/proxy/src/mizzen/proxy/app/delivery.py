@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
+from mizzen.proxy.app.configuration import PlanKey, plan_key
 from mizzen.proxy.app.sockets import ListeningSockets
-from mizzen.proxy.app.workers import PlanKey, Workers, plan_key
+from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.engine.control import Update
 from mizzen.proxy.engine.plan import ListenerPlan, Plan
 from mizzen.proxy.snapshot.ads_session import Delivery

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
+from mizzen.proxy.app.configuration import Configuration, Sockets
 from mizzen.proxy.app.worker_process import WorkerProcess
 from mizzen.proxy.engine.control import Applied, Drain, Refused, SetLogLevel, Stats, ToWorker, Update
 from mizzen.proxy.io.control_channel import PeerGone
@@ -19,19 +19,21 @@ log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 10.0
 STATS_SECONDS = 2.0
+HUNG_SECONDS = 30.0
+"""A worker that answered nothing for so long is replaced."""
 SETTLED_SECONDS = 10.0
 """A worker that lived so long begins its place's next back-off anew."""
-
-Replay = Callable[[], tuple[Update, Mapping[str, socket.socket]]]
-"""Everything that a new worker needs to be like the others."""
 
 
 class WorkerSlot:
     """Keeps one worker running."""
 
-    def __init__(self, replay: Replay, level: Callable[[], str], retire: Callable[[Stats], None]) -> None:
+    def __init__(
+        self, current: Callable[[], Configuration], level: Callable[[], str], retire: Callable[[Stats], None]
+    ) -> None:
+        """`current` and `level` are what a new worker needs to be like the others."""
         self.restarts = 0
-        self._replay = replay
+        self._current = current
         self._level = level
         self._retire = retire
         self._worker: WorkerProcess | None = None
@@ -39,6 +41,7 @@ class WorkerSlot:
         """The serial of the configuration that the worker began with."""
         self._last = Stats(0)
         """What the worker had counted when it was asked last."""
+        self._heard_at = 0.0
         self._live = asyncio.Event()
         self._stopping = False
 
@@ -53,7 +56,11 @@ class WorkerSlot:
         try:
             while True:
                 began = time.monotonic()
-                reason = await self._run_once()
+                try:
+                    reason = await self._run_once()
+                except Exception:
+                    log.exception("a fault while a worker was started")
+                    reason = "there is no worker"
                 if self._stopping:
                     return
                 if time.monotonic() - began > SETTLED_SECONDS:
@@ -69,28 +76,50 @@ class WorkerSlot:
         """Return when a worker runs with all configuration."""
         await self._live.wait()
 
-    async def apply(self, update: Update, sockets: Mapping[str, socket.socket]) -> Applied | Refused:
+    async def apply(self, update: Update, sockets: Sockets) -> Applied | Refused:
         """Have the worker apply it; a worker that dies meanwhile is replaced by one that begins with it."""
         try:
-            async with asyncio.timeout(APPLY_SECONDS):
-                while True:
-                    await self._live.wait()
-                    if self._known >= update.serial or self._worker is None:
-                        return Applied(update.serial)
-                    with suppress(PeerGone):
-                        return await self._worker.update(update, sockets)
-                    self._live.clear()
+            return await self._apply(update, sockets)
         except TimeoutError:
-            if self._worker is not None:
-                self._worker.kill()
-            return Refused(update.serial, f"worker {self.pid} did not apply it within {APPLY_SECONDS:g} s")
+            reason = f"did not apply it within {APPLY_SECONDS:g} s"
+            self.replace(reason)
+            return Refused(update.serial, f"worker {self.pid} {reason}")
+        except Exception as error:
+            log.exception("worker %d could not be given an update", self.pid)
+            return Refused(update.serial, f"a fault of this proxy: {type(error).__name__}: {error}")
+
+    def replace(self, reason: str) -> None:
+        """End the worker, which makes room for one that begins with all configuration."""
+        if self._worker is not None:
+            log.error("worker %d %s", self.pid, reason)
+            self._worker.kill()
+
+    async def _apply(self, update: Update, sockets: Sockets) -> Applied | Refused:
+        async with asyncio.timeout(APPLY_SECONDS):
+            while True:
+                await self._live.wait()
+                if self._known >= update.serial or self._worker is None:
+                    return Applied(update.serial)
+                with suppress(PeerGone):
+                    return await self._worker.update(update, sockets)
+                self._live.clear()
 
     async def stats(self, serial: int) -> Stats:
         """What the worker counted; when it does not answer, what it said before."""
-        if self._worker is not None:
-            with suppress(PeerGone, TimeoutError):
-                async with asyncio.timeout(STATS_SECONDS):
-                    self._last = await self._worker.ask_stats(serial)
+        worker = self._worker
+        if worker is None:
+            return self._last
+        try:
+            async with asyncio.timeout(STATS_SECONDS):
+                counted = await worker.ask_stats(serial)
+        except PeerGone:
+            return self._last
+        except TimeoutError:
+            if self._live.is_set() and not self._stopping and time.monotonic() - self._heard_at > HUNG_SECONDS:
+                self.replace(f"has not answered for {HUNG_SECONDS:g} s")
+            return self._last
+        if worker is self._worker:  # else it was retired with what it had said before
+            self._last, self._heard_at = counted, time.monotonic()
         return self._last
 
     async def tell(self, message: Drain | SetLogLevel) -> None:
@@ -125,16 +154,17 @@ class WorkerSlot:
             await self._clear()
 
     async def _bring_up(self, worker: WorkerProcess) -> Applied | Refused:
-        """Give it all configuration, and what came while it took that over."""
+        """Give it all configuration, and what became of that while it took it over."""
+        given = Configuration()
         try:
             async with asyncio.timeout(APPLY_SECONDS):
                 while True:
-                    update, sockets = self._replay()
-                    answer = await worker.update(update, sockets)
+                    held, given = given.plans, self._current()
+                    answer = await worker.update(given.replay(held), given.sockets)
                     if isinstance(answer, Refused):
                         return answer
-                    if self._replay()[0].serial == update.serial:
-                        self._known = update.serial
+                    if self._current().serial == given.serial:
+                        self._known, self._heard_at = given.serial, time.monotonic()
                         self._live.set()
                         return answer
         except (PeerGone, TimeoutError) as error:

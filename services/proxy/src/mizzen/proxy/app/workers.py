@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 
+from mizzen.proxy.app.configuration import Configuration, Sockets
 from mizzen.proxy.app.statistics import add, merge
 from mizzen.proxy.app.worker_slot import WorkerSlot
 from mizzen.proxy.engine.control import Drain, Refused, SetLogLevel, Stats, Update
-from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan, ListenerPlan, Plan, PlanKind
 from mizzen.runtime.errors import StartError
 
 START_SECONDS = 30.0
-PlanKey = tuple[PlanKind, str]
 
 
 class Workers:
@@ -23,13 +20,11 @@ class Workers:
 
     def __init__(self, number: int, level: str) -> None:
         self._level = level
-        self._plans: dict[PlanKey, Plan] = {}
-        self._sockets: Mapping[str, socket.socket] = {}
+        self._configuration = Configuration()
         self._serials = count(1)
-        self._serial = 0
         self._gone = Stats(0)
         """Counters of workers that are no more."""
-        self._slots = [WorkerSlot(self._replay, lambda: self._level, self._keep) for _ in range(number)]
+        self._slots = [WorkerSlot(lambda: self._configuration, lambda: self._level, self._keep) for _ in range(number)]
         self._tasks: list[asyncio.Task[None]] = []
         self._applying = asyncio.Lock()
 
@@ -55,27 +50,29 @@ class Workers:
             await self.stop(0)
             raise StartError(f"the workers did not start within {START_SECONDS:g} s") from None
 
-    async def apply(self, update: Update, sockets: Mapping[str, socket.socket]) -> str:
+    async def apply(self, update: Update, sockets: Sockets) -> str:
         """Make all workers run it, or none; the reason why not, or "".
 
         `sockets` are those of all listeners that there are then; the update's serial is given here.
         """
         async with self._applying:
-            before = (self._plans, self._sockets)
+            before = self._configuration
             update = replace(update, serial=next(self._serials))
-            undo = self._inverse(update)
-            self._plans = {key: plan for key, plan in self._plans.items() if key not in update.removed}
-            self._plans |= {plan_key(plan): plan for plan in update.plans}
-            self._sockets, self._serial = sockets, update.serial
+            undo = before.inverse(update, next(self._serials))
+            self._configuration = before.after(update, sockets)  # what a worker begins with that dies meanwhile
             answers = await asyncio.gather(*(slot.apply(update, sockets) for slot in self._slots))
             refused = [answer.reason for answer in answers if isinstance(answer, Refused)]
             if not refused:
                 return ""
-            self._plans, self._sockets = before
-            self._serial = undo.serial
+            self._configuration = replace(before, serial=undo.serial)
             back = [slot for slot, answer in zip(self._slots, answers, strict=True) if not isinstance(answer, Refused)]
-            await asyncio.gather(*(slot.apply(undo, self._sockets) for slot in back))
+            await asyncio.gather(*(self._take_back(slot, undo) for slot in back))
             return refused[0]
+
+    async def _take_back(self, slot: WorkerSlot, undo: Update) -> None:
+        answer = await slot.apply(undo, self._configuration.sockets)
+        if isinstance(answer, Refused):
+            slot.replace(f"does not take an update back: {answer.reason}")
 
     async def stats(self) -> Stats:
         """Counters of all workers there are and were."""
@@ -98,33 +95,5 @@ class Workers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _replay(self) -> tuple[Update, Mapping[str, socket.socket]]:
-        names = tuple(key[1] for key in self._plans if key[0] == "listener")
-        return Update(self._serial, tuple(self._plans.values()), (), names), self._sockets
-
-    def _inverse(self, update: Update) -> Update:
-        """What takes `update` back; sockets of the listeners that it removes or moves come again."""
-        touched = [plan_key(plan) for plan in update.plans]
-        known = [key for key in (*touched, *update.removed) if key in self._plans]
-        listeners = {key[1] for key in known if key[0] == "listener"}
-        lost = {name for kind, name in update.removed if kind == "listener"} | set(update.sockets)
-        return Update(
-            next(self._serials),
-            tuple(self._plans[key] for key in dict.fromkeys(known)),
-            tuple(key for key in touched if key not in self._plans),
-            tuple(sorted(listeners & lost)),
-        )
-
     def _keep(self, stats: Stats) -> None:
         self._gone = add(self._gone, Stats(0, stats.counters, {}, stats.histograms))
-
-
-def plan_key(plan: Plan) -> PlanKey:
-    """How a plan is known."""
-    if isinstance(plan, ListenerPlan):
-        return "listener", plan.name
-    if isinstance(plan, ClusterPlan):
-        return "cluster", plan.name
-    if isinstance(plan, EndpointSetPlan):
-        return "endpoint_set", plan.name
-    return "route_table", plan.name
