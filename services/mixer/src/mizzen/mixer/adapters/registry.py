@@ -17,6 +17,7 @@ _MODULES: Mapping[str, str] = {
     "noop": "noop",
     "prometheus": "prometheus",
     "python": "python",
+    "redisquota": "redisquota",
     "stdio": "stdio",
 }
 """Each name that handlers may use, and the module here whose `ADAPTER` answers to it."""
