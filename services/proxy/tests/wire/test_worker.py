@@ -15,7 +15,14 @@ import pytest
 from playbook import mesh
 
 from mizzen.proxy.engine.control import Applied, AskStats, Drain, Ready, Refused, Stats, Update
-from mizzen.proxy.engine.plan import AccessLogPlan, ClusterPlan, EndpointPlan, EndpointSetPlan, ListenerPlan
+from mizzen.proxy.engine.plan import (
+    AccessLogPlan,
+    ClusterPlan,
+    EndpointPlan,
+    EndpointSetPlan,
+    ListenerPlan,
+    RouteTablePlan,
+)
 
 
 class Agent:
@@ -162,6 +169,41 @@ async def test_an_update_that_cannot_be_applied_is_refused_whole(agent: Agent, t
     assert (await get(front.getsockname()[1], "/still")).endswith(b"/still")
     await agent.leave()
     await backend.close()
+    front.close()
+
+
+async def test_an_update_that_a_worker_stumbles_over_is_refused(agent: Agent, tmp_path: Path) -> None:
+    backend = Backend()
+    front = listening()
+    agent.send(update(1, await backend.start(), tmp_path / "log"), front)
+    assert await asyncio.to_thread(agent.receive) == Applied(1)
+    agent.send(Update(2, (RouteTablePlan("80", hosts=None),)))  # type: ignore[arg-type]
+    answer = await asyncio.to_thread(agent.receive)
+    assert isinstance(answer, Refused)
+    assert "TypeError" in answer.reason
+    assert (await get(front.getsockname()[1], "/still")).endswith(b"/still")
+    await agent.leave()
+    await backend.close()
+    front.close()
+
+
+async def test_a_worker_that_drains_still_says_what_it_counted(agent: Agent, tmp_path: Path) -> None:
+    front = listening()
+    with listening() as silent:
+        agent.send(update(1, silent.getsockname()[1], tmp_path / "log"), front)
+        assert await asyncio.to_thread(agent.receive) == Applied(1)
+        under_way = asyncio.create_task(get(front.getsockname()[1], "/slow"))
+        endpoint, _ = await asyncio.to_thread(silent.accept)
+        await asyncio.to_thread(endpoint.recv, 1000)
+    agent.send(Drain(30.0, stop=True))
+    agent.send(AskStats(7))
+    stats = await asyncio.to_thread(agent.receive)
+    assert isinstance(stats, Stats)
+    assert stats.gauges["http", "http", "downstream_rq_active"] == 1
+    endpoint.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert (await under_way).startswith(b"HTTP/1.1 204")
+    assert await asyncio.to_thread(agent.process.wait, 15) == 0
+    endpoint.close()
     front.close()
 
 

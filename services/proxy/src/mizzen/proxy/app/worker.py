@@ -48,17 +48,24 @@ class Worker:
         """Serve until told to stop, or until the agent is gone."""
         try:
             await self._channel.send(Ready(os.getpid()))
-            while True:
-                message, sockets = await self._channel.receive()
-                if isinstance(message, Drain) and message.stop:
-                    await self._runtime.drain(message.grace, stop=True)
-                    return
-                await self._handle(message, sockets)
+            grace = await self._obey()
+            answering = asyncio.create_task(self._obey())  # counters are asked for until the end
+            await self._runtime.drain(grace, stop=True)
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
         except PeerGone as error:
             log.warning("the agent is gone (%s): draining", error)
             await self._runtime.drain(ORPHAN_GRACE, stop=True)
         finally:
             self._channel.close()
+
+    async def _obey(self) -> float:
+        """Do what the agent says until it says stop; the grace that it gives. PeerGone."""
+        while True:
+            message, sockets = await self._channel.receive()
+            if isinstance(message, Drain) and message.stop:
+                return message.grace
+            await self._handle(message, sockets)
 
     async def _handle(self, message: ToWorker, sockets: dict[str, socket.socket]) -> None:
         if isinstance(message, Update):
@@ -74,13 +81,19 @@ class Worker:
         try:
             await self._runtime.apply(update, sockets)
         except (ValueError, OSError) as error:
-            for sock in sockets.values():
-                sock.close()
-            await self._channel.send(Refused(update.serial, str(error)))
+            await self._refuse(update, sockets, str(error))
+        except Exception as error:  # dying of it would cut all connections, and the next worker would die as well
+            log.exception("an update cannot be applied")
+            await self._refuse(update, sockets, f"a fault of this proxy: {type(error).__name__}: {error}")
         else:
             await self._channel.send(Applied(update.serial))
             gc.collect()
             gc.freeze()  # what configuration made lives long: the collector need not walk it again
+
+    async def _refuse(self, update: Update, sockets: dict[str, socket.socket], reason: str) -> None:
+        for sock in sockets.values():
+            sock.close()
+        await self._channel.send(Refused(update.serial, reason))
 
 
 async def serve(descriptor: int) -> None:
