@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from google.protobuf import json_format
 from mizzen.proto import status_pb2
 from mizzen.proxy.app.agent import Agent
 from mizzen.proxy.app.settings import read_settings
+from mizzen.proxy.engine.control import Stats
 from mizzen.runtime.lifecycle import Lifecycle
 
 CLUSTER = "inbound|9080||"
@@ -216,6 +219,41 @@ async def test_log_levels(agent: SimpleNamespace, caplog: pytest.LogCaptureFixtu
     assert answer.body == "active loggers:\n  agent: debug\n  workers: debug\n"
     assert (await agent.get("/logging", "POST")).body == answer.body
     assert (await agent.get("/logging?level=loud", "POST")).status == 400
+
+
+async def test_a_dying_worker_takes_at_most_a_second_of_its_counters_along(
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    port = await configured(pilot, agent, app)
+    workers = agent.agent.state.workers
+    await app.fetch("127.0.0.1", port)
+    (slot,) = workers._slots
+    await app.until(lambda: slot._last.counters.get(("http", "web", "downstream_rq_total")) == 1)
+    os.kill(workers.pids[0], signal.SIGKILL)
+    await app.until(lambda: workers.restarts == 1 and bool(workers.pids))
+    assert "http.web.downstream_rq_total: 1\n" in (await agent.get("/stats?filter=rq_total")).body
+
+
+async def test_a_fault_in_counting_is_not_the_end(
+    pilot: FakePilot,
+    agent: SimpleNamespace,
+    app: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stats = agent.agent.state.workers.stats
+    asked = 0
+
+    async def stumble() -> Stats:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise LookupError("unforeseen")
+        return await stats()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(agent.agent.state.workers, "stats", stumble)
+    await app.until(lambda: asked >= 2)
+    assert "unforeseen" in caplog.text
 
 
 async def test_drained_listeners_take_no_more(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:

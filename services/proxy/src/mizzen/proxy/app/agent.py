@@ -25,8 +25,9 @@ from mizzen.runtime.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
-STATS_SECONDS = 5.0
-"""How often the counters are fetched, so that a worker that dies takes little of them with it."""
+STATS_SECONDS = (1.0, 5.0)
+"""How often the counters are fetched, so that a worker that dies takes little of them with it: the more they cost (they
+grow with the number of clusters), the less often, so that it stays near a hundredth of the time."""
 
 
 class Agent:
@@ -75,9 +76,16 @@ class Agent:
             await ended
 
     async def _sample(self) -> None:
+        often, seldom = STATS_SECONDS
+        pause = often
         while True:
-            await asyncio.sleep(STATS_SECONDS)
-            await self.state.workers.stats()
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            try:
+                await self.state.workers.stats()
+            except Exception:
+                log.exception("the counters could not be fetched")
+            pause = min(max(often, 100 * (time.monotonic() - began)), seldom)
 
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
