@@ -25,6 +25,20 @@ def test_lookup_reads_entries_of_maps(name: str, key: str, value: str | None) ->
     assert OverlayBag(DictBag({}), REQUEST).lookup(name, key) == value
 
 
+@pytest.mark.parametrize(
+    ("name", "found"), [("request.headers", True), ("request.path", False), ("source.labels", False)]
+)
+def test_maps_are_told_from_what_is_none_without_a_note(name: str, found: bool) -> None:
+    tracked = TrackedBag(REQUEST)
+    assert REQUEST.has_map(name) is found
+    assert tracked.has_map(name) is found
+    assert tracked.fork().has_map(name) is found
+    assert OverlayBag(DictBag({}), REQUEST).has_map(name) is found
+    assert OverlayBag(DictBag({"source.labels": {}}), REQUEST).has_map("source.labels")
+    assert not OverlayBag(DictBag({"request.headers": "text"}), REQUEST).has_map("request.headers")
+    assert tracked.reads == {}
+
+
 def test_reads_of_scalars_are_noted_with_presence() -> None:
     bag = TrackedBag(REQUEST)
     assert bag.get("request.path") == "/a"

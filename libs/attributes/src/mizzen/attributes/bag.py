@@ -25,6 +25,12 @@ class Bag(Protocol):
         Apart from `get`, because what a decision has read decides what it can be cached by: the key, not the whole map.
         """
 
+    def has_map(self, name: str, /) -> bool:
+        """Whether the attribute is there and a STRING_MAP.
+
+        Tells a map without a key from no map at all after a `lookup` that gave None. Not noted as read: the lookup is.
+        """
+
 
 class DictBag:
     """Attributes in a dictionary, which nobody changes any more."""
@@ -39,6 +45,10 @@ class DictBag:
         """See `Bag.lookup`; what is not a map has no entries."""
         entries = self.get(name)
         return entries.get(key) if isinstance(entries, Mapping) else None
+
+    def has_map(self, name: str, /) -> bool:
+        """See `Bag.has_map`."""
+        return isinstance(self.get(name), Mapping)
 
 
 class OverlayBag:
@@ -61,6 +71,10 @@ class OverlayBag:
             return self._under.lookup(name, key)
         return self._generated.lookup(name, key)
 
+    def has_map(self, name: str, /) -> bool:
+        """See `Bag.has_map`."""
+        return self._generated.has_map(name) or (self._generated.get(name) is None and self._under.has_map(name))
+
 
 class TrackedBag:
     """Notes every read of a bag.
@@ -69,11 +83,12 @@ class TrackedBag:
     `fork`: what others read after that is not noted there.
     """
 
-    __slots__ = ("_get", "_lookup", "reads")
+    __slots__ = ("_get", "_lookup", "has_map", "reads")
 
     def __init__(self, bag: Bag) -> None:
         self._get = bag.get
         self._lookup = bag.lookup
+        self.has_map: Callable[[str], bool] = bag.has_map
         self.reads: dict[Reference, bool] = {}
 
     def fork(self) -> TrackedBag:
@@ -81,6 +96,7 @@ class TrackedBag:
         copy = TrackedBag.__new__(TrackedBag)
         copy._get = self._get
         copy._lookup = self._lookup
+        copy.has_map = self.has_map
         copy.reads = self.reads.copy()
         return copy
 
