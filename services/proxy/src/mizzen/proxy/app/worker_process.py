@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 
 from mizzen.proxy.engine.control import Applied, AskStats, FromWorker, Ready, Refused, Stats, ToWorker, Update
 from mizzen.proxy.io.control_channel import ControlChannel, PeerGone
+
+log = logging.getLogger(__name__)
 
 START_SECONDS = 20.0
 
@@ -77,7 +80,11 @@ class WorkerProcess:
         if self._reading.done():
             raise PeerGone("the worker ended")
         async with self._sending:
-            await self._channel.send(message, sockets or {})
+            try:
+                await self._channel.send(message, sockets or {})
+            except (PeerGone, asyncio.CancelledError):
+                self.kill()  # after half a message it would misread all others
+                raise
 
     async def wait(self) -> int:
         """Its exit status, when it has ended."""
@@ -101,6 +108,10 @@ class WorkerProcess:
                 self._answer(message)
         except PeerGone as error:
             self._fail(error)
+        except Exception:
+            log.exception("worker %d sent what cannot be read", self.pid)
+            self._fail(PeerGone("its message cannot be read"))
+            self.kill()
         except asyncio.CancelledError:
             self._fail(PeerGone("the worker was ended"))
             raise

@@ -88,7 +88,7 @@ class ControlChannel(Generic[Received, Sent]):
     async def _fill(self) -> None:
         while True:
             try:
-                data, ancillary, _, _ = self._sock.recvmsg(_CHUNK, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4))
+                data, ancillary, flags, _ = self._sock.recvmsg(_CHUNK, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4))
             except BlockingIOError:
                 await self._readable()
                 continue
@@ -100,6 +100,8 @@ class ControlChannel(Generic[Received, Sent]):
                 descriptors = array.array("i")
                 descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
                 self._descriptors.extend(descriptors)
+        if flags & socket.MSG_CTRUNC:
+            raise PeerGone("sockets were lost on the way: too many open files")
         if not data:
             raise PeerGone("the channel was closed")
         self._buffer += data
