@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ class GenerateProtos(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         sources = sorted(str(path.relative_to(root)) for path in (root / "mizzen").rglob("*.proto"))
-        status = protoc.main(
-            ["protoc", f"-I{root}", f"--python_out={root / 'src'}", f"--pyi_out={root / 'src'}", *sources]
-        )
+        well_known = files("grpc_tools") / "_proto"  # google/protobuf/*.proto
+        outputs = (f"--python_out={root / 'src'}", f"--pyi_out={root / 'src'}")
+        status = protoc.main(["protoc", f"-I{root}", f"-I{well_known}", *outputs, *sources])
         if status != 0:
             raise RuntimeError(f"protoc failed with status {status} on {', '.join(sources)}")
