@@ -8,6 +8,7 @@ line, and must come to the end of exactly one head with its last byte.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
@@ -23,15 +24,8 @@ class _Parser(Protocol):
     def feed_data(self, data: bytes, /) -> None: ...
 
 
-class _Hooks:
-    """What llhttp calls: one list's `pop`, and nothing for everything else (which must exist to be skipped fast)."""
-
-    __slots__ = ("on_headers_complete",)
-    on_message_begin = on_url = on_status = on_header = on_body = on_message_complete = on_chunk_header = None
-    on_chunk_complete = None
-
-    def __init__(self, on_headers_complete: Callable[[], None]) -> None:
-        self.on_headers_complete = on_headers_complete
+_IGNORED = ("message_begin", "url", "status", "header", "body", "message_complete", "chunk_header", "chunk_complete")
+"""What llhttp could report besides; httptools looks all of them up, and finds None faster than nothing."""
 
 
 class HeadReader:
@@ -40,10 +34,11 @@ class HeadReader:
     __slots__ = ("_due", "_hooks", "_make", "_parser", "_partial", "rest", "size")
 
     def __init__(self, *, request: bool) -> None:
-        self._make: Callable[[_Hooks], _Parser] = HttpRequestParser if request else HttpResponseParser
+        self._make: Callable[[SimpleNamespace], _Parser] = HttpRequestParser if request else HttpResponseParser
         self._due: list[None] = []
         """A token for the head that is being read: llhttp takes it at the end, and a second end finds none."""
-        self._hooks = _Hooks(self._due.pop)
+        self._hooks = SimpleNamespace(**dict.fromkeys(f"on_{event}" for event in _IGNORED))
+        self._hooks.on_headers_complete = self._due.pop
         self._parser: _Parser = self._make(self._hooks)
         self._partial = bytearray()
         self.size = 0

@@ -37,8 +37,8 @@ LINGER = 1.0
 """Seconds in which a client may read our last answer while we throw away what it still sends."""
 
 
-class Downstream(asyncio.Protocol):
-    """One client connection: what it sends, the queue, the deadlines."""
+class Downstream:
+    """One client connection: what it sends, the queue, the deadlines. Has the methods of an asyncio.Protocol."""
 
     __slots__ = (
         "_body_left",
@@ -128,6 +128,9 @@ class Downstream(asyncio.Protocol):
                 data = self._read_head(data) if x is None else self._read_body(x, data)
         except FramingError as error:
             self._broken(error)
+
+    def eof_received(self) -> None:
+        """The client sends no more: close, as Envoy does."""
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -310,10 +313,10 @@ class Downstream(asyncio.Protocol):
         if self._serving:
             return
         self._serving = True
-        while self._queue and self.current is None and not self.closing:
+        while self._queue and self._is_free():
             self._start(self._queue.popleft())
         self._serving = False
-        if self.current is not None or self.closing:
+        if not self._is_free():
             return
         if self._refused is not None:
             refused, local, reason = self._refused
@@ -321,6 +324,9 @@ class Downstream(asyncio.Protocol):
             self.refuse(refused, local, reason)
         else:
             self.resume_reading(PIPELINE)
+
+    def _is_free(self) -> bool:
+        return self.current is None and not self.closing
 
     def _account(self, x: Exchange) -> None:
         x.done = True

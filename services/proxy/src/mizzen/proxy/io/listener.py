@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from mizzen.proxy.engine.plan import ListenerPlan
 from mizzen.proxy.engine.stats import ListenerStats
@@ -56,7 +56,7 @@ class Listener:
     def protocol(self) -> asyncio.Protocol:
         """The protocol object of a new connection."""
         if isinstance(self.manager, HttpManager):
-            return Downstream(self)
+            return cast("asyncio.Protocol", Downstream(self))
         return Tunnel(self).downstream
 
     async def prepare(self, sock: socket.socket) -> None:

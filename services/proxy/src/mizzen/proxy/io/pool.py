@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
@@ -57,7 +58,7 @@ class Pool:
         stats.upstream_cx_http1_total += 1
         self.endpoint.total_connections += 1
         self.runtime.connector.connect(
-            lambda: Upstream(self),
+            lambda: cast("asyncio.Protocol", Upstream(self)),
             (self.endpoint.address, self.endpoint.port),
             self.cluster.plan.connect_timeout,
             self._failed,

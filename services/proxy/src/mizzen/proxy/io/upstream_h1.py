@@ -36,8 +36,8 @@ REPLAY_LIMIT = 64 * 1024
 """Bytes of a request body kept so that the request can be sent once more."""
 
 
-class Upstream(asyncio.Protocol):
-    """One connection of an endpoint's pool."""
+class Upstream:
+    """One connection of an endpoint's pool. Has the methods of an asyncio.Protocol."""
 
     __slots__ = (
         "_body_kind",
@@ -109,6 +109,9 @@ class Upstream(asyncio.Protocol):
             reply(x, flags.connection_termination(), f"{self.pool.endpoint.key} closed the connection mid response")
         else:
             forward.connection_lost(x, self.pool, reused=self.requests > 1)
+
+    def eof_received(self) -> None:
+        """The endpoint sends no more: close, and `connection_lost` tells what that means."""
 
     def _end_with_connection(self, x: Exchange) -> None:
         """End of file is the regular end of a response without a length."""
