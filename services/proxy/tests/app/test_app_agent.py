@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from envoy.admin.v3 import clusters_pb2, config_dump_pb2, config_dump_shared_pb2
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
@@ -21,6 +22,7 @@ from fake_pilot import FakePilot
 from google.protobuf import json_format
 
 from mizzen.proto import status_pb2
+from mizzen.proxy.app import servers
 from mizzen.proxy.app.agent import Agent
 from mizzen.proxy.app.settings import read_settings
 from mizzen.proxy.engine.control import Stats
@@ -264,6 +266,34 @@ async def test_drained_listeners_take_no_more(pilot: FakePilot, agent: SimpleNam
     await app.until(lambda: not agent.agent.state.deliverer.listeners)
     with pytest.raises(ConnectionRefusedError):
         await app.fetch("127.0.0.1", port)
+
+
+async def test_only_inbound_listeners_are_drained_when_that_is_wished(
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    inbound, outbound = listener(app.unused_port()), listener(app.unused_port())
+    inbound.traffic_direction = base_pb2.INBOUND
+    outbound.traffic_direction = base_pb2.OUTBOUND
+    pilot.send(inbound, outbound, nonce="l1")
+    await app.until(lambda: bool(pilot.answers("Listener")))
+    assert (await agent.get("/drain_listeners?skip_exit", "POST")).status == 400
+    await agent.get("/drain_listeners?graceful&skip_exit", "POST")
+    await agent.get("/drain_listeners?inboundonly", "POST")
+    assert agent.agent.state.deliverer.listeners.keys() == {outbound.name}
+    pilot.send(inbound, outbound, nonce="l2")
+    await app.until(lambda: len(pilot.answers("Listener")) == 2)
+    assert agent.agent.state.deliverer.listeners.keys() == {outbound.name}
+
+
+async def test_a_drain_goes_on_when_its_request_has_waited_long_enough(
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await configured(pilot, agent, app)
+    monkeypatch.setattr(servers, "ANSWER_SECONDS", 0.05)
+    deliverer = agent.agent.state.deliverer
+    async with deliverer._busy:
+        assert (await agent.get("/drain_listeners", "POST")).status == 503
+    await app.until(lambda: not deliverer.listeners)
 
 
 async def test_pilot_gone_traffic_stays(pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace) -> None:

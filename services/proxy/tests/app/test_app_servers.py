@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mizzen.proxy.app import servers
 from mizzen.proxy.app.servers import MAX_HEAD, HttpServer, Request, Response
 from mizzen.runtime.address import Address
 from mizzen.runtime.errors import StartError
@@ -21,9 +22,13 @@ async def fail(request: Request) -> Response:
     raise LookupError("secret")
 
 
+async def hang(request: Request) -> Response:
+    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[Address]:
-    running = HttpServer({("GET", "/a b"): show, ("POST", "/do"): show, ("GET", "/fail"): fail})
+    running = HttpServer({("GET", "/a b"): show, ("POST", "/do"): show, ("GET", "/fail"): fail, ("GET", "/hang"): hang})
     yield await running.start(Address("127.0.0.1", 0))
     await running.close()
 
@@ -69,6 +74,7 @@ async def test_a_failing_page_tells_the_log_alone(
         (b"nonsense\r\n\r\n", 400),
         (b"POST /do HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 413),
         (b"POST /do HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413),
+        (b"POST /do HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 413),
         (b"POST /do HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 413),
         (b"POST /do HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", 200),
         (b"GET /a%20b HTTP/1.1\r\nx: " + b"y" * MAX_HEAD + b"\r\n\r\n", 431),
@@ -77,6 +83,14 @@ async def test_a_failing_page_tells_the_log_alone(
 async def test_odd_requests(server: Address, request_text: bytes, status: int) -> None:
     answer = await raw(server, request_text)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+async def test_a_page_that_takes_long_says_so(
+    server: Address, app: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "ANSWER_SECONDS", 0.01)
+    answer = await app.fetch(*server, "/hang")
+    assert (answer.status, answer.body) == (503, "no answer within 0.01 s; what was asked for may go on\n")
 
 
 async def test_a_client_that_leaves_early_is_no_error(server: Address, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,17 +6,21 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 
 from mizzen.proxy.app import prometheus, stats_page
 from mizzen.proxy.app.cluster_page import clusters_json, clusters_text
 from mizzen.proxy.app.config_dump import config_dump, unsupported
+from mizzen.proxy.app.delivery import DIRECTIONS
 from mizzen.proxy.app.server_stats import server_stats
 from mizzen.proxy.app.servers import Request, Response, Routes
 from mizzen.proxy.app.state import AgentState
 from mizzen.proxy.app.statistics import add
 from mizzen.proxy.engine.control import Stats
 from mizzen.runtime.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
 
 LEVELS = {
     "trace": "DEBUG",
@@ -34,7 +38,7 @@ HELP = """\
 admin commands are:
   /clusters: upstream cluster status
   /config_dump: what this proxy works with (?include_eds, ?resource=<field>)
-  /drain_listeners (POST): stop taking connections (?graceful)
+  /drain_listeners (POST): stop taking connections (?graceful, ?inboundonly, ?skip_exit)
   /help: this page
   /listeners: where this proxy listens
   /logging (POST): query or change log levels (?level=<level>)
@@ -53,7 +57,7 @@ class AdminPages:
     def __init__(self, state: AgentState, lifecycle: Lifecycle) -> None:
         self._state = state
         self._lifecycle = lifecycle
-        self._draining: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     def admin_routes(self) -> Routes:
         """Everything, for the admin port."""
@@ -186,16 +190,26 @@ class AdminPages:
         return Response("OK\n")
 
     async def _drain_listeners(self, request: Request) -> Response:
-        if "graceful" not in request.query:
-            await self._state.deliverer.close_listeners()
-        elif self._draining is None:
+        graceful, query = "graceful" in request.query, request.query
+        if "skip_exit" in query and not graceful:
+            return Response("skip_exit requires graceful\n", status=400)
+        if graceful:
             await self._state.workers.drain()
-            self._draining = asyncio.create_task(self._close_later())
+        if "skip_exit" not in query:
+            pause = self._state.settings.drain_seconds if graceful else 0.0
+            closing = asyncio.create_task(self._close(pause, ("inbound",) if "inboundonly" in query else DIRECTIONS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            if not graceful:
+                await asyncio.shield(closing)  # it goes on when this request takes too long
         return Response("OK\n")
 
-    async def _close_later(self) -> None:
-        await asyncio.sleep(self._state.settings.drain_seconds)
-        await self._state.deliverer.close_listeners()
+    async def _close(self, pause: float, directions: Collection[str]) -> None:
+        await asyncio.sleep(pause)
+        try:
+            await self._state.deliverer.close_listeners(directions)
+        except Exception:
+            log.exception("the listeners could not be closed")
 
 
 def _json(value: Any) -> Response:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from mizzen.proxy.app.configuration import PlanKey, plan_key
 from mizzen.proxy.app.sockets import ListeningSockets
@@ -15,6 +16,8 @@ from mizzen.proxy.snapshot.ads_session import Delivery
 from mizzen.proxy.snapshot.result import Rejected, title
 
 log = logging.getLogger(__name__)
+
+DIRECTIONS: Final = ("inbound", "outbound", "unspecified")
 
 
 class Deliverer:
@@ -27,7 +30,8 @@ class Deliverer:
         self._sockets = sockets
         self._now = now
         self._listeners: dict[str, ListenerPlan] = {}
-        self._closed = False
+        self._closed: set[str] = set()
+        """Directions in which no more connections are taken."""
         self._busy = asyncio.Lock()
 
     @property
@@ -52,16 +56,18 @@ class Deliverer:
             await self._apply((), delivery.removed)
             return tuple(found)
 
-    async def close_listeners(self) -> None:
+    async def close_listeners(self, directions: Collection[str] = DIRECTIONS) -> None:
         """Take no more connections, now and for plans to come; those that are open go on."""
         async with self._busy:
-            self._closed = True
-            await self._apply((), tuple(("listener", name) for name in self._listeners))
+            self._closed.update(directions)
+            closed = [name for name, plan in self._listeners.items() if plan.direction in self._closed]
+            reason = (await self._apply((), tuple(("listener", name) for name in closed)))[1]
+            if reason:
+                log.error("The workers do not close their listeners: %s", reason)
 
     async def _apply(self, plans: tuple[Plan, ...], removed: tuple[PlanKey, ...]) -> tuple[tuple[Rejected, ...], str]:
         """What could not be listened on, and why the workers refuse the rest or ""."""
-        if self._closed:
-            plans = tuple(plan for plan in plans if not isinstance(plan, ListenerPlan))
+        plans = tuple(plan for plan in plans if not self._is_closed(plan))
         listeners = [plan for plan in plans if isinstance(plan, ListenerPlan)]
         binding, rejected = self._sockets.bind(listeners, (name for kind, name in removed if kind == "listener"))
         unbound = {problem.resource for problem in rejected}
@@ -78,6 +84,9 @@ class Deliverer:
             binding.commit()
             self._note(usable, removed)
         return rejected, reason
+
+    def _is_closed(self, plan: Plan) -> bool:
+        return isinstance(plan, ListenerPlan) and plan.direction in self._closed
 
     def _note(self, plans: tuple[Plan, ...], removed: tuple[PlanKey, ...]) -> None:
         for key in removed:

@@ -21,6 +21,7 @@ from mizzen.runtime.errors import StartError
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
 WRITE_SECONDS = 30.0
 MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
@@ -89,7 +90,8 @@ class HttpServer:
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             try:
                 async with asyncio.timeout(READ_SECONDS):
-                    response = await self._answer(await read_request(reader))
+                    request = await read_request(reader)
+                response = await self._answer(request)
                 async with asyncio.timeout(WRITE_SECONDS):
                     writer.write(encode(response))
                     await writer.drain()
@@ -102,7 +104,10 @@ class HttpServer:
         handler = self._routes.get((request.method, request.path))
         if handler is not None:
             try:
-                return await handler(request)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    return await handler(request)
+            except TimeoutError:
+                return Response(f"no answer within {ANSWER_SECONDS:g} s; what was asked for may go on\n", 503)
             except Exception:
                 log.exception("%s %s failed", request.method, request.path)
                 return Response("internal error; see the log\n", 500)
@@ -126,7 +131,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | Response:
         return Response("not an HTTP/1.1 request\n", 400)
     headers = {name.strip().lower(): value.strip() for name, _, value in (item.partition(":") for item in fields)}
     length = headers.get("content-length", "0")
-    if "transfer-encoding" in headers or not length.isdecimal() or int(length) > MAX_BODY:
+    if "transfer-encoding" in headers or not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY:
         return Response("a body is not expected\n", 413)
     await reader.readexactly(int(length))
     path, _, query = target.partition("?")
