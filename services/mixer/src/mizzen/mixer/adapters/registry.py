@@ -9,6 +9,7 @@ from typing import cast
 from mizzen.mixer.adapter import Adapter
 
 _MODULES: Mapping[str, str] = {
+    "bypass": "bypass",
     "denier": "denier",
     "fluentd": "fluentd",
     "list": "listchecker",
@@ -18,6 +19,7 @@ _MODULES: Mapping[str, str] = {
     "prometheus": "prometheus",
     "python": "python",
     "redisquota": "redisquota",
+    "remote": "remote",
     "stdio": "stdio",
 }
 """Each name that handlers may use, and the module here whose `ADAPTER` answers to it."""
