@@ -8,6 +8,8 @@ import socket
 from contextlib import suppress
 from typing import NamedTuple
 
+from mizzen.runtime.errors import StartError
+
 
 class Address(NamedTuple):
     """An IP address or host name, and a port (0 lets the system choose)."""
@@ -53,3 +55,14 @@ def explain_bind_error(address: Address, error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{address} is not an address of this machine"
     return f"cannot listen on {address}: {error.strerror or error}"
+
+
+def check_free(address: Address) -> None:
+    """Raise StartError with the reason where one cannot listen; for servers like gRPC's, which do not tell it."""
+    if address.port == 0:
+        return
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        socket.create_server((address.host, address.port), family=family).close()
+    except OSError as error:
+        raise StartError(explain_bind_error(address, error)) from error

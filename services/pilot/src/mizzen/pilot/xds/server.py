@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import socket
 import time
 import uuid
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
 from mizzen.pilot.xds.session import Session, Source
 from mizzen.pilot.xds.stream import Stream
-from mizzen.runtime.address import Address, explain_bind_error
+from mizzen.runtime.address import Address, check_free, explain_bind_error
 from mizzen.runtime.errors import StartError
 
 log = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class DiscoveryServer:
 
     async def start(self, address: Address) -> None:
         """Listen; raises StartError that names the address."""
-        _check_free(address)
+        check_free(address)
         try:
             port = self._server.add_insecure_port(str(address))
         except RuntimeError as error:
@@ -134,17 +133,6 @@ def _handlers(sotw: Any, delta: Any) -> Any:
             ),
         },
     )
-
-
-def _check_free(address: Address) -> None:
-    """GRPC does not say why it cannot listen; the system does."""
-    if address.port == 0:
-        return
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        socket.create_server((address.host, address.port), family=family).close()
-    except OSError as error:
-        raise StartError(explain_bind_error(address, error)) from error
 
 
 def _read_node(node: base_pb2.Node) -> Proxy:
