@@ -90,6 +90,20 @@ async def test_what_the_workers_refuse_takes_nothing_else_along(deliverer: Deliv
     assert {(await app.fetch("127.0.0.1", port)).status for _ in range(8)} == {204}
 
 
+async def test_a_removal_that_is_refused_is_not_taken_for_done(
+    workers: Workers, deliverer: Deliverer, app: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deliverer.deliver(delivery(app.table(418)))
+
+    async def refuse(update: Update, sockets: object) -> str:
+        return "no"
+
+    monkeypatch.setattr(workers, "apply", refuse)
+    with pytest.raises(RuntimeError, match="refuse a removal: no"):
+        await deliverer.deliver(delivery(removed=(("route_table", "table"),)))
+    assert deliverer.updated.keys() == {("route_table", "table")}
+
+
 async def serving(app: SimpleNamespace, port: int) -> set[int]:
     """The statuses that the workers answer with."""
     return {(await app.fetch("127.0.0.1", port)).status for _ in range(8)}

@@ -31,7 +31,9 @@ class Workers:
             raise self.faults.pop(0)
         self.running -= {name for _, name in delivery.removed}
         self.running |= {plan.name for plan in delivery.plans} - self.refused
-        return tuple(Rejected(f"Cluster {plan.name}", "", "no") for plan in delivery.plans if plan.name in self.refused)
+        return tuple(
+            Rejected(f"Cluster {plan.name}", "", "no", True) for plan in delivery.plans if plan.name in self.refused
+        )
 
 
 @pytest.fixture

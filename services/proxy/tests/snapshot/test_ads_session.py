@@ -23,6 +23,8 @@ class Conversation:
     def __init__(self) -> None:
         self.session = AdsSession(base_pb2.Node(id="sidecar~127.1.0.1~a.b~c"))
         self.taken: set[str] = set()
+        self.passing = True
+        self.now = 1000.0
         self.plans: list[str] = []
 
     def hear(self, response: Any) -> list[Any]:
@@ -36,7 +38,9 @@ class Conversation:
             self.plans += [_name(plan) for plan in delivery.plans]
             self.plans += [f"-{name}" for _, name in delivery.removed]
             refused = [plan.name for plan in delivery.plans if plan.name in self.taken]
-            self.session.delivered(delivery, tuple(Rejected(f"Listener {name}", "", "in use") for name in refused))
+            self.session.delivered(
+                delivery, tuple(Rejected(f"Listener {name}", "", "in use", self.passing) for name in refused), self.now
+            )
         return self.session.requests()
 
 
@@ -139,12 +143,12 @@ def test_a_listener_whose_address_is_taken_is_named_and_tried_again(talk: Conver
     assert nack.error_detail.message == "Listener l: in use"
     talk.taken = set()
     talk.plans.clear()
-    assert talk.session.retry()
+    assert talk.session.retry(talk.now)
     (ack,) = talk.deliver()
     assert kinds([ack]) == [("Listener", "1", "")]
     assert not ack.HasField("error_detail")
     assert talk.plans == ["l"]
-    assert not talk.session.retry()
+    assert not talk.session.retry(talk.now)
     assert talk.deliver() == []
 
 
@@ -154,14 +158,31 @@ def test_when_a_taken_address_becomes_free_the_other_errors_stay(talk: Conversat
     talk.hear(make["response"]("2", make["routes"]("routes", "a")))
     bad = "Listener bad: address.socket_address.port_value: is missing"
     talk.taken = {"m"}
-    assert talk.session.retry()
+    assert talk.session.retry(talk.now)
     (nack,) = talk.deliver()
     assert (nack.response_nonce, nack.error_detail.message) == ("1", f"Listener m: in use; {bad}")
     talk.taken = set()
     talk.hear(make["response"]("3", removed=("bad",), kind=TYPE_URLS["listener"]))
-    assert talk.session.retry()
+    assert talk.session.retry(talk.now)
     (ack,) = talk.deliver()
     assert (ack.response_nonce, ack.HasField("error_detail")) == ("3", False)
+
+
+def test_what_the_workers_cannot_take_is_tried_less_and_less_often(talk: Conversation, make: Make) -> None:
+    talk.taken, talk.passing = {"l"}, False
+    talk.hear(make["response"]("1", make["listener"]("l")))
+    talk.hear(make["response"]("2", make["routes"]("routes", "a")))
+    tried = []
+    for _ in range(10_000):
+        talk.now += 1.0
+        if talk.session.retry(talk.now):
+            talk.deliver()
+            tried.append(talk.now - 1000.0)
+    assert tried == [10.0, 30.0, 70.0, 150.0, 310.0, 630.0, 1270.0, 2550.0, 5110.0, 8710.0]
+    talk.taken = set()
+    talk.plans.clear()
+    talk.hear(make["response"]("3", make["listener"]("l")))
+    assert talk.plans == ["l"], "a new version has a new chance"
 
 
 def test_a_new_stream_does_not_claim_what_was_refused(talk: Conversation, make: Make) -> None:
@@ -170,7 +191,7 @@ def test_a_new_stream_does_not_claim_what_was_refused(talk: Conversation, make: 
     talk.hear(make["response"]("2", make["routes"]("routes", "a")))
     assert dict(talk.session.open()[1].initial_resource_versions) == {"m": "1"}
     talk.taken = set()
-    assert talk.session.retry()
+    assert talk.session.retry(talk.now)
     assert talk.deliver() == [], "the nonce of another stream"
 
 
@@ -250,8 +271,8 @@ def test_what_was_not_delivered_stays_due(talk: Conversation, make: Make) -> Non
     assert lost is not None
     assert talk.session.take() == lost
     talk.session.receive(make["response"]("3", make["cluster"]("b")))
-    assert talk.session.retry()
+    assert talk.session.retry(talk.now)
     talk.plans.clear()
     talk.deliver()
     assert talk.plans == ["c", "b", "-a"], "b came back before its removal was delivered"
-    assert not talk.session.retry()
+    assert not talk.session.retry(talk.now)

@@ -42,7 +42,8 @@ class Deliverer:
     async def deliver(self, delivery: Delivery) -> tuple[Rejected, ...]:
         """Everything at once; when the workers refuse that, one plan after the other, so that one takes no other along.
 
-        Returns what could not be had: listeners whose address is taken, and plans that the workers refuse.
+        Returns what could not be had: listeners whose address is taken, and plans that the workers refuse. RuntimeError
+        when they do not even part with what was removed.
         """
         async with self._busy:
             rejected, reason = await self._apply(delivery.plans, delivery.removed)
@@ -53,7 +54,9 @@ class Deliverer:
             for plan in delivery.plans:
                 rejected, reason = await self._apply((plan,), ())
                 found += [Rejected(title(plan), "", reason)] if reason else rejected
-            await self._apply((), delivery.removed)
+            _, reason = await self._apply((), delivery.removed)
+            if reason:
+                raise RuntimeError(f"the workers refuse a removal: {reason}")
             return tuple(found)
 
     async def close_listeners(self, directions: Collection[str] = DIRECTIONS) -> None:

@@ -77,7 +77,7 @@ class Binding:
         try:
             opened = _open(address)
         except OSError as error:
-            return Rejected(title(plan), "", _explain(address, error))
+            return Rejected(title(plan), "", _explain(address, error), passing=True)
         self._opened.append(opened)
         self._fresh[plan.name] = Held(address, opened)
         return None

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 PROXY_STATUS = "type.googleapis.com/mizzen.status.v1.ProxyStatus"
 RETRY_SECONDS = 1.0
-"""How often listeners whose address was in use are tried again."""
+"""How often listeners whose address was in use are tried again; the session knows when the rest is."""
 OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -93,7 +93,7 @@ class XdsClient:
         while True:
             await asyncio.sleep(pause)
             pause = RETRY_SECONDS
-            if self._session.retry() and not await self._deliver():
+            if self._session.retry(asyncio.get_running_loop().time()) and not await self._deliver():
                 pause = backoff.next(random.random())
             else:
                 backoff.reset()
@@ -104,7 +104,8 @@ class XdsClient:
             async with self._delivering:  # a retry and a response must not overtake each other
                 delivery = self._session.take()
                 if delivery is not None:
-                    self._session.delivered(delivery, await self._apply(delivery))
+                    refused = await self._apply(delivery)
+                    self._session.delivered(delivery, refused, asyncio.get_running_loop().time())
             self._answer()
         except Exception:
             log.exception("an update could not be delivered; it is tried again")

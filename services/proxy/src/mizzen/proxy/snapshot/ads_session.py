@@ -21,6 +21,9 @@ from mizzen.proxy.snapshot.store import KIND_OF, KINDS, TYPE_URLS, Held, Store
 _MAX_REASONS = 10
 """How many rejected resources one NACK names."""
 
+_REFUSED_SECONDS, _REFUSED_MAX_SECONDS = 10.0, 3600.0
+"""Until a plan that the workers refused is given to them again: at first, and after many times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -115,21 +118,27 @@ class AdsSession:
             return None
         return Delivery(due, tuple(self._removed))
 
-    def delivered(self, delivery: Delivery, refused: tuple[Rejected, ...]) -> None:
-        """The workers run the delivery, except for what they refused, which `retry` brings up again."""
-        self._removed = [key for key in self._removed if key not in delivery.removed]
-        reasons = {item.resource: str(item) for item in refused}
-        for held in delivery.held:
-            reason = reasons.get(title(held.plan), "")
-            if held.error and not reason:
-                self._recovered.update(kind for kind in KINDS if self.store.holds(kind, held))
-            held.state = "refused" if reason else "live"
-            held.error = reason
+    def delivered(self, delivery: Delivery, refused: tuple[Rejected, ...], now: float) -> None:
+        """The workers run the delivery, except for what they refused, which `retry` brings up again.
 
-    def retry(self) -> bool:
-        """Make what was refused due again (an address may be free by now); whether there is anything to deliver."""
+        `now` is in seconds of any one clock.
+        """
+        self._removed = [key for key in self._removed if key not in delivery.removed]
+        reasons = {item.resource: item for item in refused}
+        for held in delivery.held:
+            reason = reasons.get(title(held.plan))
+            if reason is not None:
+                _refuse(held, reason, now)
+                continue
+            if held.error:
+                self._recovered.update(kind for kind in KINDS if self.store.holds(kind, held))
+            held.state, held.error = "live", ""
+
+    def retry(self, now: float) -> bool:
+        """Make due again what was refused long enough ago; whether there is anything to deliver."""
         for held in self.store.refused():
-            held.state = "due"
+            if held.due_at <= now:
+                held.state = "due"
         return bool(self._removed or self.store.due())
 
     def requests(self) -> list[Any]:
@@ -182,6 +191,15 @@ class AdsSession:
                 resource_names_unsubscribe=sorted(known - wanted),
             )
         ]
+
+
+def _refuse(held: Held, reason: Rejected, now: float) -> None:
+    held.state, held.error = "refused", str(reason)
+    if reason.passing:
+        held.due_at = now
+    else:  # what workers stumble over, or hang on, costs connections each time
+        held.due_at = now + min(_REFUSED_SECONDS * 2**held.refusals, _REFUSED_MAX_SECONDS)
+        held.refusals += 1
 
 
 def _answer(kind: PlanKind, nonce: str, errors: list[str]) -> Any:

@@ -43,6 +43,8 @@ class Rejected:
     path: str
     """Envoy's field path inside the resource; empty when all of it is meant."""
     reason: str
+    passing: bool = False
+    """It may be gone in a moment, with nothing changed: an address that is in use."""
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.resource, self.path, self.reason) if part)

@@ -55,6 +55,10 @@ class Held:
     """`due`: may go to the workers; `refused`: they could not take it (a port is in use)."""
     error: str = ""
     """Why it was refused."""
+    refusals: int = 0
+    """How often the workers did not take it, for a reason that will not pass by itself."""
+    due_at: float = 0.0
+    """When what was refused is tried again, in seconds of the session's clock."""
 
 
 @dataclass(slots=True)
