@@ -10,12 +10,12 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import TypeAlias
 
-from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
 
 log = logging.getLogger(__name__)
 
 Lookup: TypeAlias = Callable[[str], Awaitable[list[str]]]
-"""Name → addresses; OSError when it cannot be resolved."""
+"""Name → addresses; OSError when it cannot be resolved, UnicodeError when it cannot be a name."""
 
 LOOKUP_TIMEOUT = 5.0
 RETRY_AFTER = 5.0
@@ -44,6 +44,8 @@ class Resolver:
         self._found = found
         self._lookup = lookup
         self._known: dict[str, list[str]] = {}
+        self._failing: dict[str, str] = {}
+        """Why the last question for a name was not answered."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
@@ -52,19 +54,24 @@ class Resolver:
 
     async def _run(self) -> None:
         while True:
-            complete = await self.refresh()
+            try:
+                complete = await self.refresh()
+            except Exception:
+                log.exception("cluster %s: its names cannot be resolved", self._plan.name)
+                complete = False
             await asyncio.sleep(max(1.0, self._plan.dns_refresh) if complete else RETRY_AFTER)
 
     async def refresh(self) -> bool:
         """Ask for every name once and hand on the endpoints; False when a name has no address at all."""
-        endpoints: list[EndpointPlan] = []
-        complete = True
-        for endpoint in self._declared.endpoints:
-            addresses = await self._addresses(endpoint.address)
-            complete = complete and bool(addresses)
-            endpoints += [replace(endpoint, address=address) for address in addresses]
+        declared = self._declared.endpoints
+        answers = await asyncio.gather(*(self._addresses(endpoint.address) for endpoint in declared))
+        endpoints = [
+            replace(endpoint, address=address)
+            for endpoint, addresses in zip(declared, answers, strict=True)
+            for address in addresses
+        ]
         self._found(EndpointSetPlan(self._declared.name, tuple(endpoints)))
-        return complete
+        return all(answers)
 
     async def _addresses(self, name: str) -> list[str]:
         try:
@@ -75,6 +82,13 @@ class Resolver:
             return [name]
         try:
             self._known[name] = await asyncio.wait_for(self._lookup(name), LOOKUP_TIMEOUT)
-        except (OSError, TimeoutError) as error:
-            log.warning("cluster %s: %s does not resolve: %s", self._plan.name, name, error)
+        except (OSError, TimeoutError, UnicodeError) as error:
+            self._complain(name, str(error) or "no answer")
+        else:
+            self._failing.pop(name, None)
         return self._known.get(name, [])
+
+    def _complain(self, name: str, reason: str) -> None:
+        if self._failing.get(name) != reason:
+            self._failing[name] = reason
+            log.warning("cluster %s: %s does not resolve: %s", self._plan.name, name, reason)
