@@ -12,6 +12,7 @@ _MODULES: Mapping[str, str] = {
     "bypass": "bypass",
     "denier": "denier",
     "fluentd": "fluentd",
+    "jaeger": "jaeger",
     "list": "listchecker",
     "listchecker": "listchecker",
     "memquota": "memquota",
@@ -20,7 +21,9 @@ _MODULES: Mapping[str, str] = {
     "python": "python",
     "redisquota": "redisquota",
     "remote": "remote",
+    "statsd": "statsd",
     "stdio": "stdio",
+    "zipkin": "zipkin",
 }
 """Each name that handlers may use, and the module here whose `ADAPTER` answers to it."""
 
