@@ -53,6 +53,7 @@ class Side(asyncio.Protocol):
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self.tunnel.active_at = self.tunnel.runtime.now()
         if not self.other.transport.is_closing():
             self.other.transport.resume_reading()
 
@@ -82,15 +83,24 @@ class UpstreamSide(Side):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._endpoint.active_connections += 1
-        self._cluster.stats.upstream_cx_active += 1
+        endpoint, stats = self._endpoint, self._cluster.stats
+        endpoint.active_connections += 1
+        endpoint.active_requests += 1  # Envoy counts a TCP connection as one request; the balancer wants it
+        endpoint.total_requests += 1
+        stats.upstream_cx_active += 1
+        stats.upstream_rq_active += 1
+        stats.upstream_rq_total += 1
         self.tunnel.joined(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._endpoint.active_connections -= 1
-        self._cluster.stats.upstream_cx_active -= 1
-        self._cluster.stats.upstream_cx_destroy += 1
-        super().connection_lost(exc)
+        endpoint, stats = self._endpoint, self._cluster.stats
+        endpoint.active_connections -= 1
+        endpoint.active_requests -= 1
+        stats.upstream_cx_active -= 1
+        stats.upstream_rq_active -= 1
+        stats.upstream_cx_destroy += 1
+        if self.tunnel.upstream is self:  # else the client left before
+            super().connection_lost(exc)
 
 
 class Tunnel:
@@ -104,6 +114,8 @@ class Tunnel:
         self.downstream = DownstreamSide(self)
         self.upstream: UpstreamSide | None = None
         """None until connected."""
+        self._open = 0
+        """Sides whose connection is not lost yet."""
         self._early: list[bytes] = []
         self.endpoint: EndpointState | None = None
         self.started_at = self.active_at = self.runtime.now()
@@ -118,6 +130,7 @@ class Tunnel:
 
     def begin(self) -> None:
         """Choose an endpoint and connect to it."""
+        self._open = 1
         transport = self.downstream.transport
         self.downstream_remote_address = address_text(transport.get_extra_info("peername"))
         self.downstream_local_address = address_text(transport.get_extra_info("sockname"))
@@ -147,20 +160,20 @@ class Tunnel:
     def joined(self, upstream: UpstreamSide) -> None:
         """The endpoint accepted: join both sides."""
         if self.downstream.transport.is_closing():
-            upstream.other = self.downstream
             upstream.transport.abort()
             return
         self.upstream = upstream
+        self._open = 2
         upstream.other = self.downstream
         self.downstream.other = upstream
         self.upstream_local_address = address_text(upstream.transport.get_extra_info("sockname"))
         upstream.transport.set_write_buffer_limits(self.listener.buffer_limit)
         self.active_at = self.runtime.now()
+        self.downstream.transport.resume_reading()  # before the write, which may pause it again
         upstream.transport.writelines(self._early)
         self._early.clear()
         if self.downstream.eof:
             upstream.transport.write_eof()
-        self.downstream.transport.resume_reading()
         if self.manager.idle_timeout:
             self.runtime.wheel.look(self, self.active_at + self.manager.idle_timeout)
 
@@ -184,10 +197,11 @@ class Tunnel:
         self.downstream.transport.abort()
 
     def side_lost(self, side: Side) -> None:
-        """One side is gone: let the other write what it has, then close it."""
-        if self.upstream is not None and not side.other.transport.is_closing():
+        """One side is gone: let the other write what it has, for as long as it may idle; the last one ends it all."""
+        self._open -= 1
+        if self._open:
             side.other.transport.close()
-        if side is self.downstream:
+        else:
             self._account()
 
     def _account(self) -> None:
