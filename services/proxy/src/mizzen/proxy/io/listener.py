@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mizzen.proxy.engine.plan import ListenerPlan
-from mizzen.proxy.engine.stats import ListenerStats
+from mizzen.proxy.engine.stats import HttpStats, ListenerStats
 from mizzen.proxy.io.downstream_h1 import Downstream
 from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.tcp_manager import TcpManager
@@ -35,7 +35,8 @@ class Listener:
         self.name = plan.name
         self.stats = ListenerStats()
         self.draining = False
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[Connection, HttpStats | None] = {}
+        """Those that are open, with what counts them: the plan at their start may be another than at their end."""
         self._server: asyncio.Server | None = None
         self.follow(plan, manager)
 
@@ -89,11 +90,10 @@ class Listener:
 
     def opened(self, connection: Connection) -> None:
         """A connection was accepted."""
-        self.connections[connection] = None
         self.stats.downstream_cx_total += 1
         self.stats.downstream_cx_active += 1
-        if isinstance(self.manager, HttpManager):
-            stats = self.manager.stats
+        stats = self.connections[connection] = self.http.stats if isinstance(self.manager, HttpManager) else None
+        if stats is not None:
             stats.downstream_cx_total += 1
             stats.downstream_cx_http1_total += 1
             stats.downstream_cx_active += 1
@@ -101,11 +101,10 @@ class Listener:
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
-        self.connections.pop(connection, None)
         self.stats.downstream_cx_active -= 1
         self.stats.downstream_cx_destroy += 1
-        if isinstance(self.manager, HttpManager):
-            stats = self.manager.stats
+        stats = self.connections.pop(connection)
+        if stats is not None:
             stats.downstream_cx_active -= 1
             stats.downstream_cx_http1_active -= 1
             stats.downstream_cx_destroy += 1
