@@ -16,6 +16,7 @@ from mizzen.attributes.compressed import InvalidAttributes, decode, encode
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import word_table
 from mizzen.proto.attributes_pb2 import CompressedAttributes
+from mizzen.proto.mixer_pb2 import CheckRequest
 
 
 @given(data=st.data(), known=st.integers(0, 300))
@@ -42,6 +43,32 @@ def test_istios_own_bytes_are_read() -> None:
         "request.method": "GET",
         "request.size": 7,
     }
+
+
+def test_a_check_of_istios_own_client_is_read() -> None:
+    # What mixc of Istio 1.0.9 sent for: mixc check -s destination.service=ratings --bytes_attributes
+    # source.ip=0a:00:00:01 --stringmap_attributes request.headers=user:jason -i request.size=5 -b connection.mtls=true
+    # -d x.y=1.5 -t request.time=2018-07-31T12:00:00Z --duration_attributes response.duration=1500ms -q requestcount=3
+    wire = (
+        b"\n\xdb\x01\n\tsource.ip\n\x0frequest.headers\n\x04user\n\x05jason\n\x13destination.service\n\x07ratings"
+        b"\n\x0crequest.size\n\x03x.y\n\x0fconnection.mtls\n\x0crequest.time\n\x11response.duration\x12\x04\x08\t\x10"
+        b'\x0b\x1a\x04\x08\r\x10\x05"\x0b\x08\x0f\x11\x00\x00\x00\x00\x00\x00\xf8?*\x04\x08\x11\x10\x012\n\x08\x13\x12\x06'
+        b"\x08\xc0\x9e\x81\xdb\x05:\x0c\x08\x15\x12\x08\x08\x01\x10\x80\xca\xb5\xee\x01B\x08\x08\x01\x12\x04\n\x00\x00\x01J\n"
+        b'\x08\x03\x12\x06\n\x04\x08\x05\x10\x07\x1a\t884346061"\x14\n\x0crequestcount\x12\x04\x08\x03\x10\x01'
+    )
+    request = CheckRequest.FromString(wire)
+    assert decode(request.attributes) == {
+        "destination.service": "ratings",
+        "source.ip": IPv4Address("10.0.0.1"),
+        "request.headers": {"user": "jason"},
+        "request.size": 5,
+        "connection.mtls": True,
+        "x.y": 1.5,
+        "request.time": datetime(2018, 7, 31, 12, tzinfo=UTC),
+        "response.duration": timedelta(seconds=1.5),
+    }
+    assert (request.deduplication_id, request.global_word_count) == ("884346061", 0)
+    assert (request.quotas["requestcount"].amount, request.quotas["requestcount"].best_effort) == (3, True)
 
 
 def test_words_outside_the_dictionary_go_into_the_message() -> None:

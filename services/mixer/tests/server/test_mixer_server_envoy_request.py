@@ -226,22 +226,34 @@ OPERATIONS = (
 )
 
 
-def options(headers: Any) -> list[tuple[str, str, int]]:
-    return [(option.header.key, option.header.value, option.append_action) for option in headers]
-
-
-ADDED = [
-    ("x-user", "jason", HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD),
-    ("x-group", "a", HeaderValueOption.APPEND_IF_EXISTS_OR_ADD),
-]
+def options(headers: Any) -> list[tuple[str, str, bool]]:
+    """Name, value, and whether it is appended."""
+    return [
+        (
+            option.header.key,
+            option.header.value,
+            option.append.value
+            if option.HasField("append")
+            else option.append_action == HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
+        )
+        for option in headers
+    ]
 
 
 def test_header_operations_go_with_what_is_allowed() -> None:
-    response = answer(Verdict(request_headers=OPERATIONS, response_headers=OPERATIONS), {})
+    response = answer(Verdict(request_headers=OPERATIONS, response_headers=OPERATIONS), {}, {"x-group": "b"})
     assert response.status.code == 0
     allowed = response.ok_response
-    assert options(allowed.headers) == options(allowed.response_headers_to_add) == ADDED
+    assert options(allowed.headers) == [("x-user", "jason", False), ("x-group", "a", True)]
+    assert options(allowed.response_headers_to_add) == [("x-user", "jason", False), ("x-group", "a", True)]
     assert allowed.headers_to_remove[:] == ["cookie"]
+
+
+def test_what_is_appended_to_nothing_is_set() -> None:
+    operations = tuple(HeaderOperation("X", value, HeaderAction.APPEND) for value in "ab")
+    allowed = answer(Verdict(request_headers=operations, response_headers=operations), {}).ok_response
+    assert options(allowed.headers) == [("x", "a", False), ("x", "b", True)]
+    assert options(allowed.response_headers_to_add) == [("x", "a", True), ("x", "b", True)]
 
 
 def test_a_direct_response_is_a_denial_to_envoy() -> None:
@@ -249,7 +261,7 @@ def test_a_direct_response_is_a_denial_to_envoy() -> None:
     response = answer(verdict, {})
     assert response.status.code != 0
     assert (response.denied_response.status.code, response.denied_response.body) == (200, "hello")
-    assert options(response.denied_response.headers) == ADDED
+    assert options(response.denied_response.headers) == [("x-user", "jason", False), ("x-group", "a", True)]
     assert not response.HasField("dynamic_metadata")
 
 

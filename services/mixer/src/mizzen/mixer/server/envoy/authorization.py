@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import count
+from typing import Any
 
 from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3 import external_auth_pb2 as pb
@@ -47,11 +48,12 @@ class Authorization:
             verdict = await self._policy.check(DictBag(attributes), charged, deduplication_id)
         except PolicyError as error:
             raise Refusal(Code.INTERNAL, str(error)) from error
-        return answer(verdict, charged)
+        headers = attributes.get("request.headers", {})
+        return answer(verdict, charged, headers if isinstance(headers, Mapping) else {})
 
 
-def answer(verdict: Verdict, charged: Mapping[str, QuotaArgs]) -> pb.CheckResponse:
-    """What Envoy is to do. Every quota must be granted in full, as Istio's proxy has it."""
+def answer(verdict: Verdict, charged: Mapping[str, QuotaArgs], headers: Container[str] = ()) -> pb.CheckResponse:
+    """What Envoy is to do with a request that has these headers. All quotas must be granted in full."""
     status = verdict.status
     if status.code is Code.OK:
         status = _quota_status(verdict, charged)
@@ -61,11 +63,14 @@ def answer(verdict: Verdict, charged: Mapping[str, QuotaArgs]) -> pb.CheckRespon
         return _direct(verdict)
     response = pb.CheckResponse()
     allowed = response.ok_response
-    allowed.headers.extend(_options(verdict.request_headers))
+    allowed.headers.extend(_request_options(verdict.request_headers, headers))
     allowed.headers_to_remove.extend(
         operation.name.lower() for operation in verdict.request_headers if operation.action is HeaderAction.REMOVE
     )
-    allowed.response_headers_to_add.extend(_options(verdict.response_headers))
+    allowed.response_headers_to_add.extend(
+        _option(operation, append_action=_ACTIONS[operation.action])
+        for operation in _additions(verdict.response_headers)
+    )
     return response
 
 
@@ -98,17 +103,33 @@ def _direct(verdict: Verdict) -> pb.CheckResponse:
     denied = response.denied_response
     denied.status.code = verdict.direct_response_code
     denied.body = verdict.direct_response_body
-    denied.headers.extend(_options(verdict.response_headers))
+    denied.headers.extend(
+        _option(operation, append={"value": operation.action is HeaderAction.APPEND})
+        for operation in _additions(verdict.response_headers)
+    )
     return response
 
 
-def _options(operations: Iterable[HeaderOperation]) -> list[HeaderValueOption]:
-    """Additions in their order. Envoy takes removals apart from them, and none at all from responses."""
-    options = []
-    for operation in operations:
-        if operation.action is not HeaderAction.REMOVE:
-            option = HeaderValueOption(append_action=_ACTIONS[operation.action], keep_empty_value=True)
-            option.header.key = operation.name.lower()
-            option.header.value = operation.value
-            options.append(option)
-    return options
+def _request_options(operations: Iterable[HeaderOperation], headers: Container[str]) -> Iterator[HeaderValueOption]:
+    """Of a request, Envoy 1.40 appends only to headers that are there, and only where told in the old way."""
+    set_before: set[str] = set()
+    for operation in _additions(operations):
+        name = operation.name.lower()
+        there = name in headers or name in set_before
+        yield _option(operation, append={"value": there and operation.action is HeaderAction.APPEND})
+        set_before.add(name)
+
+
+def _additions(operations: Iterable[HeaderOperation]) -> list[HeaderOperation]:
+    """Envoy takes removals apart from these, and none at all from responses.
+
+    Of responses it appends before it replaces: a header that one verdict replaces and appends to has the replacement.
+    """
+    return [operation for operation in operations if operation.action is not HeaderAction.REMOVE]
+
+
+def _option(operation: HeaderOperation, **how: Any) -> HeaderValueOption:
+    option = HeaderValueOption(keep_empty_value=True, **how)
+    option.header.key = operation.name.lower()
+    option.header.value = operation.value
+    return option
