@@ -24,3 +24,31 @@ class Policy(Protocol):
 
         Raises PolicyError, after everything that could be sent was, when something could not.
         """
+
+
+class Engine(Policy, Protocol):
+    """A policy with a life: what the application starts, asks for its pages, and ends.
+
+    What the pages show is made of dictionaries, lists, texts and numbers, for JSON.
+    """
+
+    async def load(self) -> None:
+        """Read the configuration once; raises StartError where there is nothing that could be served."""
+
+    async def watch(self) -> None:
+        """Follow changes of the configuration until cancelled."""
+
+    async def close(self) -> None:
+        """Close all handlers, which flush what they hold within a bounded time."""
+
+    def show_config(self) -> Mapping[str, object]:
+        """Resources in use, and the reasons why others are not."""
+
+    def show_handlers(self) -> Sequence[Mapping[str, object]]:
+        """Handlers that run or failed to, and for which instances."""
+
+    def show_rules(self) -> Sequence[Mapping[str, object]]:
+        """Rules in the order in which they are tried, and the quarantined ones with their reason."""
+
+    def show_attributes(self) -> Mapping[str, str]:
+        """The vocabulary: types by name of attribute."""

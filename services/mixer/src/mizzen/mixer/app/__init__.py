@@ -1,0 +1,1 @@
+"""Mixer as a process: its settings, and all parts put together."""

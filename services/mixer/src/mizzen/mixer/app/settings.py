@@ -1,0 +1,122 @@
+"""Flags and environment."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from mizzen.mixer.server.overload import Limits, Mode
+from mizzen.runtime.address import Address
+from mizzen.runtime.logs import LEVELS, LogFormat
+
+PREFIX = "MIZZEN_MIXER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this Mixer runs."""
+
+    address: Address
+    monitoring_address: Address
+    config_dir: Path
+    default_namespace: str = "istio-system"
+    """Rules in this namespace apply to every request."""
+    max_message_bytes: int = 1 << 20
+    max_streams: int = 1024
+    """Calls at once on one connection; others wait at the client."""
+    max_requests: int = 1024
+    """Calls at once in all; others are refused."""
+    limits: Limits = field(default_factory=Limits)
+    log_level: str = "info"
+    log_format: LogFormat = "text"
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """A flag wins over its variable (MIZZEN_MIXER_ and the flag in capitals).
+
+    Exits with status 2 and the usage for what is not understood.
+    """
+    parser = argparse.ArgumentParser(
+        prog="mizzen-mixer",
+        description="Judges requests and reports them, for proxies that speak Istio's Mixer protocol and for Envoy.",
+        epilog=f"Each flag has a variable: --config-dir is {PREFIX}CONFIG_DIR.",
+    )
+    _add_flags(parser, environment)
+    given = parser.parse_args(arguments)
+    try:
+        return _settings(given)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    def flag(name: str, default: str, text: str) -> None:
+        value = environment.get(PREFIX + name.upper().replace("-", "_"), default)
+        parser.add_argument(f"--{name}", default=value, help=f"{text} (%(default)s)")
+
+    flag("address", "127.0.1.2:9091", "where proxies connect, plaintext gRPC")
+    flag("monitoring-address", "127.0.1.2:15014", "/ready, /metrics, /version and /debug")
+    flag("config-dir", ".mizzen/config", "folder of the mesh's YAML, watched")
+    flag("default-namespace", "istio-system", "rules in this namespace apply to every request")
+    flag("max-message-size", "1048576", "bytes of the largest message that is read")
+    flag("max-concurrent-streams", "1024", "calls at once on one connection")
+    flag("max-concurrent-requests", "1024", "calls at once in all; more are refused as UNAVAILABLE")
+    flag("load-shedding", "disabled", "what to do beyond the limits that follow: disabled, logonly or enforce")
+    flag("average-latency-threshold", "0", "seconds that calls may take on average; 0 is no limit")
+    flag("latency-samples-per-second", "0", "how often latency is sampled; 0 is always")
+    flag("latency-sample-half-life", "1", "seconds until a sample of latency counts half")
+    flag("max-requests-per-second", "0", "checks and entries of reports per second; 0 is no limit")
+    flag("burst-size", "0", "how many of them may come at once")
+    flag("log-level", "info", f"how much to log: {', '.join(LEVELS)}")
+    flag("log-format", "text", "form of a log line: text or json")
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    if not given.default_namespace:
+        raise ValueError("the default namespace must have a name")
+    return Settings(
+        address=Address.parse(given.address),
+        monitoring_address=Address.parse(given.monitoring_address),
+        config_dir=Path(given.config_dir),
+        default_namespace=given.default_namespace,
+        max_message_bytes=int(_number("max-message-size", given.max_message_size, least=1)),
+        max_streams=int(_number("max-concurrent-streams", given.max_concurrent_streams, least=1)),
+        max_requests=int(_number("max-concurrent-requests", given.max_concurrent_requests, least=1)),
+        limits=_limits(given),
+        log_level=_choice("log-level", given.log_level, LEVELS),
+        log_format=cast("LogFormat", _choice("log-format", given.log_format, ("text", "json"))),
+    )
+
+
+def _limits(given: argparse.Namespace) -> Limits:
+    limits = Limits(
+        mode=Mode(_choice("load-shedding", given.load_shedding, tuple(Mode))),
+        average_latency=_number("average-latency-threshold", given.average_latency_threshold),
+        latency_samples_per_second=_number("latency-samples-per-second", given.latency_samples_per_second) or math.inf,
+        latency_half_life=_number("latency-sample-half-life", given.latency_sample_half_life, least=0.001),
+        requests_per_second=_number("max-requests-per-second", given.max_requests_per_second),
+        burst=int(_number("burst-size", given.burst_size)),
+    )
+    if limits.requests_per_second and not limits.burst:
+        raise ValueError("--max-requests-per-second needs a --burst-size above 0: with none, no request ever passes")
+    return limits
+
+
+def _number(name: str, text: str, least: float = 0) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number < math.inf:
+        raise ValueError(f"--{name} is a number of at least {least:g}, not {text!r}")
+    return number
+
+
+def _choice(name: str, text: str, choices: Sequence[str]) -> str:
+    if text not in choices:
+        raise ValueError(f"--{name} is one of {', '.join(choices)}, not {text!r}")
+    return text
