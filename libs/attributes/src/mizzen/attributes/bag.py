@@ -44,6 +44,8 @@ class DictBag:
     def lookup(self, name: str, key: str, /) -> str | None:
         """See `Bag.lookup`; what is not a map has no entries."""
         entries = self.get(name)
+        if type(entries) is dict:  # nearly always, and much cheaper to tell than a Mapping
+            return entries.get(key)
         return entries.get(key) if isinstance(entries, Mapping) else None
 
     def has_map(self, name: str, /) -> bool:

@@ -60,13 +60,14 @@ def fill(message: CompressedAttributes, values: Mapping[str, Value], indices: In
     Raises InvalidAttributes that names the attribute whose value has no form on the wire.
     """
     name = ""
+    strings, integers = message.strings, message.int64s
     try:
         for name, value in values.items():
             index, kind = indices[name], type(value)
             if kind is str:
-                message.strings[index] = indices[value]  # type: ignore[index]
+                strings[index] = indices[value]  # type: ignore[index]
             elif kind is int:
-                message.int64s[index] = value  # type: ignore[assignment]
+                integers[index] = value  # type: ignore[assignment]
             elif kind is bool:
                 message.bools[index] = value  # type: ignore[assignment]
             elif kind is float:

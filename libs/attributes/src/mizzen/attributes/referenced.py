@@ -21,7 +21,7 @@ def encode_references(references: References, global_words: int = len(WORDS)) ->
             name, key = reference
             match.name = indices[name]
             # A map_key of 0 means that there is none: the word 0 must come from the message.
-            match.map_key = indices[key] or indices.append(key)
+            match.map_key = indices[key] or indices.__missing__(key)
     message.words.extend(word.decode() for word in indices.words)
     return message
 

@@ -84,14 +84,10 @@ class Indices(dict[str, int]):
         self.words: list[bytes] = []
 
     def __missing__(self, word: str) -> int:
-        return self.append(word)
-
-    def append(self, word: str) -> int:
-        """Make `word` the message's next one, wherever else it is."""
+        """Make `word` the message's next one."""
         # Header values that are not UTF-8 may be held with surrogates; they leave as the bytes they were.
         self.words.append(word.encode("utf-8", "surrogateescape"))
-        index = -len(self.words)
-        self[word] = index
+        index = self[word] = -len(self.words)
         return index
 
 
