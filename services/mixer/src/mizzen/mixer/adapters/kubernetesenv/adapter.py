@@ -1,0 +1,86 @@
+"""kubernetesenv's parameters and look-ups."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import ClassVar
+
+from mizzen.api.types import Duration, Model
+from mizzen.attributes.values import Value
+from mizzen.mixer.adapter import AdapterError, Environment, Handler
+from mizzen.mixer.adapters.base import HandlerBase, as_kind
+from mizzen.mixer.adapters.folder import PLACES
+from mizzen.mixer.adapters.kubernetesenv.attributes import container_of, describe
+from mizzen.mixer.adapters.kubernetesenv.pods import PodResource, Pods, folder_source
+from mizzen.mixer.adapters.params import read
+from mizzen.mixer.templates import Instance, Kubernetes
+
+log = logging.getLogger(__name__)
+
+
+class Params(Model):
+    """Istio's two are accepted for its YAML's sake; `registry_path` is Mizzen's own, a folder with Pods."""
+
+    kubeconfig_path: str = ""
+    cache_refresh_duration: Duration = timedelta(minutes=5)
+    registry_path: str = ""
+
+
+class KubernetesEnvHandler(HandlerBase):
+    """Looks pods up in memory."""
+
+    def __init__(self, root: Path) -> None:
+        self._pods = Pods(())
+        self._source = folder_source(root, self._take)
+
+    async def start(self) -> None:
+        """Know the pods before the first request."""
+        await self._source.start()
+
+    async def generate(self, instance: Instance) -> Mapping[str, Value]:
+        wanted = as_kind(instance, Kubernetes)
+        found: dict[str, Value] = {}
+        destination = self._find(wanted.destination_uid, wanted.destination_ip)
+        if destination is not None:
+            found |= describe(destination, "destination")
+            if container := container_of(destination, wanted.destination_port):
+                found["destination_container_name"] = container
+        source = self._find(wanted.source_uid, wanted.source_ip)
+        if source is not None:
+            found |= describe(source, "source")
+        return found
+
+    async def close(self) -> None:
+        await self._source.close()
+
+    def _find(self, uid: str, address: IPv4Address | IPv6Address) -> PodResource | None:
+        """By uid where there is one, and by address only where there is none."""
+        if uid:
+            return self._pods.find(uid)
+        return None if address.is_unspecified else self._pods.find(str(address))
+
+    def _take(self, pods: Pods) -> None:
+        self._pods = pods
+
+
+class KubernetesEnv:
+    """Builds handlers that know the pods of Mixer's registry folder."""
+
+    name: ClassVar[str] = "kubernetesenv"
+    templates: ClassVar[frozenset[str]] = frozenset({"kubernetes"})
+
+    async def build(self, params: Mapping[str, object], environment: Environment) -> Handler:
+        known = read(Params, params)
+        root = Path(known.registry_path) if known.registry_path else PLACES.registry
+        if root is None:
+            raise AdapterError("registryPath: is required where Mixer has no registry folder of its own")
+        handler = KubernetesEnvHandler(root)
+        await handler.start()
+        return handler
+
+
+ADAPTER = KubernetesEnv()
