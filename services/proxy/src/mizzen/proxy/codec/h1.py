@@ -8,13 +8,14 @@ the rest; `FramingError` means: answer 400 (or 502 for a response), close, forwa
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from mizzen.proxy.codec.headers import FramingError, value_of
 
-MAX_HEADERS = 100
+MAX_HEADERS: Final = 100
 """Headers in a head or a trailer section; Envoy's default."""
 
-MAX_QUIET_BYTES = 16 * 1024
+MAX_QUIET_BYTES: Final = 16 * 1024
 """Bytes of chunk-size lines (their extensions) or of a trailer section read without a piece of body between them."""
 
 
@@ -70,7 +71,7 @@ def check_authority(authority: bytes) -> bytes:
     return authority
 
 
-_AUTHORITY_BYTES = (
+_AUTHORITY_BYTES: Final = (
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     b"-._~"  # unreserved
     b"!$&'()*+,;="  # sub-delims

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Final, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
 from mizzen.proxy.codec.headers import FramingError
 
-_END = b"\r\n\r\n"
-_CR = 0x0D
+_END: Final = b"\r\n\r\n"
+_CR: Final = 0x0D
 """CR; no byte up to it begins a head."""
 
 
@@ -24,7 +24,16 @@ class _Parser(Protocol):
     def feed_data(self, data: bytes, /) -> None: ...
 
 
-_IGNORED = ("message_begin", "url", "status", "header", "body", "message_complete", "chunk_header", "chunk_complete")
+_IGNORED: Final = (
+    "message_begin",
+    "url",
+    "status",
+    "header",
+    "body",
+    "message_complete",
+    "chunk_header",
+    "chunk_complete",
+)
 """What llhttp could report besides; httptools looks all of them up, and finds None faster than nothing."""
 
 

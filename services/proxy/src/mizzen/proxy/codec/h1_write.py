@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from mizzen.proxy.codec.headers import Head
 
-_REASONS = {status.value: status.phrase for status in HTTPStatus} | {425: "Too Early"}
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {425: "Too Early"}
 
-STATUS_LINES: dict[int, bytes] = {
+STATUS_LINES: Final[dict[int, bytes]] = {
     code: f"HTTP/1.1 {code} {_REASONS.get(code, 'Unknown')}\r\n".encode() for code in range(100, 1000)
 }
 
-TRANSFER_ENCODING_CHUNKED = b"transfer-encoding: chunked"
+TRANSFER_ENCODING_CHUNKED: Final = b"transfer-encoding: chunked"
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+_SERVICE_TIMES: Final = [b"x-envoy-upstream-service-time: %d" % milliseconds for milliseconds in range(100)]
+
+
+def service_time(milliseconds: int) -> bytes:
+    """How long an endpoint took, as a header line."""
+    if milliseconds < len(_SERVICE_TIMES):
+        return _SERVICE_TIMES[milliseconds]
+    return b"x-envoy-upstream-service-time: %d" % milliseconds
 
 
 def request_head(method: bytes, path: bytes, head: Head) -> bytes:

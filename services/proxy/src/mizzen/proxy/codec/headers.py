@@ -7,18 +7,19 @@ out of their lines only when somebody asks. The lines of a repeated header stand
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 Head: TypeAlias = dict[bytes, bytes]
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade", b"http2-settings"}
 )
 """Never forwarded as they are; what the next connection needs of them is written anew."""
 
-_NEVER_NOMINATED = frozenset({b"host", b"content-length", b"expect"})
-_NOT_IN_TRAILERS = HOP_BY_HOP | {b"host", b"content-length", b"trailer", b"authorization", b"set-cookie"}
+_NEVER_NOMINATED: Final = frozenset({b"host", b"content-length", b"expect"})
+_NOT_IN_TRAILERS: Final = HOP_BY_HOP | {b"host", b"content-length", b"trailer", b"authorization", b"set-cookie"}
 
 
 class FramingError(ValueError):
@@ -66,7 +67,8 @@ def tokens(value: bytes) -> list[bytes]:
     return [token for part in value.split(b",") if (token := part.strip(b" \t").lower())]
 
 
-class ConnectionOptions(NamedTuple):
+@dataclass(frozen=True)
+class ConnectionOptions:
     """What a Connection header says."""
 
     close: bool = False
@@ -76,7 +78,7 @@ class ConnectionOptions(NamedTuple):
     """Headers that concern this connection alone; framing and routing headers cannot be among them."""
 
 
-NO_OPTIONS = ConnectionOptions()
+NO_OPTIONS: Final = ConnectionOptions()
 
 
 @lru_cache(1024)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from mizzen.proxy.codec.headers import FramingError
 
-_UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
-_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
-_SUSPECT = re.compile(rb"[%\\]|/\.|//")
-_SLASHES = re.compile(rb"//+")
+_UNRESERVED: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+_ESCAPE: Final = re.compile(rb"%([0-9a-fA-F]{2})")
+_SUSPECT: Final = re.compile(rb"[%\\]|/\.|//")
+_SLASHES: Final = re.compile(rb"//+")
 
 
 def normalize(target: bytes, merge_slashes: bool) -> bytes:
@@ -17,8 +18,10 @@ def normalize(target: bytes, merge_slashes: bool) -> bytes:
 
     FramingError for an escaped NUL.
     """
+    if _SUSPECT.search(target) is None:
+        return target
     path, separator, query = target.partition(b"?")
-    if _SUSPECT.search(path) is None or path[:1] != b"/":
+    if path[:1] != b"/":
         return target
     path = _ESCAPE.sub(_decode, path.replace(b"\\", b"/"))
     path = _without_dot_segments(path)

@@ -6,22 +6,25 @@ the least (table), so the table has the last word on a value that several levels
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from mizzen.proxy.codec.headers import Head, add, line
 from mizzen.proxy.engine.formatter import Formatter, bind_format, constant, to_text
 from mizzen.proxy.engine.plan import HeaderEdits
 from mizzen.proxy.engine.request import Record
 
-FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection"})
 """Headers that say where a message ends: edited, they would let a body pass for the next message."""
 
 
-class Edits(Protocol):
+class Edits:
     """Edits of a head, in place. Names keep the case they are configured with; comparison ignores case."""
+
+    __slots__ = ()
 
     def apply(self, head: Head, record: Record, /) -> None:
         """Edit; `record` is read only by formatted values (`%REQ(x)%`)."""
+        raise NotImplementedError
 
 
 def bind_edits(*levels: HeaderEdits) -> Edits | None:
@@ -38,7 +41,7 @@ def bind_edits(*levels: HeaderEdits) -> Edits | None:
     return FormattedEdits(tuple(_Level(level) for level in used))
 
 
-class ConstantEdits:
+class ConstantEdits(Edits):
     """Edits whose values are known: drop some names, write some, add to some."""
 
     __slots__ = ("_add", "_drop", "_write")
@@ -56,7 +59,7 @@ class ConstantEdits:
             add(head, low, lines)
 
 
-class FormattedEdits:
+class FormattedEdits(Edits):
     """Edits some of whose values are made from the exchange; an empty value leaves the header as it is."""
 
     __slots__ = ("_levels",)

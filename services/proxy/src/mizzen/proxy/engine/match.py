@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import re2
 
@@ -64,7 +64,7 @@ def _sensitive(kind: str, value: bytes) -> Test:
     raise ValueError(f"unknown kind of string match: {kind!r}")
 
 
-_PSEUDO: dict[str, Callable[[RequestView], bytes | None]] = {
+_PSEUDO: Final[dict[str, Callable[[RequestView], bytes | None]]] = {
     ":method": lambda request: request.method,
     ":path": lambda request: request.path,
     ":authority": lambda request: request.authority or None,

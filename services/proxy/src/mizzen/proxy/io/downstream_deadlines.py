@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
@@ -14,7 +14,7 @@ from mizzen.proxy.io.timers import NEVER
 if TYPE_CHECKING:
     from mizzen.proxy.io.downstream_h1 import Downstream
 
-SOON = 1.0
+SOON: Final = 1.0
 """Seconds until the next look at a connection whose exchange has just been given up."""
 
 

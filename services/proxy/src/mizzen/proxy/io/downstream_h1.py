@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from mizzen.proxy.io.http_manager import HttpManager
     from mizzen.proxy.io.listener import Listener
 
-PIPELINE = 1
-WAITING = 2
-UPSTREAM = 4
+PIPELINE: Final = 1
+WAITING: Final = 2
+UPSTREAM: Final = 4
 """Why reading is paused: requests in the queue, a body without a connection, a slow endpoint."""
 
-LINGER = 1.0
+LINGER: Final = 1.0
 """Seconds in which a client may read our last answer while we throw away what it still sends."""
 
 
@@ -398,7 +398,7 @@ class Downstream:
         self.transport.abort()
 
 
-_REFUSALS = {
+_REFUSALS: Final = {
     "low_version": "HTTP/1.0 is not accepted here",
     "upgrade_failed": "upgrades are not accepted here",
     "missing_host_header": "the request has no Host header",

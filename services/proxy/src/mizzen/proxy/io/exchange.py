@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mizzen.proxy.codec.headers import Head, value_of
 from mizzen.proxy.engine.plan import PathMatch, Respond, RouteMatch, RoutePlan, RouteTablePlan, VirtualHostPlan
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from mizzen.proxy.io.pool import Pool
     from mizzen.proxy.io.upstream_h1 import Upstream
 
-NO_BODY = 0
-SIZED = 1
-CHUNKED = 2
-UNTIL_CLOSE = 3
+NO_BODY: Final = 0
+SIZED: Final = 1
+CHUNKED: Final = 2
+UNTIL_CLOSE: Final = 3
 """A response that ends with its connection."""
 
-UNROUTED = bind_route(
+UNROUTED: Final = bind_route(
     RoutePlan("", RouteMatch(PathMatch("prefix", "/")), Respond(404)),
     VirtualHostPlan("", (), ()),
     RouteTablePlan("", ()),
 )
 """The route of a request that has none (yet): no name, no origin, no limits."""
-NO_HEAD: Head = {}
-UNTARGETED = Target("", b"", None, None)
+NO_HEAD: Final[Head] = {}
+UNTARGETED: Final = Target("", b"", None, None)
 
 
 class Exchange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mizzen.proxy.io.cluster import Cluster
     from mizzen.proxy.io.pool import Pool
 
-IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """Methods whose requests may be sent again although the endpoint may have seen them (RFC 9110 §9.2.2)."""
 
 

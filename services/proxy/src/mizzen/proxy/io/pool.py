@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
@@ -18,7 +18,7 @@ from mizzen.proxy.io.upstream_h1 import Upstream
 if TYPE_CHECKING:
     from mizzen.proxy.io.cluster import Cluster
 
-MAX_PENDING = 1024
+MAX_PENDING: Final = 1024
 """Requests that may wait for a connection of one endpoint; Envoy's default."""
 
 

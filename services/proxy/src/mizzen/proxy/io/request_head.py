@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1 import MAX_HEADERS, check_authority, check_transfer_encoding, read_host, split_target
@@ -20,8 +22,8 @@ from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.io.exchange import CHUNKED, SIZED, Exchange
 from mizzen.proxy.io.http_manager import HttpManager
 
-PROTO_HTTP = b"x-forwarded-proto: http"
-TE_TRAILERS = b"te: trailers"
+PROTO_HTTP: Final = b"x-forwarded-proto: http"
+TE_TRAILERS: Final = b"te: trailers"
 
 
 def admit(x: Exchange, lines: list[bytes]) -> LocalReply | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1_write import response_head
 from mizzen.proxy.codec.headers import Head, line
 from mizzen.proxy.io.exchange import Exchange
 
-CLOSE = b"connection: close"
-KEEP_ALIVE = b"connection: keep-alive"
-TEXT = b"content-type: text/plain"
+CLOSE: Final = b"connection: close"
+KEEP_ALIVE: Final = b"connection: keep-alive"
+TEXT: Final = b"content-type: text/plain"
 
 
 def reply(x: Exchange, local: LocalReply, reason: str) -> None:

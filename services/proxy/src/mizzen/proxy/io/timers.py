@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Final, Protocol
 
-TICK = 0.02
+TICK: Final = 0.02
 """Seconds between slots: how late a deadline may be noticed."""
 
-FAR = 10.0
+FAR: Final = 10.0
 """A look further away than this comes up to a second early (and is repeated), so that an hour has 3,600 slots."""
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 
 
 class Timed(Protocol):

@@ -6,13 +6,13 @@ It carries one exchange at a time and writes what arrives straight to that excha
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.codec.chunked import ChunkedReader
 from mizzen.proxy.codec.h1 import MAX_HEADERS, check_transfer_encoding, read_length
 from mizzen.proxy.codec.h1_read import HeadReader
-from mizzen.proxy.codec.h1_write import TRANSFER_ENCODING_CHUNKED, chunk, last_chunk, response_head
+from mizzen.proxy.codec.h1_write import TRANSFER_ENCODING_CHUNKED, chunk, last_chunk, response_head, service_time
 from mizzen.proxy.codec.headers import (
     FramingError,
     Head,
@@ -29,10 +29,10 @@ from mizzen.proxy.io.timers import NEVER
 if TYPE_CHECKING:
     from mizzen.proxy.io.pool import Pool
 
-MAX_RESPONSE_HEAD = 60 * 1024
-MAX_INFORMATIONAL = 100
+MAX_RESPONSE_HEAD: Final = 60 * 1024
+MAX_INFORMATIONAL: Final = 100
 """Responses of status 1xx before the final one."""
-REPLAY_LIMIT = 64 * 1024
+REPLAY_LIMIT: Final = 64 * 1024
 """Bytes of a request body kept so that the request can be sent once more."""
 
 
@@ -243,7 +243,7 @@ class Upstream:
         head[b"server"] = x.manager.server
         if b"date" not in head:
             head[b"date"] = self.runtime.date()
-        head[b"x-envoy-upstream-service-time"] = b"x-envoy-upstream-service-time: %d" % ((now - x.sent_at) * 1000.0)
+        head[b"x-envoy-upstream-service-time"] = service_time(int((now - x.sent_at) * 1000.0))
         edits = x.target.response_edits
         if edits is not None:
             edits.apply(head, x)
