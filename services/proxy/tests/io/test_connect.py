@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
 
-from mizzen.proxy.io.connect import Address, Connector
+from mizzen.proxy.io.connect import Address, Connector, _Attempt
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 Run = Callable[[Callable[[], Awaitable[None]]], None]
@@ -50,6 +52,9 @@ class Watch(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         self.no_delay = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         self.outcomes.append("made")
+
+    def data_received(self, data: bytes) -> None:
+        self.outcomes.append(data.decode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
@@ -130,5 +135,64 @@ def test_a_connection_that_is_made_as_its_time_runs_out_does_not_fail_as_well(ru
     async def main() -> None:
         loop = HandsOverLate(asyncio.get_running_loop())
         assert (await outcome(listening, 0.05, loop)).outcomes == ["made"]
+
+    run(main)
+
+
+def test_what_the_peer_says_at_once_is_heard(run: Run) -> None:
+    async def main() -> None:
+        def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello")
+            writer.close()
+
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        watch = Watch()
+        Connector(asyncio.get_running_loop()).connect(lambda: watch, server.sockets[0].getsockname(), 5.0, watch.failed)
+        await watch.lost.wait()
+        assert watch.outcomes == ["made", "hello"]
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_a_connection_that_is_made_too_late_is_not_made(run: Run) -> None:
+    class Transport(asyncio.Transport):
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0) as deadline:
+                await asyncio.sleep(1)
+        watch, transport = Watch(), Transport()
+        _Attempt(lambda: watch, deadline).connection_made(transport)
+        assert transport.aborted
+        assert watch.outcomes == []
+
+    run(main)
+
+
+class ClosesAtOnce(Watch):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
+
+
+def test_a_connection_that_is_closed_at_once_closes_no_other_descriptor(run: Run, listening: Address) -> None:
+    async def main() -> None:
+        connector = Connector(asyncio.get_running_loop())
+        others: list[socket.socket] = []
+        for _ in range(20):
+            watch = ClosesAtOnce()
+            connector.connect(lambda watch=watch: watch, listening, 5.0, watch.failed)  # type: ignore[misc]
+            await watch.lost.wait()
+            others.append(socket.socket())  # takes the number that became free
+            await asyncio.wait(connector._tasks) if connector._tasks else None
+        gc.collect()
+        for other in others:
+            os.fstat(other.fileno())
+            other.close()
 
     run(main)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 Address: TypeAlias = tuple[str, int]
 
@@ -36,8 +35,8 @@ class Connector:
         self, factory: Callable[[], asyncio.Protocol], address: Address, limit: float, failed: ConnectFailed
     ) -> None:
         try:
-            async with asyncio.timeout(limit or None):
-                sock = await self._open(address)
+            async with asyncio.timeout(limit or None) as deadline:
+                await self._loop.create_connection(lambda: _Attempt(factory, deadline), *address)
         except TimeoutError as error:
             timed_out = error.errno is None  # else it is the kernel's ETIMEDOUT
             failed(
@@ -46,20 +45,27 @@ class Connector:
             )
         except (OSError, ValueError, OverflowError) as error:  # not an address, not a port
             failed(f"delayed connect error: {_explain(error)}", timed_out=False)
-        else:
-            # Outside of the time limit, which could otherwise cut off a connection that the protocol knows already.
-            await self._loop.create_connection(factory, sock=sock)
 
-    async def _open(self, address: Address) -> socket.socket:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that loops set TCP_NODELAY
-        try:
-            sock.setblocking(False)
-            await self._loop.sock_connect(sock, address)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+
+class _Attempt(asyncio.Protocol):
+    """Makes room for the factory's protocol when the connection is made in time.
+
+    The loop makes a connection a turn or two before it says so, and the deadline may pass in between.
+    """
+
+    def __init__(self, factory: Callable[[], asyncio.Protocol], deadline: asyncio.Timeout) -> None:
+        self._factory = factory
+        self._deadline = deadline
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        connection = cast("asyncio.Transport", transport)
+        if self._deadline.expired():
+            connection.abort()
+            return
+        self._deadline.reschedule(None)
+        protocol = self._factory()
+        connection.set_protocol(protocol)
+        protocol.connection_made(connection)
 
 
 def _explain(error: Exception) -> str:
