@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 def test_an_exchange_becomes_a_line(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "access.log"
     log = AccessLogPlan(str(path), text="%REQ(:PATH)% %RESPONSE_CODE% %BYTES_SENT% %UPSTREAM_HOST% %RESPONSE_FLAGS%\n")
-    play(
+    world = play(
         mesh(http={"access_logs": (log,)}),
         client_sends(GET),
         connects("10.0.0.1:80"),
@@ -23,6 +23,7 @@ def test_an_exchange_becomes_a_line(tmp_path: Path) -> None:
         after(1.0),
         cuts=(Cut(),),
     )
+    world.runtime.access_logs.close()
     assert path.read_text() == "/ 200 2 10.0.0.1:80 -\n/ 0 0 10.0.0.1:80 DC\n"
 
 
@@ -44,6 +45,7 @@ def test_a_log_that_cannot_be_written_costs_no_request(tmp_path: Path) -> None:
     world.client().receive(GET)
     world.accept("10.0.0.1:80").receive(OK)
     world.loop.advance(1.0)
+    world.runtime.access_logs.close()
     assert world.runtime.access_logs.dropped == 1
 
 

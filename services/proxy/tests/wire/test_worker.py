@@ -3,6 +3,7 @@
 import array
 import asyncio
 import contextlib
+import os
 import pickle
 import socket
 import struct
@@ -151,6 +152,21 @@ async def test_a_worker_serves_counts_logs_and_leaves(agent: Agent, tmp_path: Pa
     assert await asyncio.to_thread(agent.process.wait, 15) == 0
     assert sorted((tmp_path / "log").read_text().split()) == sorted(f"/{number}" for number in range(20))
     await agent.leave()
+    await backend.close()
+    front.close()
+
+
+async def test_a_log_that_nobody_reads_holds_nothing_up(agent: Agent, tmp_path: Path) -> None:
+    backend = Backend()
+    front = listening()
+    os.mkfifo(tmp_path / "log")  # to open it for writing waits for a reader
+    agent.send(update(1, await backend.start(), tmp_path / "log"), front)
+    assert await asyncio.to_thread(agent.receive) == Applied(1)
+    for _ in range(3):
+        assert (await get(front.getsockname()[1], "/served")).endswith(b"/served")
+        await asyncio.sleep(0.15)  # a batch is written meanwhile
+    agent.send(Drain(5.0, stop=True))
+    assert await asyncio.to_thread(agent.process.wait, 15) == 0
     await backend.close()
     front.close()
 

@@ -1,18 +1,14 @@
-"""Access logs: the hot path appends records, a timer formats and writes them in batches."""
+"""Access logs: the hot path appends records, a timer formats them in batches, threads write those."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from mizzen.proxy.engine.accesslog import Entry, bind_log
 from mizzen.proxy.engine.plan import AccessLogPlan
 from mizzen.proxy.engine.request import Record
-
-log = logging.getLogger(__name__)
+from mizzen.proxy.io.log_file import LogFile
 
 INTERVAL = 0.1
 """Seconds between batches."""
@@ -50,41 +46,6 @@ class AccessLog:
         return text
 
 
-class LogFile:
-    """An append-only file, opened when first written to."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._descriptor = -1
-        self._complained = False
-
-    def write(self, text: bytes) -> bool:
-        """Append whole lines with one system call if the kernel takes them; False when they are lost."""
-        try:
-            if self._descriptor < 0:
-                self._descriptor = self._open()
-            rest = memoryview(text)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError as error:
-            if not self._complained:
-                self._complained = True
-                log.error("access log %s cannot be written: %s", self.path, error)
-            return False
-        return True
-
-    def _open(self) -> int:
-        if self.path in ("/dev/stdout", "/dev/stderr"):
-            return os.dup(1 if self.path == "/dev/stdout" else 2)
-        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
 class AccessLogs:
     """All access logs of the worker, by plan; they outlive the listeners that use them."""
 
@@ -94,7 +55,6 @@ class AccessLogs:
         self._logs: dict[AccessLogPlan, AccessLog] = {}
         self._files: dict[str, LogFile] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.lost = 0
 
     def bind(self, plans: Iterable[AccessLogPlan]) -> tuple[AccessLog, ...]:
         """The logs of some plans; ValueError names a format that cannot be read."""
@@ -120,8 +80,7 @@ class AccessLogs:
             text = access_log.drain()
             if text:
                 wrote = True
-                if not access_log.file.write(text):
-                    self.lost += text.count(b"\n")
+                access_log.file.write(text)
         return wrote
 
     def flush(self) -> None:
@@ -132,7 +91,8 @@ class AccessLogs:
     @property
     def dropped(self) -> int:
         """Records that never reached a file."""
-        return self.lost + sum(access_log.dropped for access_log in self._logs.values())
+        lost = sum(file.lost for file in self._files.values())
+        return lost + sum(access_log.dropped for access_log in self._logs.values())
 
     def close(self) -> None:
         """Write the rest and close the files."""
