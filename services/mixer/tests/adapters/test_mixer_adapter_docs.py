@@ -1,0 +1,158 @@
+"""The pages of docs/adapters say what is, and their examples work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mizzen.api.types import Model, camel_case
+from mizzen.mixer.adapter import AdapterError
+from mizzen.mixer.adapters import registry
+from mizzen.mixer.adapters.params import read
+from mizzen.mixer.adapters.remote import params_of
+from mizzen.mixer.templates import ListEntry, LogEntry
+from mizzen.runtime.address import unused_port
+
+ROOT = Path(__file__).parents[4]
+DOCS = ROOT / "docs" / "adapters"
+AUDIT = ROOT / "demo" / "adapters" / "audit"
+NAMES = sorted({registry.find(name).name for name in registry.names()})
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{'list' if name == 'listchecker' else name}.md").read_text()
+
+
+def params_model(name: str) -> type[Model]:
+    return sys.modules[type(registry.find(name)).__module__].Params
+
+
+def resources(text: str) -> list[dict]:
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    return [document for block in blocks for document in yaml.safe_load_all(block)]
+
+
+def handlers() -> list[tuple[str, dict]]:
+    found = []
+    for path in sorted(DOCS.glob("*.md")):
+        documents = resources(path.read_text())
+        adapters = {d["metadata"]["name"]: d["spec"] for d in documents if d["kind"] == "adapter"}
+        for document in documents:
+            spec = document.get("spec") or {}
+            if document["kind"] in registry.names():
+                found.append((document["kind"], spec))
+            elif "compiledAdapter" in spec:
+                found.append((spec["compiledAdapter"], spec.get("params", {})))
+            elif document["kind"] == "handler":
+                found.append(("remote", params_of(adapters[spec["adapter"]], spec)))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_adapter_has_a_page_with_an_example_and_a_word_on_failure(name):
+    text = page(name)
+    assert "**Failure**" in text
+    assert any(name in (d["kind"], (d.get("spec") or {}).get("compiledAdapter")) for d in resources(text))
+    assert f"({page_name(name)})" in (DOCS / "README.md").read_text()
+    for template in registry.find(name).templates:
+        assert "every template" in text or template in text
+
+
+def page_name(name: str) -> str:
+    return "list.md" if name == "listchecker" else f"{name}.md"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_page_names_every_parameter(name):
+    text = page(name)
+    for field in _fields(params_model(name)):
+        assert re.search(rf"[`.\]]({field}|{camel_case(field)})\b", text), field
+
+
+def _fields(model: type[Model]) -> set[str]:
+    return set(model.model_fields) - {"metrics", "quotas"}
+
+
+@pytest.mark.parametrize(("name", "params"), handlers(), ids=lambda value: value if isinstance(value, str) else "")
+def test_the_parameters_of_the_examples_are_good(name, params):
+    assert read(params_model(name), params) is not None
+
+
+def test_there_are_examples():
+    assert len(handlers()) >= len(NAMES)
+
+
+async def test_the_python_pages_audit_file(build, tmp_path):
+    code, weekdays = re.findall(r"```python\n(.*?)```", page("python"), re.DOTALL)
+    (tmp_path / "audit.py").write_text(code)
+    out = tmp_path / "audit.jsonl"
+    handler = await build("python", {"file": str(tmp_path / "audit.py"), "params": {"path": str(out)}})
+    variables = {"from": "productpage-v1", "to": "reviews.default.svc.cluster.local", "method": "GET",
+                 "path": "/reviews/0", "status": 200}  # fmt: skip
+    await handler.report([LogEntry("call", variables, datetime(2018, 7, 31, 12, tzinfo=UTC))])
+    await handler.close()
+    assert out.read_text() in page("python")
+
+    (tmp_path / "weekdays.py").write_text(weekdays)
+    handler = await build("python", {"file": str(tmp_path / "weekdays.py")})
+    assert (await handler.check(ListEntry("l", "Monday"))).status.message == ""
+    assert (await handler.check(ListEntry("l", "Sunday"))).status.message == "come back on Monday"
+
+
+async def test_the_sample_adapter_outside_of_mixer(build, tmp_path):
+    adapter, handler_resource = list(yaml.safe_load_all((AUDIT / "audit.yaml").read_text()))[:2]
+    address = f"127.0.0.1:{unused_port()}"
+    out = tmp_path / "audit.jsonl"
+    spec = {**handler_resource["spec"], "connection": {"address": address}, "params": {"file": str(out)}}
+    params = params_of(adapter["spec"], spec)
+
+    process = await _start(address)
+    with pytest.raises(AdapterError, match="params: the adapter says: file: is required"):
+        await build("remote", params_of(adapter["spec"], {**spec, "params": {}}))
+    handler = await build("remote", params)
+    variables = {"status": 200, "took": timedelta(seconds=1.5), "ip": ip_address("10.0.0.1"), "labels": {"a": "b"}}
+    entry = LogEntry("call.logentry.istio-system", variables, datetime(2018, 7, 31, 12, tzinfo=UTC), "info")
+    await handler.report([entry, entry])
+    await _lines(out, 2)
+
+    process.terminate()
+    assert await process.wait() == 0
+    process = await _start(address)
+    await handler.report([entry])  # in a session of which the new process knows nothing
+    lines = await _lines(out, 3)
+    await handler.close()
+    process.terminate()
+    assert await process.wait() == 0
+    assert [json.loads(line) for line in lines] == 3 * [
+        {
+            "instance": "call.logentry.istio-system", "time": "2018-07-31T12:00:00Z", "severity": "info",
+            "ip": "10.0.0.1", "labels": {"a": "b"}, "status": 200, "took": "1.500s",
+        }
+    ]  # fmt: skip
+
+
+async def _start(address: str) -> asyncio.subprocess.Process:
+    command = (sys.executable, str(AUDIT / "audit_adapter.py"), "--address", address)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(30):
+        assert await process.stdout.readline() == f"listening on {address}\n".encode()
+    return process
+
+
+async def _lines(path: Path, count: int) -> list[str]:
+    async with asyncio.timeout(30):
+        while len(lines := _read_lines(path)) < count:
+            await asyncio.sleep(0.01)
+    return lines
+
+
+def _read_lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
