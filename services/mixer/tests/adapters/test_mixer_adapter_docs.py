@@ -149,7 +149,7 @@ async def _start(address: str) -> asyncio.subprocess.Process:
 
 async def _lines(path: Path, count: int) -> list[str]:
     async with asyncio.timeout(30):
-        while len(lines := _read_lines(path)) < count:
+        while len(lines := _read_lines(path)) < count:  # noqa: ASYNC110 - another process writes
             await asyncio.sleep(0.01)
     return lines
 
