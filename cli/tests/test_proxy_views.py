@@ -102,13 +102,16 @@ def test_sync_rows_name_state_refusal_and_what_is_not_enforced() -> None:
     client = {
         "proxy": "web-1.default",
         "node_id": "sidecar~127.1.0.1~web-1.default~default.svc.cluster.local",
-        "types": {"CDS": {"status": "SYNCED"}, "LDS": {"status": "ERROR", "error": "port taken"}},
+        "types": {
+            "CDS": {"status": "SYNCED", "failures": {"outbound|80||a": "KeyError"}},
+            "LDS": {"status": "ERROR", "error": "port taken"},
+        },
         "unsupported": [{"field": "mirror", "origin": "VirtualService default/x", "count": 2}, {"field": "cors"}],
     }
     (row,) = sync_rows([client])
     assert (row["cds"], row["lds"], row["rds"]) == ("SYNCED", "ERROR", "IGNORED")
     assert row["unsupported"] == 3
-    assert row["errors"] == ["LDS: port taken"]
+    assert row["errors"] == ["LDS: port taken", "CDS: Pilot cannot generate outbound|80||a: KeyError"]
 
 
 MESH = MeshState(

@@ -66,8 +66,9 @@ class World:
 
     def resources(self, type_url: str, names: frozenset[str] | None = None) -> list[any_pb2.Any]:
         """What a discovery response would carry."""
-        encoded = generate(type_url, self.proxy, self.mesh, names)
-        return [any_pb2.Any.FromString(resource.body) for resource in encoded.values()]
+        made = generate(type_url, self.proxy, self.mesh, names)
+        assert not made.failures
+        return [any_pb2.Any.FromString(resource.body) for resource in made.resources.values()]
 
     @cached_property
     def listeners(self) -> list[listener_pb2.Listener]:

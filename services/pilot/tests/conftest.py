@@ -49,7 +49,9 @@ class World:
 
     def _get(self, type_url: str, proxy: Proxy, names: Iterable[str] | None) -> dict[str, Any]:
         wanted = None if names is None else frozenset(names)
-        found = generate(type_url, proxy, self.mesh, wanted, cache=self._cache)
+        made = generate(type_url, proxy, self.mesh, wanted, cache=self._cache)
+        assert not made.failures
+        found = {**made.resources, **made.substitutes}
         return {name: unpack(type_url, encoded.body) for name, encoded in found.items()}
 
     def listeners(self, proxy: Proxy, names: Iterable[str] | None = None) -> dict[str, Any]:

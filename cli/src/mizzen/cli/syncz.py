@@ -9,7 +9,7 @@ TYPES = ("cds", "lds", "eds", "rds")
 
 
 def sync_rows(clients: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row a proxy: the state of each type, how many fields it does not enforce, and what it refused."""
+    """One row a proxy: the state of each type, how many fields it does not enforce, what it or Pilot failed at."""
     return [_row(client) for client in clients]
 
 
@@ -20,6 +20,13 @@ def _row(client: Mapping[str, Any]) -> dict[str, Any]:
         **{name: types.get(name, {}).get("status", "IGNORED") for name in TYPES},
         "unsupported": sum(item.get("count", 1) for item in client["unsupported"]),
         "unsupported_fields": client["unsupported"],
-        "errors": [f"{name.upper()}: {state['error']}" for name, state in types.items() if state.get("error")],
+        "errors": [
+            *(f"{name.upper()}: {state['error']}" for name, state in types.items() if state.get("error")),
+            *(
+                f"{name.upper()}: Pilot cannot generate {resource}: {reason}"
+                for name, state in types.items()
+                for resource, reason in state.get("failures", {}).items()
+            ),
+        ],
         "id": client["node_id"],
     }

@@ -20,6 +20,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.protobuf import struct_pb2
 
+from mizzen.pilot.generate import clusters
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.runtime.address import Address
 
@@ -43,6 +44,12 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: reviews}
 spec: {hosts: [reviews], http: [{rewrite: {uri: URI}, route: [{destination: {host: reviews}}]}]}
+"""
+RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}}}
 """
 
 
@@ -243,3 +250,28 @@ async def test_the_process_is_ready_and_ends_on_a_signal(tmp_path: Path) -> None
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_what_cannot_be_generated_is_on_the_debug_pages(pilot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_reviews(pilot)
+    await pilot.until(lambda: pilot.get("/debug/endpointz"))
+    async with connect(pilot.xds) as client:
+        await client.watch(CLUSTER)
+        assert CLUSTER_NAME in {resource.name for resource in (await client.next()).resources}
+        monkeypatch.setattr(clusters, "_describe", None)
+        pilot.apply("config/ratings.yaml", SERVICE.replace("NAME", "ratings"))
+        pilot.apply("config/rule.yaml", RULE)
+
+        async def failures() -> Any:
+            [row] = await pilot.get("/debug/syncz")
+            return row["types"]["cds"].get("failures")
+
+        found = await pilot.until(failures)
+        assert found[CLUSTER_NAME].startswith("Service default/reviews, DestinationRule default/reviews: TypeError")
+        dump = await pilot.get("/debug/config_dump?proxyID=client-1.default")
+        assert dump["failures"]["cds"][CLUSTER_NAME] == found[CLUSTER_NAME]
+        monkeypatch.undo()
+        pilot.delete("config/rule.yaml")
+        response = await client.next()
+        assert [resource.name for resource in response.resources] == [CLUSTER_NAME.replace("reviews", "ratings")]
+        assert not response.removed_resources

@@ -43,7 +43,7 @@ def generated(type_url: str, proxy: Any, mesh: Any) -> Any:
         return generate(type_url, proxy, mesh, ROUTES, cache=Cache())
     if type_url == typeurls.ENDPOINT:
         clusters = generate(typeurls.CLUSTER, proxy, mesh, None, cache=Cache())
-        return generate(type_url, proxy, mesh, frozenset(clusters), cache=Cache())
+        return generate(type_url, proxy, mesh, frozenset(clusters.resources), cache=Cache())
     return generate(type_url, proxy, mesh, None, cache=Cache())
 
 

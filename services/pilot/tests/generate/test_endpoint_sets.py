@@ -54,7 +54,7 @@ def test_localities_health_and_metadata(world: Any, sidecar: Any) -> None:
     from google.protobuf import any_pb2
 
     name = f"outbound|80||{HOST}"
-    found = generate(typeurls.ENDPOINT, sidecar(CLUSTER_ID="k1"), world(CONFIG).mesh, frozenset({name}))
+    found = generate(typeurls.ENDPOINT, sidecar(CLUSTER_ID="k1"), world(CONFIG).mesh, frozenset({name})).resources
     message = endpoint_pb2.ClusterLoadAssignment()
     assert any_pb2.Any.FromString(found[name].body).Unpack(message)
     first, second = message.endpoints

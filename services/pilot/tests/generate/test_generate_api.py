@@ -14,10 +14,11 @@ RICH = (Path(__file__).parent / "rich.yaml").read_text()
 
 
 def everything(proxy: Any, mesh: Any, cache: Cache) -> dict[str, Any]:
-    listeners = generate(typeurls.LISTENER, proxy, mesh, None, cache=cache)
-    clusters = generate(typeurls.CLUSTER, proxy, mesh, None, cache=cache)
-    endpoints = generate(typeurls.ENDPOINT, proxy, mesh, frozenset(clusters), cache=cache)
-    routes = generate(typeurls.ROUTE, proxy, mesh, frozenset({"80", "9080", "http_proxy", "http.8080"}), cache=cache)
+    listeners = generate(typeurls.LISTENER, proxy, mesh, None, cache=cache).resources
+    clusters = generate(typeurls.CLUSTER, proxy, mesh, None, cache=cache).resources
+    endpoints = generate(typeurls.ENDPOINT, proxy, mesh, frozenset(clusters), cache=cache).resources
+    ports = frozenset({"80", "9080", "http_proxy", "http.8080"})
+    routes = generate(typeurls.ROUTE, proxy, mesh, ports, cache=cache).resources
     return {**listeners, **clusters, **{f"eds {name}": value for name, value in endpoints.items()}, **routes}
 
 
@@ -39,9 +40,9 @@ def test_proxies_alike_share_what_is_generated(world: Any, sidecar: Any) -> None
 
 def test_an_unchanged_cluster_survives_a_new_mesh(world: Any, sidecar: Any) -> None:
     old, cache = world(RICH).mesh, Cache()
-    one = generate(typeurls.CLUSTER, sidecar(), old, None, cache=cache)
+    one = generate(typeurls.CLUSTER, sidecar(), old, None, cache=cache).resources
     misses = cache.misses
-    two = generate(typeurls.CLUSTER, sidecar(), world(RICH, previous=old).mesh, None, cache=cache)
+    two = generate(typeurls.CLUSTER, sidecar(), world(RICH, previous=old).mesh, None, cache=cache).resources
     assert cache.misses == misses
     assert one == two
 

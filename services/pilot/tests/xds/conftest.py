@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import count
 
 import pytest
 
 from mizzen.pilot.generate.encoded import Encoded
+from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.xds.messages import DeltaRequest, Response, SotwRequest
@@ -19,25 +19,34 @@ SHORT = {url: short for short, url in TYPES.items()}
 
 
 class World:
-    """A source whose resources are written as `cds="a1 b1"`: the last character of a word is the version."""
+    """A source whose resources are written as `cds="a1 b1"`: the last character of a word is the version.
+
+    `a1!` cannot be generated, and `a1?` is a substitute, for clients that hold no other one.
+    """
 
     def __init__(self) -> None:
         self.version = "0"
         self.broken: set[str] = set()
-        self._resources: dict[str, dict[str, Encoded]] = {url: {} for url in SHORT}
+        self._resources: dict[str, list[str]] = {url: [] for url in SHORT}
 
     def set(self, **types: str) -> None:
         self.version = str(int(self.version) + 1)
         for short, words in types.items():
-            self._resources[TYPES[short]] = {
-                word[:-1]: Encoded(word[:-1], word.encode(), word[-1]) for word in words.split()
-            }
+            self._resources[TYPES[short]] = words.split()
 
-    def resources(self, type_url: str, names: frozenset[str] | None) -> Mapping[str, Encoded]:
+    def resources(self, type_url: str, names: frozenset[str] | None) -> Generated:
         if SHORT[type_url] in self.broken:
             raise GenerationError("broken")
-        known = self._resources[type_url]
-        return dict(known) if names is None else {name: known[name] for name in known if name in names}
+        made = Generated()
+        for word in self._resources[type_url]:
+            name = word.strip("?!")[:-1]
+            if names is None or name in names:
+                resource = Encoded(name, word.strip("?!").encode(), word.strip("?!")[-1])
+                if "!" in word:
+                    made.failures[name] = "broken"
+                if "!" not in word:
+                    (made.substitutes if "?" in word else made.resources)[name] = resource
+        return made
 
 
 class Script:

@@ -15,6 +15,7 @@ from google.rpc import status_pb2 as rpc_status
 from prometheus_client import CollectorRegistry
 
 from mizzen.pilot.generate.encoded import Encoded, encode
+from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.snapshot.proxy import Proxy
@@ -46,10 +47,10 @@ class Routes:
         self.version = "1"
         self.known = {name: route(name, "first") for name in ("80", "9080")}
 
-    def resources(self, type_url: str, names: frozenset[str] | None) -> dict[str, Encoded]:
+    def resources(self, type_url: str, names: frozenset[str] | None) -> Generated:
         if type_url != ROUTE:
-            return {}
-        return {name: self.known[name] for name in sorted(self.known) if names is None or name in names}
+            return Generated()
+        return Generated({name: self.known[name] for name in sorted(self.known) if names is None or name in names})
 
 
 class Served:

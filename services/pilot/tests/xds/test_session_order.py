@@ -3,7 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
 WORLD = {"cds": "a1 b1", "eds": "a1 b1", "lds": "l1", "rds": "r1"}
+
+TYPES = {"cds": CLUSTER, "eds": ENDPOINT, "lds": LISTENER, "rds": ROUTE}
 
 
 def kinds(heard: list[str]) -> list[str]:
@@ -128,6 +132,55 @@ def test_a_type_that_cannot_be_generated_keeps_what_the_client_has(started) -> N
     started.ack("rds")
     started.world.broken = set()
     assert started.push()[0].startswith("cds a2")
+
+
+def test_an_answer_that_cannot_be_generated_comes_with_a_later_push(sotw, delta) -> None:
+    for client, ask in ((sotw, sotw.sotw), (delta, delta.delta)):
+        client.world.set(**WORLD)
+        client.world.broken = {"eds", "rds"}
+        assert [ask("eds", "a"), ask("rds", "r")] == [[], []]
+        assert client.session.watches[TYPES["rds"]].failures == {"*": "broken"}
+        assert client.session.due() is None, "time alone mends nothing"
+        assert client.push("lds") == []
+        client.world.broken = set()
+        assert client.push("", endpoints="other") == ["eds a1"]
+        assert client.ack("eds") == ["rds r1"]
+        assert client.session.watches[TYPES["rds"]].failures == {}
+
+
+def test_a_resource_that_cannot_be_generated_keeps_what_the_client_has(started) -> None:
+    started.world.set(**WORLD | {"cds": "a2! b2", "eds": "a2! b1", "rds": "r2!"})
+    heard = started.push()
+    assert heard[0] == ("cds b2" if started.session.delta else "cds b2 a1")
+    assert not any("-" in text for text in heard)
+    for short in dict.fromkeys(kinds(heard)):
+        assert started.ack(short) == []
+    assert started.session.watches[TYPES["rds"]].failures == {"r": "broken"}
+    started.world.set(**WORLD | {"cds": "a3 b2", "rds": "r3"})
+    assert started.push()[0] == ("cds a3" if started.session.delta else "cds a3 b2")
+
+
+def test_owed_endpoints_that_cannot_be_generated_stay_owed(started_delta) -> None:
+    started_delta.world.set(**WORLD | {"cds": "a2 b1"})
+    started_delta.world.broken = {"eds"}
+    assert started_delta.push() == ["cds a2"]
+    started_delta.world.broken = set()
+    assert started_delta.push("lds") == ["eds a1"]
+
+
+def test_a_substitute_is_for_a_client_that_holds_nothing(sotw, delta) -> None:
+    for client, ask in ((sotw, sotw.sotw), (delta, delta.delta)):
+        client.world.set(rds="q1 r1?")
+        assert ask("rds", "q r") == ["rds q1 r1"]
+        client.ack("rds")
+        client.world.set(rds="q2? r2")
+        assert client.push("rds") == ["rds r2"]
+
+
+def test_a_reconnecting_client_keeps_what_cannot_be_generated(delta) -> None:
+    delta.world.set(cds="a2! b2! c1!")
+    assert delta.delta("cds", has="a1 b2") == ["cds"], "neither sent nor taken away"
+    assert delta.delta("cds", add="a", nonce=delta.nonces["cds"]) == ["cds"]
 
 
 def test_memory_of_unanswered_responses_is_bounded(started) -> None:

@@ -16,6 +16,8 @@ from mizzen.api.problem import Problem
 from mizzen.pilot.app.world import World
 from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.encoded import Encoded
+from mizzen.pilot.generate.failure import describe
+from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.generate.typeurls import ORDER, WILDCARD
 from mizzen.pilot.snapshot.service import Endpoint, Service
 from mizzen.pilot.xds.connections import Connection, Connections
@@ -104,7 +106,7 @@ class DebugPages:
 
     def _dump(self, connection: Connection) -> dict[str, Any]:
         mesh, watches = self._world.mesh, connection.session.watches
-        dump: dict[str, Any] = {"proxy": connection.proxy.id, "version": mesh.version}
+        dump: dict[str, Any] = {"proxy": connection.proxy.id, "version": mesh.version, "failures": {}}
         for type_url in ORDER:
             watch = watches.get(type_url)
             if watch is None:
@@ -112,8 +114,14 @@ class DebugPages:
                 names = None if everything else frozenset[str]()
             else:
                 names = None if watch.wildcard else frozenset(watch.names)
-            resources = generate(type_url, connection.proxy, mesh, names)
+            try:
+                made = generate(type_url, connection.proxy, mesh, names)
+            except Exception as error:  # noqa: BLE001 - the page is the place where it is told
+                made = Generated(failures={"*": describe(error)})
+            resources = {**made.resources, **made.substitutes}
             dump[short_name(type_url)] = [_decoded(resource) for resource in resources.values()]
+            if made.failures:
+                dump["failures"][short_name(type_url)] = made.failures
         return dump
 
 

@@ -22,7 +22,7 @@ from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
 from mizzen.pilot.xds.server import DiscoveryServer
-from mizzen.pilot.xds.source import MeshSource
+from mizzen.pilot.xds.source import FailureLog, MeshSource
 from mizzen.runtime.lifecycle import Lifecycle
 from mizzen.runtime.monitoring import MonitoringServer
 
@@ -48,8 +48,9 @@ class Pilot:
         self.connections = Connections()
         self.pusher = Pusher(self.world, self.connections, mesh_metrics, clock, limits)
         metrics = ServingMetrics(registry)
+        failures = FailureLog(metrics)
         self.server = DiscoveryServer(
-            lambda proxy: MeshSource(self.world.mesh, proxy, metrics), self.connections, metrics
+            lambda proxy: MeshSource(self.world.mesh, proxy, failures), self.connections, metrics
         )
         pages = DebugPages(self.world, self.connections, self.pusher.push_all, clock)
         self.monitoring = MonitoringServer(

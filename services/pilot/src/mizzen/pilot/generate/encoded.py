@@ -18,11 +18,13 @@ class Encoded:
     """A serialised google.protobuf.Any."""
     version: str
     """A hash of the content: equal versions have equal bodies."""
+    failure: str = ""
+    """Why something else stands where a part of it could not be made; empty when it is whole."""
 
 
-def encode(name: str, message: Any) -> Encoded:
+def encode(name: str, message: Any, failure: str = "") -> Encoded:
     """Serialise deterministically, so that equal messages give equal bytes and versions."""
     packed = any_pb2.Any()
     packed.Pack(message, deterministic=True)
     body = packed.SerializeToString(deterministic=True)
-    return Encoded(name, body, hashlib.blake2b(body, digest_size=8).hexdigest())
+    return Encoded(name, body, hashlib.blake2b(body, digest_size=8).hexdigest(), failure)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.generate import names
+from mizzen.pilot.generate.harvest import Harvest
 from mizzen.pilot.generate.hcm import HttpInputs
 from mizzen.pilot.generate.inbound import SERVER_NAME
 from mizzen.pilot.generate.listener import OUTBOUND, HttpChain, ListenerInputs
@@ -22,14 +23,17 @@ def gateway_ports(node: Node) -> tuple[GatewayPort, ...]:
     return ports(node.mesh.gateways, proxy.labels, node.targets, unprivileged=proxy.unprivileged)
 
 
-def gateway_listeners(node: Node) -> list[ListenerInputs]:
+def gateway_listeners(node: Node, harvest: Harvest) -> list[ListenerInputs]:
     """One listener per port; a TCP port to which nothing is routed has none."""
-    found = [_listener(node, port) for port in gateway_ports(node)]
+    found: list[ListenerInputs] = []
+    for port in gateway_ports(node):
+        name = names.listener(port.bind or WILDCARD, port.port)
+        with harvest.guard(name):
+            found.append(_listener(node, port, name))
     return [inputs for inputs in found if inputs.chains]
 
 
-def _listener(node: Node, port: GatewayPort) -> ListenerInputs:
-    name = names.listener(port.bind or WILDCARD, port.port)
+def _listener(node: Node, port: GatewayPort, name: str) -> ListenerInputs:
     chains: Iterable[HttpChain | TcpChain]
     if port.http:
         http = HttpInputs(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.config.route.v3 import route_components_pb2
 
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate.encoded import Encoded, encode
+from mizzen.pilot.generate.failure import origin_text, routes_or_refusal
 from mizzen.pilot.generate.httproute import RouteContext, routes
 from mizzen.pilot.generate.match import is_catch_all
-from mizzen.pilot.generate.protos import boolean, uint32
-from mizzen.pilot.generate.routes import MAX_DIRECT_RESPONSE
+from mizzen.pilot.generate.routes import configuration
 from mizzen.pilot.snapshot.destinationrule import RuleIndex
 from mizzen.pilot.snapshot.gateways import HttpServer
 from mizzen.pilot.snapshot.scope import Scope
@@ -38,6 +39,7 @@ class GatewayRouteInputs:
 def gateway_routes(inputs: GatewayRouteInputs) -> Encoded:
     """Routes of every VirtualService bound to a server of the port; without any, every request is answered 404."""
     by_domain: dict[str, list[Any]] = {}
+    failures: list[str] = []
     redirected: set[str] = set()
     for server in inputs.servers:
         context = RouteContext(
@@ -51,25 +53,22 @@ def gateway_routes(inputs: GatewayRouteInputs) -> Encoded:
         for routing in inputs.routings:
             if server.gateway not in routing.gateways or not visible(routing.export_to, inputs.scope.namespace):
                 continue
-            entries: list[Any] | None = None
-            for domain in _domains(server, routing):
-                entries = routes(routing, context, server.port) if entries is None else entries
+            shared = _domains(server, routing)
+            make = partial(routes, routing, context, server.port)
+            entries = routes_or_refusal(make, origin_text(routing.origin), failures) if shared else []
+            for domain in shared:
                 known = by_domain.setdefault(domain, [])
                 known.extend(entry for entry in entries if entry not in known)
                 if server.https_redirect:
                     redirected.add(domain)
-    message = route_pb2.RouteConfiguration(
-        name=inputs.name,
-        validate_clusters=boolean(False),
-        ignore_port_in_host_matching=True,
-        max_direct_response_body_size_bytes=uint32(MAX_DIRECT_RESPONSE),
-    )
+    message = configuration(inputs.name)
+    message.ignore_port_in_host_matching = True
     for domain in sorted(by_domain):
         message.virtual_hosts.append(_virtual_host(domain, by_domain[domain], inputs.port, domain in redirected))
     if not any(host.routes or host.require_tls for host in message.virtual_hosts):
         del message.virtual_hosts[:]
         message.virtual_hosts.add(name=f"blackhole:{inputs.port}", domains=["*"])
-    return encode(inputs.name, message)
+    return encode(inputs.name, message, "; ".join(failures))
 
 
 def _domains(server: HttpServer, routing: Routing) -> list[str]:

@@ -12,6 +12,7 @@ from mizzen.pilot.base import protocol
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.clusters import InboundInputs
+from mizzen.pilot.generate.harvest import Harvest
 from mizzen.pilot.generate.hcm import HttpInputs
 from mizzen.pilot.generate.inboundroute import InboundRoute
 from mizzen.pilot.generate.listener import INBOUND, HttpChain, ListenerInputs, forward
@@ -63,11 +64,18 @@ def cluster_inputs(node: Node, port: InboundPort) -> InboundInputs:
     )
 
 
-def inbound_listeners(node: Node) -> list[ListenerInputs]:
+def inbound_listeners(node: Node, harvest: Harvest) -> list[ListenerInputs]:
     """`virtualInbound` for captured ports, and one listener for each port that is bound."""
     ports = inbound_ports(node)
-    found = [_virtual_inbound(node, [port for port in ports if not port.bind])] if node.proxy.captures else []
-    return found + [_bound(node, port) for port in ports if port.bind]
+    found: list[ListenerInputs] = []
+    if node.proxy.captures:
+        with harvest.guard(names.VIRTUAL_INBOUND):
+            found.append(_virtual_inbound(node, [port for port in ports if not port.bind]))
+    for port in ports:
+        if port.bind:
+            with harvest.guard(names.listener(port.bind, port.number)):
+                found.append(_bound(node, port))
+    return found
 
 
 def _of_services(node: Node) -> Iterator[InboundPort]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from mizzen.api.sidecar import OutboundTrafficMode, Sidecar
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate import names
-from mizzen.pilot.generate.cache import Cache
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
@@ -27,7 +26,6 @@ class Node:
 
     proxy: Proxy
     mesh: Mesh
-    cache: Cache = field(repr=False)
 
     @cached_property
     def scope(self) -> Scope:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mizzen.api.types import CaptureMode
 from mizzen.pilot.base import protocol
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate import names
+from mizzen.pilot.generate.failure import describe
+from mizzen.pilot.generate.harvest import Harvest
 from mizzen.pilot.generate.hcm import HttpInputs
 from mizzen.pilot.generate.listener import OUTBOUND, HttpChain, ListenerInputs, forward
 from mizzen.pilot.generate.node import LOCALHOST, Node
@@ -38,8 +42,11 @@ class _Draft:
 class OutboundListeners:
     """Collects the outbound listeners of one sidecar and settles which service gets a contested port."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, harvest: Harvest) -> None:
         self._node = node
+        self._harvest = harvest
+        self._broken: dict[int, str] = {}
+        """Why something could not be added to the listeners of a port, which stay out as they are incomplete."""
         self._drafts: dict[tuple[str, int], _Draft] = {}
         self._locked: set[int] = set()
         self._context = TcpContext(frozenset({MESH}), node.proxy.namespace, node.labels, node.scope, node.mesh.rules)
@@ -48,17 +55,35 @@ class OutboundListeners:
         """All outbound listeners: per service port, the HTTP proxy, the one that takes captured connections."""
         for egress in self._node.scope.egress:
             if egress.port is not None:
-                self._add_explicit(egress)
+                with self._adding(egress.port):
+                    self._add_explicit(egress)
         if not self._node.proxy.app_address:
             for egress in self._node.scope.egress:
                 if egress.port is None:
                     self._add_implicit(egress)
-        found = [self._finish(draft) for draft in self._drafts.values()]
+        found: list[ListenerInputs] = []
+        for port in self._broken:
+            self._draft(self._node.wildcard, port, captured=False)  # at least this one would be there
+        for draft in self._drafts.values():
+            name = names.listener(draft.address, draft.port)
+            if draft.port in self._broken:
+                self._harvest.made.failures[name] = self._broken[draft.port]
+                continue
+            with self._harvest.guard(name):
+                found.append(self._finish(draft))
         if self._node.http_proxy_port:
             found.append(self._http_proxy())
         if self._node.proxy.captures:
             found.append(self._virtual_outbound())
         return found
+
+    @contextmanager
+    def _adding(self, port: int, *origins: str) -> Iterator[None]:
+        """What raises inside keeps the listeners of a port from being changed."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - told for every listener of the port
+            self._broken.setdefault(port, describe(error, *origins))
 
     def _add_explicit(self, egress: Egress) -> None:
         listener = egress.listener
@@ -82,7 +107,8 @@ class OutboundListeners:
         for service in egress.services:
             for port in service.ports:
                 if port.protocol is not Protocol.UDP and port.number not in self._locked:
-                    self._add_port(service, port, egress)
+                    with self._adding(port.number, service.origin):
+                        self._add_port(service, port, egress)
 
     def _add_port(self, service: Service, port: Port, egress: Egress) -> None:
         captured = self._node.proxy.captures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
@@ -13,6 +14,7 @@ from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.domains import domains, with_ports
 from mizzen.pilot.generate.encoded import Encoded, encode
+from mizzen.pilot.generate.failure import origin_text, routes_or_refusal
 from mizzen.pilot.generate.httproute import RouteContext, default_route, routes
 from mizzen.pilot.generate.match import everything
 from mizzen.pilot.generate.protos import boolean, duration, uint32
@@ -51,11 +53,7 @@ class _Host:
 
 def sidecar_routes(inputs: SidecarRouteInputs) -> Encoded:
     """The configuration; empty for a name that stands for nothing, because Envoy waits for an answer."""
-    message = route_pb2.RouteConfiguration(
-        name=inputs.name,
-        validate_clusters=boolean(False),
-        max_direct_response_body_size_bytes=uint32(MAX_DIRECT_RESPONSE),
-    )
+    message = configuration(inputs.name)
     proxied = inputs.name == names.HTTP_PROXY_ROUTE
     message.ignore_port_in_host_matching = not proxied
     only_host, number = _parse(inputs.name)
@@ -74,10 +72,26 @@ def sidecar_routes(inputs: SidecarRouteInputs) -> Encoded:
         rules=inputs.rules,
     )
     found = [host for host in _hosts(egress, number) if only_host in ("", host.name)]
-    message.virtual_hosts.extend(_virtual_hosts(found, context, inputs, proxied=proxied, sniffed=bool(only_host)))
+    failures: list[str] = []
+    made = _virtual_hosts(found, context, inputs, failures, proxied=proxied, sniffed=bool(only_host))
+    message.virtual_hosts.extend(made)
     if not only_host:
         message.virtual_hosts.append(catch_all(inputs.fallback))
-    return encode(inputs.name, message)
+    return encode(inputs.name, message, "; ".join(failures))
+
+
+def empty_routes(name: str) -> Encoded:
+    """A configuration that answers every request with 404."""
+    return encode(name, configuration(name))
+
+
+def configuration(name: str) -> Any:
+    """What all route configurations have in common."""
+    return route_pb2.RouteConfiguration(
+        name=name,
+        validate_clusters=boolean(False),
+        max_direct_response_body_size_bytes=uint32(MAX_DIRECT_RESPONSE),
+    )
 
 
 def catch_all(cluster: str) -> Any:
@@ -178,7 +192,13 @@ def _unregistered(egress: Egress, owners: dict[str, Routing]) -> Iterator[tuple[
 
 
 def _virtual_hosts(
-    found: list[_Host], context: RouteContext, inputs: SidecarRouteInputs, *, proxied: bool, sniffed: bool
+    found: list[_Host],
+    context: RouteContext,
+    inputs: SidecarRouteInputs,
+    failures: list[str],
+    *,
+    proxied: bool,
+    sniffed: bool,
 ) -> list[Any]:
     taken: set[str] = set()
     known = {service.hostname for service in inputs.scope.services}
@@ -188,7 +208,7 @@ def _virtual_hosts(
         free = [name for name in own if name.lower() not in taken]
         if not free:
             continue
-        entries = _routes(host, context)
+        entries = routes_or_refusal(partial(_routes, host, context), _origin(host), failures)
         if not entries:
             continue
         taken.update(name.lower() for name in free)
@@ -222,3 +242,9 @@ def _routes(host: _Host, context: RouteContext) -> list[Any]:
     if host.service is None or host.service.hostname != host.name:
         return []
     return [default_route(host.service, host.number, context)]
+
+
+def _origin(host: _Host) -> str:
+    if host.routing is not None:
+        return origin_text(host.routing.origin)
+    return host.service.origin if host.service is not None else ""

@@ -48,6 +48,7 @@ def _type(watch: Subscription | None, now: float) -> dict[str, Any]:
         "nonce_sent": watch.nonce_sent,
         "nonce_acked": watch.nonce_acked,
         "error": watch.error,
+        "failures": dict(sorted(watch.failures.items())),
         "seconds_since_sent": _age(watch.sent_at, now),
         "seconds_since_acked": _age(watch.acked_at, now),
         "seconds_since_rejected": _age(watch.rejected_at, now),

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mizzen.pilot.generate.encoded import Encoded
+from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, WILDCARD
 from mizzen.pilot.push.queue import Push
-from mizzen.pilot.xds.messages import DeltaRequest, Response, SotwRequest
+from mizzen.pilot.xds.messages import ALL, DeltaRequest, Response, SotwRequest
 from mizzen.pilot.xds.rules import Verdict, read_delta, read_sotw
 from mizzen.pilot.xds.subscription import Subscription
 
@@ -30,7 +31,7 @@ PATIENCE = 5.0
 
 
 class GenerationError(Exception):
-    """The resources of a type cannot be generated now; the client keeps what it has."""
+    """No resource of a type can be generated now; the client keeps what it has, and is answered with a later push."""
 
 
 class Source(Protocol):
@@ -41,8 +42,8 @@ class Source(Protocol):
         """The version of the snapshot behind it."""
         ...
 
-    def resources(self, type_url: str, names: frozenset[str] | None) -> Mapping[str, Encoded]:
-        """By name, in the order to send them; `names` None asks for all. Raises GenerationError."""
+    def resources(self, type_url: str, names: frozenset[str] | None) -> Generated:
+        """Those of a type, and what could not be made of them; `names` None asks for all. Raises GenerationError."""
         ...
 
 
@@ -67,6 +68,8 @@ class Session:
         self._asked: dict[str, frozenset[str] | None] = {}
         """Requests to answer then, as in `Reading.names`: a client that reconnects asks for everything at once."""
         self._held_since = 0.0
+        self._unanswered: dict[str, frozenset[str] | None] = {}
+        """Requests whose answer could not be generated, as in `_asked`; every push tries again."""
         self._retired: set[str] = set()
         """Types of which the client holds resources that are no more."""
         self._leaving: frozenset[str] = frozenset()
@@ -99,7 +102,9 @@ class Session:
 
     def push(self, push: Push, source: Source, now: float) -> tuple[Response, ...]:
         """Send what differs from what the client was sent, in order; some of it waits for the client."""
-        responses = self._update(CLUSTER, source, now) if CLUSTER in push.types else []
+        responses = self._answer_again(source, now)
+        if CLUSTER in push.types:
+            responses += self._update(CLUSTER, source, now)
         if ENDPOINT in push.types:
             responses += self._update(ENDPOINT, source, now)
         elif push.endpoints:
@@ -147,11 +152,23 @@ class Session:
             elif names is None or type_url in WILDCARD:
                 response = self._whole(watch, self._current(watch, source), source)
             else:
-                response = self._response(watch, source, source.resources(type_url, names).values())
+                response = self._response(watch, source, self._generated(watch, names, source).values())
         except GenerationError:
+            self._unanswered[type_url] = _both(self._unanswered.get(type_url, frozenset()), names)
             return []
         self._sent(watch, response, now)
         return [response, *self._settle_owed(source, now)]
+
+    def _answer_again(self, source: Source, now: float) -> list[Response]:
+        """Answer what could not be answered before; listeners and routes keep to their order."""
+        unanswered, self._unanswered = self._unanswered, {}
+        responses: list[Response] = []
+        for type_url, names in unanswered.items():
+            if type_url in FOLLOWERS:
+                self._hold_answer(type_url, names, now)
+            else:
+                responses += self._answer_late(type_url, names, source, now)
+        return responses
 
     def _answer_late(self, type_url: str, names: frozenset[str] | None, source: Source, now: float) -> list[Response]:
         """The answer to what the client asked for a while ago, if it still wants it."""
@@ -163,11 +180,11 @@ class Session:
 
     def _delta_answer(self, watch: Subscription, names: frozenset[str] | None, source: Source) -> Response:
         """What was asked for by name is sent, or named as missing; the rest only where it differs."""
-        current = self._current(watch, source) if names is None else source.resources(watch.type_url, names)
+        current = self._current(watch, source) if names is None else self._generated(watch, names, source)
         asked = names or ()
         changed = [r for r in current.values() if r.name in asked or watch.is_news(r)]
         expected = (watch.sent.keys() | watch.names) if names is None else names
-        removed = sorted(name for name in expected if name not in current)
+        removed = sorted(name for name in expected if name not in current and name not in watch.failures)
         return self._response(watch, source, changed, removed)
 
     def _update(
@@ -230,21 +247,33 @@ class Session:
             self._retired.add(watch.type_url)
         return self._response(watch, source, (*current.values(), *kept))
 
-    @staticmethod
-    def _some(watch: Subscription, names: frozenset[str], source: Source) -> Mapping[str, Encoded]:
+    def _some(self, watch: Subscription, names: frozenset[str], source: Source) -> Mapping[str, Encoded]:
         watched = frozenset(name for name in names if watch.watches(name))
-        return source.resources(watch.type_url, watched) if watched else {}
+        return self._generated(watch, watched, source) if watched else {}
+
+    def _current(self, watch: Subscription, source: Source) -> Mapping[str, Encoded]:
+        everything = self._generated(watch, None, source) if watch.wildcard else {}
+        return {**everything, **self._generated(watch, frozenset(watch.names), source)} if watch.names else everything
 
     @staticmethod
-    def _current(watch: Subscription, source: Source) -> Mapping[str, Encoded]:
-        named = source.resources(watch.type_url, frozenset(watch.names)) if watch.names else {}
-        return {**source.resources(watch.type_url, None), **named} if watch.wildcard else named
+    def _generated(watch: Subscription, names: frozenset[str] | None, source: Source) -> Mapping[str, Encoded]:
+        """What is right for this client: it keeps what it holds of what could not be made anew."""
+        try:
+            made = source.resources(watch.type_url, names)
+        except GenerationError as error:
+            watch.note_failures(None, {ALL: str(error)})
+            raise
+        watch.note_failures(names, made.failures)
+        kept = {name: watch.sent[name] for name in (*made.failures, *made.substitutes) if name in watch.sent}
+        return {**made.resources, **made.substitutes, **kept}
 
     def _response(
         self, watch: Subscription, source: Source, resources: Iterable[Encoded], removed: Iterable[str] = ()
     ) -> Response:
         nonce = self._new_nonce(source.version)
-        return Response(watch.type_url, source.version, nonce, tuple(resources), tuple(removed))
+        # What a client said it holds has no body here. It is only ever kept.
+        bodies = tuple(resource for resource in resources if resource.body)
+        return Response(watch.type_url, source.version, nonce, bodies, tuple(removed))
 
     def _sent(self, watch: Subscription, response: Response, now: float) -> None:
         """Book a response that is about to be returned."""
@@ -269,9 +298,11 @@ class Session:
         watch = self.watches.get(ENDPOINT)
         if watch is None or not self.delta or not watch.owed:
             return []
+        owed = watch.take_owed()
         try:
-            current = self._some(watch, watch.take_owed(), source)
+            current = self._some(watch, owed, source)
         except GenerationError:
+            watch.owed |= owed
             return []
         response = self._response(watch, source, current.values())
         self._sent(watch, response, now)
@@ -289,11 +320,15 @@ class Session:
 
     def _hold_answer(self, type_url: str, names: frozenset[str] | None, now: float) -> None:
         self._start_waiting(now)
-        before = self._asked.get(type_url, frozenset())
-        self._asked[type_url] = None if names is None or before is None else before | names
+        self._asked[type_url] = _both(self._asked.get(type_url, frozenset()), names)
 
     def _all_settled(self, *types: str) -> bool:
         return all(self.watches[type_url].settled for type_url in types if type_url in self.watches)
 
     def _all_accepted(self, *types: str) -> bool:
         return all(self.watches[type_url].accepted for type_url in types if type_url in self.watches)
+
+
+def _both(names: frozenset[str] | None, more: frozenset[str] | None) -> frozenset[str] | None:
+    """The union of two sets of names, of which None is everything."""
+    return None if names is None or more is None else names | more

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mizzen.pilot.generate.encoded import Encoded
-from mizzen.pilot.xds.messages import Response
+from mizzen.pilot.xds.messages import ALL, Response
 
 MAX_IN_FLIGHT = 16
 """Responses whose names are remembered until they are answered; older ones are taken for lost."""
@@ -39,6 +39,8 @@ class Subscription:
     """Rejected: sent again with the next push of the type, changed or not."""
     owed: set[str] = field(default_factory=set)
     """Endpoints to be sent again although nothing is new: their clusters changed and warm again."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why a resource, or a part of it, could not be generated; `*` stands for all of them."""
     in_flight: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Names by nonce of responses that are not answered yet, oldest first."""
 
@@ -91,6 +93,12 @@ class Subscription:
     def narrow(self) -> None:
         """The client dropped what it does not watch any more."""
         self.forget([name for name in self.sent if not self.watches(name)])
+        self.failures = {name: reason for name, reason in self.failures.items() if name == ALL or self.watches(name)}
+
+    def note_failures(self, names: frozenset[str] | None, failures: Mapping[str, str]) -> None:
+        """What could not be generated of these names, or (None) of all."""
+        others = {} if names is None else {n: why for n, why in self.failures.items() if n not in names and n != ALL}
+        self.failures = {**others, **failures}
 
     def take_owed(self) -> frozenset[str]:
         """The owed names that are still watched, which are no longer owed then."""
