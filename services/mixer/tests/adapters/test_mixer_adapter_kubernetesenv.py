@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from mizzen.mixer.adapter import AdapterError
-from mizzen.mixer.adapters.folder import PLACES
+from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.templates import Kubernetes
 
 PODS = """
@@ -125,7 +125,7 @@ async def test_other_spellings_of_a_uid(handler, uid):
 async def test_mixers_own_registry(build, tmp_path, monkeypatch):
     with pytest.raises(AdapterError, match="registryPath: is required"):
         await build("kubernetesenv", {})
-    monkeypatch.setattr(PLACES, "registry", tmp_path)
+    monkeypatch.setattr(DEFAULTS, "registry", tmp_path)
     (tmp_path / "pods.yaml").write_text(PODS)
     handler = await build("kubernetesenv", {"kubeconfigPath": "/x", "cacheRefreshDuration": "5m"})
     assert (await ask(handler, source_uid=UID))["source_workload_name"] == "reviews-v1"

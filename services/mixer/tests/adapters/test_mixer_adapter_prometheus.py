@@ -11,10 +11,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mizzen.mixer.adapter import AdapterError, Environment, Use
+from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.prometheus.definition import Definition, safe_name
 from mizzen.mixer.adapters.prometheus.series import Family, Registry
 from mizzen.mixer.templates import Metric
-from mizzen.runtime.address import unused_port
+from mizzen.runtime.address import Address, unused_port
 
 REQUESTS = {
     "name": "requests_total",
@@ -191,6 +192,13 @@ async def test_handlers_at_one_address_share_its_server(build):
     await first.close()
     assert "istio_requests_total{" in await scrape(second)
     assert "istio_other" in await scrape(second)
+
+
+async def test_without_an_address_it_is_the_programs(build, monkeypatch):
+    monkeypatch.setattr(DEFAULTS, "prometheus", Address("127.0.0.1", 0))
+    handler = await build("prometheus", {"metrics": [REQUESTS]})
+    await handler.report([requests()])
+    assert await samples(handler)
 
 
 async def test_a_taken_address_is_named(build):

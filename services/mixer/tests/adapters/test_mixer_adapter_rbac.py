@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mizzen.mixer.adapter import AdapterError, CheckResult
-from mizzen.mixer.adapters.folder import PLACES
+from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.rbac.resources import parse
 from mizzen.mixer.adapters.rbac.roles import Roles
 from mizzen.mixer.status import OK, Code, Status
@@ -170,7 +170,7 @@ def test_a_bad_resource_is_left_out_and_told(caplog, old, new, message):
 async def test_k8s_means_mixers_own_folder(build, tmp_path, monkeypatch):
     with pytest.raises(AdapterError, match="k8s:// means Mixer's configuration folder"):
         await build("rbac", {})
-    monkeypatch.setattr(PLACES, "config", tmp_path)
+    monkeypatch.setattr(DEFAULTS, "config", tmp_path)
     (tmp_path / "roles.yaml").write_text(ROLES)
     handler = await build("rbac", {"config_store_url": "k8s://"})
     assert (await handler.check(request("bob", path="/public/a"))).status == OK

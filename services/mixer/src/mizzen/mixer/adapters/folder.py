@@ -1,11 +1,10 @@
-"""Folders of YAML that an adapter follows: Mixer's own configuration, and the platform's pods."""
+"""A folder of YAML that an adapter follows."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -15,20 +14,6 @@ POLL_SECONDS = 1.0
 _SUFFIXES = (".yaml", ".yml")
 _Version = tuple[int, int, int]
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Places:
-    """Where this process's configuration and its platform's registry are kept; the program sets it when it starts.
-
-    Handlers whose parameters name no place of their own read these.
-    """
-
-    config: Path | None = None
-    registry: Path | None = None
-
-
-PLACES = Places()
 
 
 class Folder(Generic[T]):

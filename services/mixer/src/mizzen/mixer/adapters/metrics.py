@@ -63,7 +63,14 @@ def backend_call(handler: str) -> Iterator[None]:
     CALLS.labels(handler, "ok").inc()
 
 
-def count_quota(handler: str, asked: int, granted: int) -> None:
-    """Note one answer of a quota."""
-    GRANTED.labels(handler).inc(granted)
-    REFUSED.labels(handler).inc(max(asked - granted, 0))
+class QuotaCounts:
+    """What one handler gave out and refused."""
+
+    def __init__(self, handler: str) -> None:
+        self._granted = GRANTED.labels(handler)
+        self._refused = REFUSED.labels(handler)
+
+    def note(self, asked: int, granted: int) -> None:
+        """One answer."""
+        self._granted.inc(granted)
+        self._refused.inc(max(asked - granted, 0))

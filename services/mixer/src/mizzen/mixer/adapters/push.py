@@ -60,6 +60,8 @@ class Pusher(Generic[T]):
         self._some = asyncio.Event()
         self._enough = asyncio.Event()
         self._closing = False
+        self._length = metrics.QUEUED.labels(handler)
+        self._sent = metrics.SENT.labels(handler)
         self._task = asyncio.create_task(self._run(), name=f"push of {handler}")
 
     def put(self, items: Iterable[T]) -> None:
@@ -96,7 +98,7 @@ class Pusher(Generic[T]):
         if lost:
             log.warning("%s: closed with %d entries unsent", self._handler, lost)
             self._drop(lost, "closing")
-        metrics.QUEUED.labels(self._handler).set(0)
+        self._length.set(0)
 
     async def _run(self) -> None:
         while True:
@@ -135,14 +137,14 @@ class Pusher(Generic[T]):
                 reason = str(error) or type(error).__name__
                 log.warning("%s: attempt %d to send %d entries: %s", self._handler, attempt, len(batch), reason)
             else:
-                metrics.SENT.labels(self._handler).inc(len(batch))
+                self._sent.inc(len(batch))
                 return
             if attempt < self._limits.attempts:
                 await asyncio.sleep(backoff.next(random.random()))
         self._drop(len(batch), "failed")
 
     def _note_queue(self) -> None:
-        metrics.QUEUED.labels(self._handler).set(len(self._queue))
+        self._length.set(len(self._queue))
         if self._closing:
             return
         _set(self._some, bool(self._queue))

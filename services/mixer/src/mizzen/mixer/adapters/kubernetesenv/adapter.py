@@ -13,7 +13,7 @@ from mizzen.api.types import Duration, Model
 from mizzen.attributes.values import Value
 from mizzen.mixer.adapter import AdapterError, Environment, Handler
 from mizzen.mixer.adapters.base import HandlerBase, as_kind
-from mizzen.mixer.adapters.folder import PLACES
+from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.kubernetesenv.attributes import container_of, describe
 from mizzen.mixer.adapters.kubernetesenv.pods import PodResource, Pods, folder_source
 from mizzen.mixer.adapters.params import read
@@ -75,7 +75,7 @@ class KubernetesEnv:
 
     async def build(self, params: Mapping[str, object], environment: Environment) -> Handler:
         known = read(Params, params)
-        root = Path(known.registry_path) if known.registry_path else PLACES.registry
+        root = Path(known.registry_path) if known.registry_path else DEFAULTS.registry
         if root is None:
             raise AdapterError("registryPath: is required where Mixer has no registry folder of its own")
         handler = KubernetesEnvHandler(root)

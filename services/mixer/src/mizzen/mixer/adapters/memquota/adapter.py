@@ -50,10 +50,11 @@ class MemQuotaHandler(HandlerBase):
     """Answers from the counters of this process. The status is always OK."""
 
     def __init__(self, name: str, params: Params, limits: Mapping[str, QuotaLimit], clock: Callable[[], float]) -> None:
-        self._name = name
         self._limits = limits
         self._clock = clock
         self._counters = Counters()
+        self._counts = metrics.QuotaCounts(name)
+        self._cells, self._evicted = metrics.CELLS.labels(name), metrics.EVICTED.labels(name)
         self._answers: Recent[tuple[int, float]] = Recent(params.min_deduplication_duration.total_seconds())
 
     async def quota(self, instance: Instance, args: QuotaArgs) -> QuotaResult:
@@ -67,7 +68,7 @@ class MemQuotaHandler(HandlerBase):
         limit: Limit = override_for(quota.overrides, wanted.dimensions) or quota
         result = self._move(key_of(wanted.name, wanted.dimensions), args, limit, now)
         self._answers.keep(args.deduplication_id, (result.amount, now + result.valid_duration.total_seconds()))
-        metrics.CELLS.labels(self._name).set(len(self._counters))
+        self._cells.set(len(self._counters))
         return result
 
     def _move(self, key: Key, args: QuotaArgs, limit: Limit, now: float) -> QuotaResult:
@@ -75,8 +76,8 @@ class MemQuotaHandler(HandlerBase):
             return QuotaResult(self._counters.give_back(key, -args.amount, limit, now))
         evicted = self._counters.evicted
         granted = self._counters.take(key, args.amount, limit, now, best_effort=args.best_effort)
-        metrics.EVICTED.labels(self._name).inc(self._counters.evicted - evicted)
-        metrics.count_quota(self._name, args.amount, granted)
+        self._evicted.inc(self._counters.evicted - evicted)
+        self._counts.note(args.amount, granted)
         # An answer of nothing, to who wanted all or nothing, is not to be kept: the next tick may have room.
         kept = granted or args.best_effort
         return QuotaResult(granted, limit.valid_duration if kept else timedelta())

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from mizzen.api.types import Duration, Model
 from mizzen.attributes.values import Value
 from mizzen.mixer.adapter import AdapterError, Environment, Handler
 from mizzen.mixer.adapters import metrics
 from mizzen.mixer.adapters.base import HandlerBase, as_kind
+from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.params import read
 from mizzen.mixer.adapters.prometheus.definition import Definition
 from mizzen.mixer.adapters.prometheus.exposition import Exposition, join, leave
@@ -39,7 +40,7 @@ class Params(Model):
 
     metrics: tuple[Definition, ...] = ()
     metrics_expiration_policy: Expiry | None = None
-    address: str = Field(default="0.0.0.0:42422")
+    address: str = ""
 
     @model_validator(mode="after")
     def _same_name_same_metric(self) -> Params:
@@ -52,7 +53,8 @@ class Params(Model):
     @field_validator("address")
     @classmethod
     def _is_address(cls, text: str) -> str:
-        Address.parse(text)
+        if text:
+            Address.parse(text)
         return text
 
 
@@ -146,7 +148,8 @@ class Prometheus:
                 log.warning(
                     "%s: rules send it %s, but none of its metrics has that instanceName", environment.name, use.name
                 )
-        return PrometheusHandler(environment.name, known, await join(Address.parse(known.address)))
+        address = Address.parse(known.address) if known.address else DEFAULTS.prometheus
+        return PrometheusHandler(environment.name, known, await join(address))
 
 
 ADAPTER = Prometheus()

@@ -11,7 +11,8 @@ from typing import ClassVar
 from mizzen.api.types import DurationOrZero, Model
 from mizzen.mixer.adapter import AdapterError, CheckResult, Environment, Handler
 from mizzen.mixer.adapters.base import HandlerBase, as_kind
-from mizzen.mixer.adapters.folder import PLACES, Folder
+from mizzen.mixer.adapters.defaults import DEFAULTS
+from mizzen.mixer.adapters.folder import Folder
 from mizzen.mixer.adapters.params import read
 from mizzen.mixer.adapters.rbac.resources import Named, parse
 from mizzen.mixer.adapters.rbac.roles import Roles
@@ -66,9 +67,9 @@ def _root(url: str) -> Path:
         return Path(url.removeprefix(FOLDER))
     if not url.startswith(KUBERNETES):
         raise AdapterError(f"configStoreUrl: must be fs:// and a folder, or k8s://, got {url!r}")
-    if PLACES.config is None:
+    if DEFAULTS.config is None:
         raise AdapterError("configStoreUrl: k8s:// means Mixer's configuration folder, and it has none; use fs://")
-    return PLACES.config
+    return DEFAULTS.config
 
 
 class Rbac:

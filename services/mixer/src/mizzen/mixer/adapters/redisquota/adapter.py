@@ -82,6 +82,7 @@ class RedisQuotaHandler(HandlerBase):
         self._name = name
         self._limits = limits
         self._store = store
+        self._counts = metrics.QuotaCounts(name)
 
     async def quota(self, instance: Instance, args: QuotaArgs) -> QuotaResult:
         wanted = as_kind(instance, Quota)
@@ -97,7 +98,7 @@ class RedisQuotaHandler(HandlerBase):
             return QuotaResult(0)
         if args.amount <= 0:
             return QuotaResult(-units)
-        metrics.count_quota(self._name, args.amount, units)
+        self._counts.note(args.amount, units)
         return QuotaResult(units, valid * _MILLISECOND, OK if units else EXHAUSTED)
 
     async def close(self) -> None:
