@@ -4,6 +4,9 @@ from typing import Any
 
 import yaml
 
+from mizzen.pilot.generate.api import generate
+from mizzen.pilot.generate.typeurls import ROUTE
+
 SERVICE = """
 apiVersion: v1
 kind: Service
@@ -108,13 +111,18 @@ def test_13_the_default_retry_does_not_retry_503(world: Any, sidecar: Any) -> No
     assert list(route.route.retry_policy.retriable_status_codes) == []
 
 
-def test_16_unknown_names_are_answered_empty_to_sidecars_alone(world: Any, sidecar: Any, router: Any) -> None:
+def test_16_unknown_names_are_answered_empty(world: Any, sidecar: Any, router: Any) -> None:
     made = world(SERVICE)
     for name in ("nonsense", "not:a:port:x", "https.443.a.b.c"):
-        message = made.routes(sidecar(), name)[name]
-        assert list(message.virtual_hosts) == []
-        assert not message.validate_clusters.value
-        assert made.routes(router(), name) == {}
+        for proxy in (sidecar(), router()):
+            message = made.routes(proxy, name)[name]
+            assert list(message.virtual_hosts) == []
+            assert not message.validate_clusters.value
+
+
+def test_16_a_gateway_that_drains_a_listener_keeps_its_routes(world: Any, router: Any) -> None:
+    made = generate(ROUTE, router(), world(SERVICE).mesh, frozenset({"http.80"}))
+    assert (made.resources, list(made.substitutes)) == ({}, ["http.80"])
 
 
 def test_18_the_root_namespaces_rules_come_last(world: Any, sidecar: Any) -> None:

@@ -30,7 +30,8 @@ def generate(
     """The resources of one type for one proxy.
 
     `names` None asks for all (wildcard). A name that does not exist is left out, except that any unknown endpoint set
-    and a sidecar's unknown route configuration are empty, because Envoy would wait for them forever.
+    and a sidecar's unknown route configuration are empty, because Envoy would wait for them forever. A gateway's
+    unknown route configuration is empty only for a client that holds none: another one drains a listener with it.
     Raises ValueError for a type URL that is not generated, and whatever goes wrong before it is known for which name.
     """
     generator = _GENERATORS.get(type_url)
@@ -88,6 +89,7 @@ def _gateway_routes(node: Node, harvest: Harvest, name: str) -> None:
             )
             harvest.take(name, gateway_routes, inputs, otherwise=empty_routes(name))
             return
+    harvest.made.substitutes[name] = empty_routes(name)
 
 
 def _endpoints(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None:
