@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mizzen.runtime.address import Address
 
-
 EVERYWHERE = Address("0.0.0.0", 42422)
 
 

@@ -13,6 +13,7 @@ from mizzen.mixer.adapters.text import text_of
 from mizzen.mixer.templates import LogEntry
 
 _EVENT_TIME = 0  # the extension type of times with nanoseconds
+_packer = msgpack.Packer()  # a new one for each entry would cost as much as the packing
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -25,7 +26,7 @@ def encode(entry: LogEntry, *, integer_duration: bool) -> bytes:
         tag = text_of(entry.variables["tag"])
         del record["tag"]
         record["name"] = entry.name
-    return bytes(msgpack.packb([tag, _event_time(entry.timestamp), record]))
+    return bytes(_packer.pack([tag, _event_time(entry.timestamp), record]))
 
 
 def _event_time(time: datetime) -> msgpack.ExtType:
@@ -35,6 +36,8 @@ def _event_time(time: datetime) -> msgpack.ExtType:
 
 
 def _plain(value: Value, integer_duration: bool) -> object:
+    if value.__class__ is str:
+        return value
     if isinstance(value, timedelta) and integer_duration:
         return value // timedelta(milliseconds=1)
     if isinstance(value, Mapping):

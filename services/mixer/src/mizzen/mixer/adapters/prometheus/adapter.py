@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+from operator import itemgetter
 from typing import ClassVar
 
 from pydantic import field_validator, model_validator
@@ -58,12 +58,21 @@ class Params(Model):
         return text
 
 
-@dataclass(frozen=True, slots=True)
 class Target:
     """Where an instance's values go; `labels` are dimensions, in the order of the metric's labels."""
 
-    family: Family
-    labels: tuple[str, ...]
+    __slots__ = ("_pick", "family", "labels")
+
+    def __init__(self, family: Family, labels: tuple[str, ...]) -> None:
+        self.family = family
+        self.labels = labels
+        # Reports are many and labels are, so C does the picking; it gives no tuple for less than two names.
+        self._pick = itemgetter(*labels) if len(labels) > 1 else None
+
+    def texts(self, values: Mapping[str, Value]) -> tuple[str, ...]:
+        """The labels' values as text; raises KeyError for one that is missing."""
+        picked = self._pick(values) if self._pick is not None else [values[label] for label in self.labels]
+        return tuple([value if value.__class__ is str else text_of(value) for value in picked])
 
 
 class PrometheusHandler(HandlerBase):
@@ -109,11 +118,13 @@ class PrometheusHandler(HandlerBase):
         target = self._targets.get(metric.name)
         if target is None:
             raise ValueError(f"no metric in the parameters has the instanceName {metric.name}")
-        values = metric.dimensions
-        if len(values) != len(target.labels) or not all(label in values for label in target.labels):
-            given, wanted = ", ".join(sorted(values)), ", ".join(sorted(target.labels))
+        try:
+            labels = target.texts(metric.dimensions)
+        except KeyError:
+            labels = ()
+        if len(labels) != len(metric.dimensions) or len(labels) != len(target.labels):
+            given, wanted = ", ".join(sorted(metric.dimensions)), ", ".join(sorted(target.labels))
             raise ValueError(f"{metric.name} has the dimensions {given}, but its metric's labelNames are {wanted}")
-        labels = tuple([text_of(values[label]) for label in target.labels])
         target.family.record(labels, number_of(metric.name, metric.value), now)
 
     async def _sweep(self, age: timedelta, interval: timedelta) -> None:
