@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -105,6 +107,38 @@ async def test_an_engine_that_ends_is_started_again():
         while engine._process is first or not await _answers(engine.client):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
     await engine.close()
+
+
+OWNER = """
+import asyncio, sys
+from mizzen.mixer.adapters.opa.engine import Engine
+
+async def main():
+    engine = Engine(sys.argv[1], ["package p"], 1.0)
+    await engine.start()
+    print(engine._process.pid, engine._folder, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_an_engine_ends_with_its_mixer_however_that_ends():
+    command = (sys.executable, "-c", OWNER, shutil.which("opa"))
+    owner = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(30):
+        pid, folder = (await owner.stdout.readline()).decode().split()
+        owner.kill()
+        await owner.communicate()
+        while _runs(int(pid)):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+    shutil.rmtree(folder)
+
+
+def _runs(pid: int) -> bool:
+    """A process that ended may still wait for its new parent to ask how."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 async def _answers(client: Client) -> bool:

@@ -53,7 +53,9 @@ class Engine:
         quiet = ("--log-level", "error", "--disable-telemetry")
         arguments = ("run", "--server", "--addr", f"unix://{self._socket}", *quiet, *await _dialect(self._program))
         nothing = asyncio.subprocess.DEVNULL
-        self._process = await asyncio.create_subprocess_exec(self._program, *arguments, stdin=nothing, stdout=nothing)
+        self._process = await asyncio.create_subprocess_exec(
+            *_ends_with_us(), self._program, *arguments, stdin=nothing, stdout=nothing
+        )
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not await self.client.healthy():
@@ -89,6 +91,12 @@ class Engine:
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
+
+
+def _ends_with_us() -> tuple[str, ...]:
+    """What makes Linux end a program when Mixer ends, however that ends; nothing where util-linux is missing."""
+    setpriv = shutil.which("setpriv")
+    return () if setpriv is None else (setpriv, "--pdeathsig", "TERM")
 
 
 async def _dialect(program: str) -> tuple[str, ...]:
