@@ -43,6 +43,11 @@ LABEL = st.from_regex(r"[a-z]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 NUMBERS = st.integers(min_value=1, max_value=100)
 
 
+ANYTHING = st.recursive(
+    TEXT | NUMBERS | st.booleans(), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2)
+)
+
+
 def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     """Values for a field, before validation; some do not pass it."""
     origin = get_origin(annotation)
@@ -66,6 +71,7 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         bytes: st.binary(max_size=4),
         timedelta: NUMBERS.map(lambda number: timedelta(milliseconds=number)),
         datetime: st.just(datetime(2024, 1, 31, tzinfo=UTC)),
+        Any: ANYTHING,
     }[annotation]
 
 
@@ -80,7 +86,10 @@ def fields_of(model: type[Model]) -> st.SearchStrategy[dict[str, Any]]:
                 del values[name]
         return values
 
-    return st.fixed_dictionaries(required, optional=fields).map(drop_one_of)
+    known = st.fixed_dictionaries(required, optional=fields).map(drop_one_of)
+    if model.model_config.get("extra") != "allow":
+        return known
+    return st.builds(lambda more, values: {**more, **values}, st.dictionaries(LABEL, ANYTHING, max_size=3), known)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)

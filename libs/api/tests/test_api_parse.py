@@ -154,10 +154,7 @@ def test_aliases_and_merge_keys_work(read):
 
 
 ISTIO = "networking.istio.io/v1, networking.istio.io/v1beta1, networking.istio.io/v1alpha3"
-KINDS = (
-    "Deployment, DestinationRule, EndpointSlice, Endpoints, Gateway, Namespace, Pod, Service, ServiceEntry, "
-    "Sidecar, VirtualService, WorkloadEntry"
-)
+GROUPS = "apps, config.istio.io, core, discovery.k8s.io, networking.istio.io"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +174,11 @@ KINDS = (
         ),
         (
             "{apiVersion: security.istio.io/v1, kind: PeerAuthentication}",
-            f"kind: kind PeerAuthentication of group security.istio.io is not known; known: {KINDS}",
+            f"kind: kind PeerAuthentication of group security.istio.io is not known; groups with known kinds: {GROUPS}",
+        ),
+        (
+            "{apiVersion: config.istio.io/v1alpha2, kind: Rule}",
+            'kind: kind Rule of group config.istio.io is not known; did you mean "rule"?',
         ),
         ("{apiVersion: v1, kind: ServiceAccount}", "kind: ServiceAccount says nothing to a mesh; it is ignored"),
     ],

@@ -33,7 +33,9 @@ def kind_named(text: str) -> str:
 
 
 def plural(name: str) -> str:
-    """Of a kind in lower case: gateways, serviceentries; Endpoints is its own plural."""
+    """Of a kind in lower case: gateways, serviceentries, bypasses; Endpoints is its own plural."""
     if name.endswith("ry"):
         return f"{name[:-1]}ies"
-    return name if name == "endpoints" else f"{name}s"
+    if name.endswith("s"):
+        return name if name == "endpoints" else f"{name}es"
+    return f"{name}s"

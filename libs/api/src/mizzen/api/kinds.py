@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from mizzen.api import kubernetes
 from mizzen.api.destinationrule import DestinationRule
 from mizzen.api.gateway import Gateway
-from mizzen.api.rules import Rules, destinationrule, gateway, serviceentry, sidecar, virtualservice, workloadentry
+from mizzen.api.mixer import kinds as mixer_kinds
+from mizzen.api.rules import (
+    Rules,
+    destinationrule,
+    gateway,
+    mixer,
+    serviceentry,
+    sidecar,
+    virtualservice,
+    workloadentry,
+)
 from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
 from mizzen.api.sidecar import Sidecar
 from mizzen.api.types import KubernetesModel, Model
@@ -32,11 +42,15 @@ class Kind:
     namespaced: bool = True
     label_name: bool = False
     """Whether the resource's name must be one DNS label (no dots)."""
+    written: str = ""
+    """The kind's name where it is not the model's."""
+    empty: bool = False
+    """Whether `spec` may be left out."""
 
     @property
     def name(self) -> str:
         """The kind as it is written."""
-        return self.model.__name__
+        return self.written or self.model.__name__
 
     @property
     def is_kubernetes(self) -> bool:
@@ -53,6 +67,13 @@ def _networking(model: type[Model], rules: Rules, status: type[Model] | None = N
     return Kind(model, "networking.istio.io", ISTIO_VERSIONS, rules, status, label_name=label_name)
 
 
+def _mixer(name: str, model: type[Model]) -> Kind:
+    # Instances and handlers of the kinds that are named like a template or an adapter may have no fields at all.
+    is_empty = name not in mixer_kinds.CORE
+    rules = mixer.CHECKS.get(name)
+    return Kind(model, mixer_kinds.GROUP, mixer_kinds.VERSIONS, rules, written=name, empty=is_empty)
+
+
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -62,6 +83,7 @@ KINDS: Mapping[str, Kind] = {
         _networking(ServiceEntry, serviceentry.check, ServiceEntryStatus),
         _networking(WorkloadEntry, workloadentry.check),
         _networking(Sidecar, sidecar.check),
+        *(_mixer(name, model) for name, model in mixer_kinds.MODELS.items()),
         Kind(kubernetes.Service, "", ("v1",), label_name=True),
         Kind(kubernetes.Endpoints, "", ("v1",), flat=True),
         Kind(kubernetes.EndpointSlice, "discovery.k8s.io", ("v1",), flat=True),

@@ -65,6 +65,14 @@ def _objects(value: Any, root: Path) -> Iterator[Path]:
         yield root
 
 
+def _unknown_kind(name: str, group: str) -> str:
+    """The sentence for a kind that nothing here reads, with those of its group that are."""
+    known = [kind.name for kind in KINDS.values() if kind.group == group]
+    groups = ", ".join(sorted({kind.group or "core" for kind in KINDS.values()}))
+    hint = wording.suggestion(name, known) if known else f"; groups with known kinds: {groups}"
+    return f"kind {name} of group {group or 'core'} is not known{hint}"
+
+
 @dataclass(slots=True)
 class _Reader:
     """Reads one object of a document and collects its problems."""
@@ -105,8 +113,7 @@ class _Reader:
         if kind is None and name in IGNORED:
             self._problem(("kind",), f"{name} says nothing to a mesh; it is ignored", "warning")
         elif kind is None:
-            group = version.rpartition("/")[0] or "core"
-            self._problem(("kind",), f"kind {name} of group {group} is not known{wording.suggestion(name, KINDS)}")
+            self._problem(("kind",), _unknown_kind(name, version.rpartition("/")[0]))
         elif version not in kind.api_versions:
             self._problem(("apiVersion",), f"{name} is served as {', '.join(kind.api_versions)}, not as {version}")
             return None
@@ -146,7 +153,7 @@ class _Reader:
             for key in self.data:
                 if key not in _TOP_LEVEL:
                     self._problem((key,), wording.unknown_field(key, _TOP_LEVEL))
-            if self.data.get("spec") is None and not kind.is_kubernetes:
+            if self.data.get("spec") is None and not (kind.is_kubernetes or kind.empty):
                 self._problem(root, "is required")
                 return None
             given = self._given("spec")

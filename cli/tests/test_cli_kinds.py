@@ -1,0 +1,36 @@
+"""Kinds as people type them."""
+
+import pytest
+
+from mizzen.api.kinds import KINDS
+from mizzen.cli.errors import UserError
+from mizzen.cli.kinds import kind_named, plural
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("vs", "VirtualService"),
+        ("serviceentries.networking.istio.io", "ServiceEntry"),
+        ("endpoints", "Endpoints"),
+        ("rules", "rule"),
+        ("bypasses", "bypass"),
+        ("kuberneteses", "kubernetes"),
+        ("prometheuses.config.istio.io", "prometheus"),
+        ("logentries", "logentry"),
+        ("signalfxs", "signalfx"),
+        ("QuotaSpecBindings", "QuotaSpecBinding"),
+    ],
+)
+def test_names_plurals_and_short_names(text, kind):
+    assert kind_named(text) == kind
+
+
+def test_no_two_kinds_answer_to_one_name():
+    names = [name for kind in KINDS for name in {kind.lower(), plural(kind.lower())}]
+    assert len(names) == len(set(names))
+
+
+def test_an_unknown_kind_is_an_error_for_the_user():
+    with pytest.raises(UserError, match="no kind 'nonsense'"):
+        kind_named("nonsense")
