@@ -21,6 +21,8 @@ from mizzen.mixer.templates import Action, Authorization, Subject
 
 REJECTED = Status(Code.PERMISSION_DENIED, "opa: request was rejected")
 
+pytestmark = pytest.mark.opa
+
 POLICY = """
 package mixerauthz
 
@@ -42,11 +44,6 @@ name = "text"
 
 def request(user="bucket-admins", method="storage.buckets.get", **properties):
     return Authorization("a.authorization.default", Subject(user), Action(method=method, properties=properties))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _program() -> None:
-    assert shutil.which("opa"), "the program opa is not installed"
 
 
 @pytest.mark.parametrize(("user", "status"), [("bucket-admins", OK), ("anna", REJECTED)])

@@ -15,6 +15,8 @@ from mizzen.mixer.adapters.redisquota.adapter import EXHAUSTED, Params, RedisQuo
 from mizzen.mixer.adapters.redisquota.store import Store, Window, hash_of
 from mizzen.mixer.templates import Quota
 
+pytestmark = pytest.mark.redis
+
 NAME = "requestcount.quota.istio-system"
 START = 4_000_000_000_000  # ms: a time that is to come, so that Redis keeps what expires after it
 
@@ -30,8 +32,7 @@ class Clock:
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[str]:
     """A Redis server's URL. The tests need the program `redis-server`, which Debian's package of that name has."""
-    program = shutil.which("redis-server")
-    assert program, "redis-server is not installed"
+    program = shutil.which("redis-server") or "redis-server"
     socket = tmp_path / "redis.sock"
     arguments = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path))
     process = await asyncio.create_subprocess_exec(program, *arguments, stdout=asyncio.subprocess.PIPE)
