@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mizzen.attributes.bag import DictBag, TrackedBag
+from mizzen.attributes.bag import Bag, DictBag, Reference, TrackedBag
 from mizzen.attributes.shape import Shape
 from mizzen.attributes.values import Value
 
@@ -103,6 +103,33 @@ def test_a_decision_that_read_nothing_is_everybodys() -> None:
 @given(st.permutations(list({"b": True, "a": False, ("m", "k"): True, ("m", "j"): True, "c": True}.items())))
 def test_the_order_of_reads_does_not_matter(reads: list[tuple[str | tuple[str, str], bool]]) -> None:
     assert Shape.of(dict(reads), DictBag({})) == Shape(("a",), (), ("b", "c"), (), (("m", "j"), ("m", "k")))
+
+
+NAMES = st.sampled_from("abc")
+TEXTS = st.sampled_from(["", "x", "y"])
+BAGS = st.dictionaries(NAMES, TEXTS | st.dictionaries(NAMES, TEXTS, max_size=2)).map(DictBag)
+READS = st.lists(NAMES | st.tuples(NAMES, NAMES), max_size=5)
+
+
+def read(bag: Bag, reads: list[Reference]) -> list[Value | None]:
+    return [bag.get(r) if isinstance(r, str) else bag.lookup(*r) for r in reads]
+
+
+@given(first=BAGS, second=BAGS, reads=READS)
+def test_equal_signatures_mean_equal_reads(first: DictBag, second: DictBag, reads: list[Reference]) -> None:
+    tracked = TrackedBag(first)
+    seen = read(tracked, reads)
+    shape_ = Shape.of(tracked.reads, first)
+    assert shape_.signature(first) is not None
+    # An attribute has one type in all requests.
+    assume(
+        all(
+            isinstance(first.get(n), dict) == isinstance(second.get(n), dict)
+            for n in first.values.keys() & second.values
+        )
+    )
+    if shape_.signature(first) == shape_.signature(second):
+        assert read(second, reads) == seen
 
 
 def test_shapes_travel_to_processes_without_protobuf() -> None:
