@@ -223,3 +223,19 @@ async def test_an_envoy_follows_without_a_nack_or_a_failed_request(site: Site, a
         assert (row["proxy_type"], row["version"]) == ("router", "envoy/1.40.0")
     metrics = await pilot.metrics()
     assert not [name for name in metrics if name.startswith("pilot_total_xds_rejects")]
+
+
+@VARIANTS
+async def test_what_went_while_pilot_was_down_leaves_after_the_routes(site: Site, api_type: str) -> None:
+    pilot = site.pilot
+    await site.start(api_type)
+    async with aiohttp.ClientSession() as session:
+        for old, new in (("v1", "v2"), ("v2", "v1")):
+            assert await site.ask(session) == old
+            await pilot.stop()
+            pilot.apply("config/rule.yaml", rule(new, new))
+            await pilot.start()
+            assert await site.until(session, new) == {old, new}
+            [row] = await pilot.synced(1, "cds", "lds", "eds", "rds")
+        # What was replaced is gone in the end.
+        assert row["types"]["eds"]["resources"] == row["types"]["cds"]["resources"] - 1

@@ -178,9 +178,11 @@ async def test_after_a_restart_a_client_gets_only_what_differs(pilot: Any) -> No
         await client.watch(CLUSTER, has={**clusters, "outbound|1||gone": "x"})
         response = await client.next()
         assert [r.name for r in response.resources] == ["outbound|9080||ratings.default.svc.cluster.local"]
-        assert list(response.removed_resources) == ["outbound|1||gone"]
         await client.watch(ENDPOINT, CLUSTER_NAME, has=endpoints)
         assert addresses(await client.next()) == {CLUSTER_NAME: ["10.0.0.9"]}
+        await client.watch(LISTENER)
+        assert (await client.next()).type_url == LISTENER
+        assert list((await client.next()).removed_resources) == ["outbound|1||gone"]
 
 
 async def test_debug_pages(pilot: Any) -> None:

@@ -48,6 +48,9 @@ class World:
                     (made.substitutes if "?" in word else made.resources)[name] = resource
         return made
 
+    def stand_in(self, name: str) -> Encoded:
+        return Encoded(name, f"{name}~".encode(), "~")
+
 
 class Script:
     """One client; answers are texts like `cds a1 b2 -c` (a minus marks a removal)."""
@@ -63,12 +66,18 @@ class Script:
         self._names: dict[str, frozenset[str]] = {}
 
     def sotw(
-        self, short: str, names: str | None = None, *, nonce: str | None = None, error: str | None = None
+        self,
+        short: str,
+        names: str | None = None,
+        *,
+        nonce: str | None = None,
+        error: str | None = None,
+        version: str = "",
     ) -> list[str]:
         """Send a request; without `names` those of the last one, without `nonce` the last one of the type."""
         wanted = self._names.get(short, frozenset()) if names is None else frozenset(names.split())
         self._names[short] = wanted
-        return self._say(SotwRequest(TYPES.get(short, short), wanted, self._nonce(short, nonce), error))
+        return self._say(SotwRequest(TYPES.get(short, short), wanted, self._nonce(short, nonce), error, version))
 
     def delta(
         self,

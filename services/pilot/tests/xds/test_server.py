@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
@@ -51,6 +52,9 @@ class Routes:
         if type_url != ROUTE:
             return Generated()
         return Generated({name: self.known[name] for name in sorted(self.known) if names is None or name in names})
+
+    def stand_in(self, name: str) -> Encoded:
+        return encode(name, cluster_pb2.Cluster(name=name))
 
 
 class Served:

@@ -124,6 +124,14 @@ def passthrough(inputs: FixedInputs) -> Encoded:
     return encode(message.name, message)
 
 
+def stand_in(name: str) -> Encoded:
+    """A cluster that waits for its endpoints without a time limit: until then Envoy uses what it has by that name."""
+    message = cluster_pb2.Cluster(name=name, type=_Cluster.EDS)
+    message.eds_cluster_config.service_name = name
+    message.eds_cluster_config.eds_config.CopyFrom(ads())
+    return encode(name, message)
+
+
 def _cluster(name: str, settings: MeshConfig) -> Any:
     # Envoy cuts statistics names at colons and the like; the suffix keeps the name whole.
     message = cluster_pb2.Cluster(

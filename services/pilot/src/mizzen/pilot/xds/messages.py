@@ -20,6 +20,8 @@ class SotwRequest:
     nonce: str = ""
     error: str | None = None
     """Set in a NACK: what the client says is wrong."""
+    version: str = ""
+    """The last one that the client accepted, of whatever stream: one that reconnects has some in its first request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,11 @@ Make before break, with the client's own pace as the clock. A push first sends c
 and routes follow when the client has answered those; what nothing refers to any more is taken away when the listeners
 and routes that replaced it were accepted. (Listeners themselves are replaced in one response: an old and a new one may
 want the same port, and nothing refers to a listener.)
+
+A client that reconnects may hold clusters that were removed meanwhile. In delta it names them. In the
+state-of-the-world variant it does not, but right after its request for clusters it names the endpoint sets it wants. So
+the answer waits for that, and has a stand-in for each cluster that is no more. It never gets ready: Envoy goes on with
+what it has.
 """
 
 from __future__ import annotations
@@ -18,16 +23,11 @@ from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, WILDCARD
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.xds.messages import ALL, DeltaRequest, Response, SotwRequest
-from mizzen.pilot.xds.rules import Verdict, read_delta, read_sotw
+from mizzen.pilot.xds.pace import FOLLOWERS, LEADERS, Names, Pace, both
+from mizzen.pilot.xds.rules import Reading, Verdict, read_delta, read_sotw
 from mizzen.pilot.xds.subscription import Subscription
 
 log = logging.getLogger(__name__)
-
-LEADERS = (CLUSTER, ENDPOINT)
-FOLLOWERS = (LISTENER, ROUTE)
-"""Refer to leaders, and are sent when the client has answered those."""
-PATIENCE = 5.0
-"""Seconds to wait for the answer to clusters and endpoints before listeners and routes follow regardless."""
 
 
 class GenerationError(Exception):
@@ -44,6 +44,10 @@ class Source(Protocol):
 
     def resources(self, type_url: str, names: frozenset[str] | None) -> Generated:
         """Those of a type, and what could not be made of them; `names` None asks for all. Raises GenerationError."""
+        ...
+
+    def stand_in(self, name: str) -> Encoded:
+        """A cluster that never gets ready, so that a client goes on with the one it holds by this name."""
         ...
 
 
@@ -63,17 +67,15 @@ class Session:
         self.delta = delta
         self.watches: dict[str, Subscription] = {}
         self._new_nonce = new_nonce
-        self._held: set[str] = set()
-        """Types to look at when the client has answered clusters and endpoints."""
-        self._asked: dict[str, frozenset[str] | None] = {}
-        """Requests to answer then, as in `Reading.names`: a client that reconnects asks for everything at once."""
-        self._held_since = 0.0
-        self._unanswered: dict[str, frozenset[str] | None] = {}
-        """Requests whose answer could not be generated, as in `_asked`; every push tries again."""
+        self._pace = Pace(self.watches)
+        self._unanswered: dict[str, Names] = {}
+        """Requests whose answer could not be generated; every push tries again."""
         self._retired: set[str] = set()
         """Types of which the client holds resources that are no more."""
         self._leaving: frozenset[str] = frozenset()
         """Clusters that are no more and still in use: their endpoints must not change, least of all to none."""
+        self._postponed = False
+        """The answer for clusters waits for a request that tells which ones a reconnecting client holds."""
 
     # -- in ---------------------------------------------------------------------------------------------------------
 
@@ -92,17 +94,23 @@ class Session:
             self.watches.pop(type_url, None)
         else:
             self.watches[type_url] = reading.subscription
-        responses: list[Response] = []
+        if self._to_postpone(request, reading):
+            self._postponed = True
+            self._pace.stay(now)
+            return Outcome(reading.verdict)
+        if type_url == ENDPOINT:
+            self._pace.endpoints_asked()
+        responses = self._answer_postponed(source, now)
         if reading.names is None or reading.names:
-            if type_url in FOLLOWERS and not self._all_settled(*LEADERS):
-                self._hold_answer(type_url, reading.names, now)
-            else:
+            if type_url in FOLLOWERS and not self._pace.leaders_settled:
+                self._pace.hold_answer(type_url, reading.names, now)
+            elif not (responses and type_url == CLUSTER):
                 responses += self._answer(type_url, reading.names, source, now)
         return Outcome(reading.verdict, (*responses, *self.advance(source, now)))
 
     def push(self, push: Push, source: Source, now: float) -> tuple[Response, ...]:
         """Send what differs from what the client was sent, in order; some of it waits for the client."""
-        responses = self._answer_again(source, now)
+        responses = [*self._answer_postponed(source, now), *self._answer_again(source, now)]
         if CLUSTER in push.types:
             responses += self._update(CLUSTER, source, now)
         if ENDPOINT in push.types:
@@ -110,22 +118,19 @@ class Session:
         elif push.endpoints:
             responses += self._update(ENDPOINT, source, now, only=push.endpoints)
         responses += self._settle_owed(source, now)
-        self._start_waiting(now)
-        self._held |= push.types.intersection(FOLLOWERS)
+        self._pace.hold_news(push.types.intersection(FOLLOWERS), now)
         return (*responses, *self.advance(source, now))
 
     def advance(self, source: Source, now: float) -> tuple[Response, ...]:
         """Send what no longer has to wait."""
         responses: list[Response] = []
-        if self._waits and (self._all_settled(*LEADERS) or now >= self._held_since + PATIENCE):
-            asked, self._asked = self._asked, {}
-            held, self._held = self._held, set()
-            for type_url in FOLLOWERS:
-                if type_url in asked:
-                    responses += self._answer_late(type_url, asked[type_url], source, now)
-                if type_url in held:
-                    responses += self._update(type_url, source, now)
-        if self._retired and not self._waits and self._all_accepted(*FOLLOWERS):
+        if self._postponed and self._pace.stayed(now):
+            responses += self._answer_postponed(source, now)
+        for type_url, names, news in self._pace.take(now):
+            responses += self._answer_late(type_url, names, source, now)
+            if news:
+                responses += self._update(type_url, source, now)
+        if self._retired and self._pace.may_remove(now):
             retired, self._retired = self._retired, set()
             for type_url in (ROUTE, CLUSTER, ENDPOINT):
                 if type_url in retired:
@@ -134,27 +139,27 @@ class Session:
 
     def due(self) -> float | None:
         """When `advance` must be called even if the client stays silent."""
-        return self._held_since + PATIENCE if self._waits else None
+        return self._pace.due(staying=self._postponed or bool(self._retired))
 
     @property
     def converged(self) -> bool:
         """Nothing waits, and the client has answered everything."""
-        return not self._waits and all(watch.settled for watch in self.watches.values())
+        return not self._pace.waits and all(watch.settled for watch in self.watches.values())
 
     # -- out --------------------------------------------------------------------------------------------------------
 
-    def _answer(self, type_url: str, names: frozenset[str] | None, source: Source, now: float) -> list[Response]:
+    def _answer(self, type_url: str, names: Names, source: Source, now: float) -> list[Response]:
         """The answer to a request, empty of resources if need be: the client waits for it."""
         watch = self.watches[type_url]
         try:
             if self.delta:
-                response = self._delta_answer(watch, names, source)
+                response = self._delta_answer(watch, names, source, now)
             elif names is None or type_url in WILDCARD:
                 response = self._whole(watch, self._current(watch, source), source)
             else:
                 response = self._response(watch, source, self._generated(watch, names, source).values())
         except GenerationError:
-            self._unanswered[type_url] = _both(self._unanswered.get(type_url, frozenset()), names)
+            self._unanswered[type_url] = both(self._unanswered.get(type_url, frozenset()), names)
             return []
         self._sent(watch, response, now)
         return [response, *self._settle_owed(source, now)]
@@ -165,12 +170,12 @@ class Session:
         responses: list[Response] = []
         for type_url, names in unanswered.items():
             if type_url in FOLLOWERS:
-                self._hold_answer(type_url, names, now)
+                self._pace.hold_answer(type_url, names, now)
             else:
                 responses += self._answer_late(type_url, names, source, now)
         return responses
 
-    def _answer_late(self, type_url: str, names: frozenset[str] | None, source: Source, now: float) -> list[Response]:
+    def _answer_late(self, type_url: str, names: Names, source: Source, now: float) -> list[Response]:
         """The answer to what the client asked for a while ago, if it still wants it."""
         watch = self.watches.get(type_url)
         if watch is None:
@@ -178,13 +183,17 @@ class Session:
         wanted = None if names is None else frozenset(name for name in names if watch.watches(name))
         return self._answer(type_url, wanted, source, now) if wanted is None or wanted else []
 
-    def _delta_answer(self, watch: Subscription, names: frozenset[str] | None, source: Source) -> Response:
+    def _delta_answer(self, watch: Subscription, names: Names, source: Source, now: float) -> Response:
         """What was asked for by name is sent, or named as missing; the rest only where it differs."""
         current = self._current(watch, source) if names is None else self._generated(watch, names, source)
         asked = names or ()
         changed = [r for r in current.values() if r.name in asked or watch.is_news(r)]
         expected = (watch.sent.keys() | watch.names) if names is None else names
         removed = sorted(name for name in expected if name not in current and name not in watch.failures)
+        if names is None and watch.type_url in LEADERS:  # it reconnects: what it holds may be in use
+            leaving = frozenset(name for name in removed if name in watch.sent)
+            removed = [name for name in removed if name not in leaving]
+            self._retire(watch, leaving, now)
         return self._response(watch, source, changed, removed)
 
     def _update(
@@ -198,8 +207,7 @@ class Session:
             current = self._current(watch, source) if only is None else self._some(watch, only, source)
         except GenerationError:
             return []
-        kept = self._leaving if type_url == ENDPOINT else ()
-        news = [resource for resource in current.values() if watch.is_news(resource) and resource.name not in kept]
+        news = [resource for resource in current.values() if watch.is_news(resource)]
         gone = [name for name in watch.sent if name not in current] if only is None else []
         if type_url == CLUSTER:
             self._leaving = frozenset(gone)
@@ -227,6 +235,7 @@ class Session:
             return []
         if type_url == CLUSTER:
             self._leaving = frozenset()
+            self._pace.stand_ins(sent=False)
         gone = [name for name in watch.sent if name not in current]
         if not gone:
             return []
@@ -242,10 +251,12 @@ class Session:
 
     def _whole(self, watch: Subscription, current: Mapping[str, Encoded], source: Source) -> Response:
         """All that a client of the state-of-the-world variant should hold, with what is yet to be retired."""
-        kept = [held for name, held in watch.sent.items() if name not in current and watch.type_url != LISTENER]
+        kept = {name: held for name, held in watch.sent.items() if name not in current and watch.type_url != LISTENER}
         if kept:
             self._retired.add(watch.type_url)
-        return self._response(watch, source, (*current.values(), *kept))
+        if watch.type_url == CLUSTER:
+            self._leaving = frozenset(kept)
+        return self._response(watch, source, (*current.values(), *kept.values()))
 
     def _some(self, watch: Subscription, names: frozenset[str], source: Source) -> Mapping[str, Encoded]:
         watched = frozenset(name for name in names if watch.watches(name))
@@ -255,8 +266,7 @@ class Session:
         everything = self._generated(watch, None, source) if watch.wildcard else {}
         return {**everything, **self._generated(watch, frozenset(watch.names), source)} if watch.names else everything
 
-    @staticmethod
-    def _generated(watch: Subscription, names: frozenset[str] | None, source: Source) -> Mapping[str, Encoded]:
+    def _generated(self, watch: Subscription, names: Names, source: Source) -> Mapping[str, Encoded]:
         """What is right for this client: it keeps what it holds of what could not be made anew."""
         try:
             made = source.resources(watch.type_url, names)
@@ -265,7 +275,11 @@ class Session:
             raise
         watch.note_failures(names, made.failures)
         kept = {name: watch.sent[name] for name in (*made.failures, *made.substitutes) if name in watch.sent}
-        return {**made.resources, **made.substitutes, **kept}
+        found = {**made.resources, **made.substitutes, **kept}
+        if watch.type_url == ENDPOINT:
+            for name in self._leaving:
+                found.pop(name, None)
+        return found
 
     def _response(
         self, watch: Subscription, source: Source, resources: Iterable[Encoded], removed: Iterable[str] = ()
@@ -280,6 +294,42 @@ class Session:
         if watch.type_url == CLUSTER:
             self._owe_endpoints(resource.name for resource in response.resources if watch.is_news(resource))
         watch.record(response, now)
+
+    # -- clients that reconnect -------------------------------------------------------------------------------------
+
+    def _to_postpone(self, request: SotwRequest | DeltaRequest, reading: Reading) -> bool:
+        """A client of the state-of-the-world variant that reconnects, and has not told yet what it holds."""
+        return (
+            isinstance(request, SotwRequest)
+            and request.type_url == CLUSTER
+            and reading.verdict is Verdict.FIRST
+            and reading.subscription is not None
+            and reading.subscription.wildcard
+            and bool(request.version)
+            and ENDPOINT not in self.watches
+        )
+
+    def _answer_postponed(self, source: Source, now: float) -> list[Response]:
+        """Clusters for a client that reconnected, with stand-ins for those that it holds and that are no more."""
+        if not self._postponed:
+            return []
+        self._postponed = False
+        watch, held = self.watches.get(CLUSTER), self.watches.get(ENDPOINT)
+        if watch is None:
+            return []
+        if held is not None:
+            watch.sent = {name: source.stand_in(name) for name in held.names}
+        responses = self._answer(CLUSTER, None, source, now)
+        self._pace.stand_ins(sent=bool(self._leaving))
+        return responses
+
+    def _retire(self, watch: Subscription, leaving: frozenset[str], now: float) -> None:
+        """Take these away when the listeners and routes that replaced them were accepted."""
+        if watch.type_url == CLUSTER:
+            self._leaving = leaving
+        if leaving:
+            self._retired.add(watch.type_url)
+            self._pace.stay(now)
 
     # -- endpoints of clusters that were just sent ------------------------------------------------------------------
 
@@ -307,28 +357,3 @@ class Session:
         response = self._response(watch, source, current.values())
         self._sent(watch, response, now)
         return [response]
-
-    # -- pace -------------------------------------------------------------------------------------------------------
-
-    @property
-    def _waits(self) -> bool:
-        return bool(self._held or self._asked)
-
-    def _start_waiting(self, now: float) -> None:
-        if not self._waits:
-            self._held_since = now
-
-    def _hold_answer(self, type_url: str, names: frozenset[str] | None, now: float) -> None:
-        self._start_waiting(now)
-        self._asked[type_url] = _both(self._asked.get(type_url, frozenset()), names)
-
-    def _all_settled(self, *types: str) -> bool:
-        return all(self.watches[type_url].settled for type_url in types if type_url in self.watches)
-
-    def _all_accepted(self, *types: str) -> bool:
-        return all(self.watches[type_url].accepted for type_url in types if type_url in self.watches)
-
-
-def _both(names: frozenset[str] | None, more: frozenset[str] | None) -> frozenset[str] | None:
-    """The union of two sets of names, of which None is everything."""
-    return None if names is None or more is None else names | more

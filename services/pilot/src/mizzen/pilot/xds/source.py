@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 from mizzen.pilot.generate.api import generate
+from mizzen.pilot.generate.clusters import stand_in
+from mizzen.pilot.generate.encoded import Encoded
 from mizzen.pilot.generate.failure import describe
 from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.snapshot.mesh import Mesh
@@ -61,3 +63,7 @@ class MeshSource:
         for name, reason in made.failures.items():
             self._failures.note(self.version, self._proxy, type_url, name, reason)
         return made
+
+    def stand_in(self, name: str) -> Encoded:
+        """See `Source.stand_in`."""
+        return stand_in(name)

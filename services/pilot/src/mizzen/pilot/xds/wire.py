@@ -24,7 +24,8 @@ RESOURCES_TAG = b"\x12"
 def read_sotw(message: discovery_pb2.DiscoveryRequest) -> SotwRequest:
     """A request of the state-of-the-world variant."""
     error = message.error_detail.message if message.HasField("error_detail") else None
-    return SotwRequest(message.type_url, frozenset(message.resource_names), message.response_nonce, error)
+    names = frozenset(message.resource_names)
+    return SotwRequest(message.type_url, names, message.response_nonce, error, message.version_info)
 
 
 def read_delta(message: discovery_pb2.DeltaDiscoveryRequest) -> DeltaRequest:
