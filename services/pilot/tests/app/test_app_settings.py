@@ -47,6 +47,9 @@ def test_mesh_config_has_istios_names_and_units() -> None:
     outboundTrafficPolicy: {mode: REGISTRY_ONLY}
     connectTimeout: 2.5s
     proxyHttpPort: 15007
+    mixerCheckServer: istio-policy.istio-system.svc.cluster.local:9091
+    disablePolicyChecks: false
+    policyCheckFailOpen: true
     """
     assert parse_mesh_config(text) == MeshConfig(
         access_log_file="/dev/stdout",
@@ -54,6 +57,9 @@ def test_mesh_config_has_istios_names_and_units() -> None:
         outbound_traffic_policy="REGISTRY_ONLY",
         connect_timeout=2.5,
         proxy_http_port=15007,
+        mixer_check_server="istio-policy.istio-system.svc.cluster.local:9091",
+        disable_policy_checks=False,
+        policy_check_fail_open=True,
     )
     assert parse_mesh_config("") == MeshConfig()
 
@@ -66,6 +72,7 @@ def test_mesh_config_has_istios_names_and_units() -> None:
         ("acessLogFile: x", "acessLogFile"),
         ("connectTimeout: 10", "connectTimeout: .*duration"),
         ("outboundTrafficPolicy: {mode: DENY}", "outboundTrafficPolicy.mode"),
+        ("mixerCheckServer: istio-policy", "mixerCheckServer: .*<host>:<port>"),
     ],
 )
 def test_bad_mesh_config_names_the_field(text: str, words: str) -> None:

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
-from mizzen.api.types import DurationOrZero, Model, Port, UInt32
+from mizzen.api.types import Bool, DurationOrZero, Model, Port, UInt32
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.runtime.errors import StartError
 
@@ -25,6 +25,16 @@ class OutboundTrafficPolicy(Model):
     """What becomes of traffic to unknown hosts."""
 
     mode: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+
+
+def _server_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"must be <host>:<port> of a service in the mesh, not {text!r}")
+    return text
+
+
+ServerAddress = Annotated[str, AfterValidator(_server_address)]
 
 
 class MeshConfigFile(Model):
@@ -40,6 +50,12 @@ class MeshConfigFile(Model):
     proxy_listen_port: Port | None = None
     proxy_inbound_listen_port: Port | None = None
     proxy_http_port: UInt32 | None = None
+    mixer_check_server: ServerAddress | None = None
+    mixer_report_server: ServerAddress | None = None
+    disable_policy_checks: Bool | None = None
+    policy_check_fail_open: Bool | None = None
+    enable_client_side_policy_check: Bool | None = None
+    disable_mixer_http_reports: Bool | None = None
     root_namespace: str | None = None
     domain_suffix: str | None = None
 

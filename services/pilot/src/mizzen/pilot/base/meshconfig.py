@@ -22,5 +22,20 @@ class MeshConfig:
     proxy_listen_port: int = 15001
     proxy_inbound_listen_port: int = 15006
     proxy_http_port: int = 0
+    mixer_check_server: str = ""
+    """`host:port` of the service that is asked before requests; empty: nobody is."""
+    mixer_report_server: str = ""
+    """The same, for what is told after them."""
+    disable_policy_checks: bool | None = None
+    """None: checks are off until a rule checks, limits or edits something (Istio's charts say true or false)."""
+    policy_check_fail_open: bool = False
+    enable_client_side_policy_check: bool = False
+    disable_mixer_http_reports: bool = False
     root_namespace: str = "istio-system"
     domain_suffix: str = "cluster.local"
+
+    @property
+    def mixer_hosts(self) -> frozenset[str]:
+        """The services that proxies ask and tell; empty without Mixer."""
+        servers = filter(None, (self.mixer_check_server, self.mixer_report_server))
+        return frozenset(server.rpartition(":")[0] for server in servers)

@@ -33,11 +33,18 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
     meshes = (old, new)
     scopes = tuple(_scope(mesh, proxy) for mesh in meshes)
     for mesh, scope in zip(meshes, scopes, strict=True):
-        if any(_sees(scope, key) or _stands_for(mesh, proxy, key) for key in change.services):
+        if any(
+            key.hostname in new.settings.mixer_hosts or _sees(scope, key) or _stands_for(mesh, proxy, key)
+            for key in change.services
+        ):
             return ORDER
     for key in change.config:
         found |= _of_config(key, proxy, meshes, scopes)
+    if old.policy != new.policy and new.settings.mixer_hosts:
+        found |= {LISTENER, ROUTE}
     for service in change.endpoints:
+        if service.hostname in new.settings.mixer_hosts:
+            found.add(ENDPOINT)
         if any(_sees(scope, service) for scope in scopes):
             found |= _of_endpoints(service, proxy, new)
         if any(_answers(mesh, proxy, service) for mesh in meshes):

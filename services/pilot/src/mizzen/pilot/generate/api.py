@@ -13,6 +13,8 @@ from mizzen.pilot.generate.gatewayroutes import GatewayRouteInputs, gateway_rout
 from mizzen.pilot.generate.harvest import Generated, Harvest
 from mizzen.pilot.generate.inbound import cluster_inputs, inbound_listeners, inbound_ports
 from mizzen.pilot.generate.listener import listener
+from mizzen.pilot.generate.mixer.chains import MixerChains
+from mizzen.pilot.generate.mixer.use import Side, route_use
 from mizzen.pilot.generate.node import Node
 from mizzen.pilot.generate.outbound import OutboundListeners
 from mizzen.pilot.generate.routes import SidecarRouteInputs, empty_routes, sidecar_routes
@@ -54,8 +56,10 @@ def _listeners(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> N
         found_listeners = gateway_listeners(node, harvest)
     else:
         found_listeners = OutboundListeners(node, harvest).collect() + inbound_listeners(node, harvest)
+    mixer = MixerChains(node)
     for inputs in found_listeners:
-        harvest.take(inputs.name, listener, inputs)
+        with harvest.guard(inputs.name):
+            harvest.take(inputs.name, listener, mixer.add(inputs))
 
 
 def _routes(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None:
@@ -65,8 +69,9 @@ def _routes(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None
         elif node.proxy.type == "router":
             _gateway_routes(node, harvest, name)
         else:
+            mixer = route_use(node, Side.OUTBOUND)
             inputs = SidecarRouteInputs(
-                name, node.scope, node.mesh.rules, node.labels, node.proxy.domain, node.fallback
+                name, node.scope, node.mesh.rules, node.labels, node.proxy.domain, node.fallback, mixer
             )
             harvest.take(name, sidecar_routes, inputs, otherwise=empty_routes(name))
 
@@ -84,8 +89,9 @@ def _gateway_routes(node: Node, harvest: Harvest, name: str) -> None:
     parsed = names.parse_gateway_route(name)
     for port in gateway_ports(node):
         if port.http and parsed == (port.port, port.bind):
+            mixer = route_use(node, Side.GATEWAY)
             inputs = GatewayRouteInputs(
-                name, port.port, port.http, node.mesh.routings, node.scope, node.mesh.rules, node.labels
+                name, port.port, port.http, node.mesh.routings, node.scope, node.mesh.rules, node.labels, mixer
             )
             harvest.take(name, gateway_routes, inputs, otherwise=empty_routes(name))
             return
@@ -97,14 +103,14 @@ def _endpoints(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> N
         cluster = names.parse_cluster(name)
         found: tuple[Endpoint, ...] = ()
         if cluster is not None:
-            service = node.scope.service(cluster.host)
+            service = node.scope.service(cluster.host) or node.mixers.get(cluster.host)
             rule = node.rule(service) if service is not None else None
             found = endpoints.select(node.mesh, service, rule, cluster)
         harvest.take(name, endpoints.endpoint_set, endpoints.EndpointInputs(name, found, node.proxy.cluster_id))
 
 
 def _clusters(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None:
-    for service in node.scope.services:
+    for service in (*node.scope.services, *node.mixers.values()):
         for port in service.ports:
             if port.protocol is not Protocol.UDP:
                 _service_clusters(node, harvest, service, port)

@@ -14,6 +14,8 @@ from mizzen.pilot.generate.encoded import Encoded, encode
 from mizzen.pilot.generate.failure import origin_text, routes_or_refusal
 from mizzen.pilot.generate.httproute import RouteContext, routes
 from mizzen.pilot.generate.match import is_catch_all
+from mizzen.pilot.generate.mixer.routes import describe_services
+from mizzen.pilot.generate.mixer.use import RouteUse
 from mizzen.pilot.generate.routes import configuration
 from mizzen.pilot.snapshot.destinationrule import RuleIndex
 from mizzen.pilot.snapshot.gateways import HttpServer
@@ -34,6 +36,7 @@ class GatewayRouteInputs:
     scope: Scope
     rules: RuleIndex
     labels: Labels
+    mixer: RouteUse | None = None
 
 
 def gateway_routes(inputs: GatewayRouteInputs) -> Encoded:
@@ -68,6 +71,7 @@ def gateway_routes(inputs: GatewayRouteInputs) -> Encoded:
     if not any(host.routes or host.require_tls for host in message.virtual_hosts):
         del message.virtual_hosts[:]
         message.virtual_hosts.add(name=f"blackhole:{inputs.port}", domains=["*"])
+    describe_services(message, inputs.mixer, inputs.scope)
     return encode(inputs.name, message, "; ".join(failures))
 
 

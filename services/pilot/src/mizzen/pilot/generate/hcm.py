@@ -17,6 +17,8 @@ from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.generate.accesslog import access_logs
+from mizzen.pilot.generate.mixer import envoy, istio
+from mizzen.pilot.generate.mixer.use import Side, Use
 from mizzen.pilot.generate.protos import ads, boolean, duration, extension, pack
 
 FAULT_FILTER = "envoy.filters.http.fault"
@@ -36,6 +38,7 @@ class HttpInputs:
     grpc_web: bool = False
     accept_http_10: bool = False
     idle_timeout: float = 0.0
+    mixer: Use | None = None
 
 
 def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
@@ -48,7 +51,7 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
         use_remote_address=boolean(inputs.edge),
         normalize_path=boolean(True),
         path_with_escaped_slashes_action=hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED,
-        access_log=access_logs(settings),
+        access_log=[*access_logs(settings), *_reports(inputs.mixer)],
         http_filters=_filters(inputs),
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         request_id_extension=hcm_pb2.RequestIDExtension(
@@ -80,8 +83,24 @@ def preserve_case() -> Any:
 
 
 def _filters(inputs: HttpInputs) -> list[Any]:
-    chain = [(FAULT_FILTER, fault_pb2.HTTPFault()), (CORS_FILTER, cors_pb2.Cors())]
+    chain = [*_policy(inputs.mixer), (FAULT_FILTER, fault_pb2.HTTPFault()), (CORS_FILTER, cors_pb2.Cors())]
     if inputs.grpc_web:
         chain.insert(0, ("envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb()))
     chain.append(("envoy.filters.http.router", router_pb2.Router()))
     return [hcm_pb2.HttpFilter(name=name, typed_config=pack(config)) for name, config in chain]
+
+
+def _policy(use: Use | None) -> list[tuple[str, Any]]:
+    """Before everything that changes requests. A stock Envoy's sidecar asks only for what arrives."""
+    if use is None:
+        return []
+    if use.own:
+        return [(istio.FILTER, istio.http_client(use))]
+    return (
+        [(envoy.AUTHORIZATION_FILTER, envoy.authorization(use))] if use.checks and use.side is not Side.OUTBOUND else []
+    )
+
+
+def _reports(use: Use | None) -> list[Any]:
+    """A stock Envoy reports by its access log; our own proxy's filter reports itself."""
+    return [envoy.http_log(use)] if use is not None and not use.own and use.http_reports else []

@@ -8,6 +8,8 @@ from typing import Any
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from mizzen.pilot.generate.match import everything
+from mizzen.pilot.generate.mixer.routes import describe_own
+from mizzen.pilot.generate.mixer.use import Use
 from mizzen.pilot.generate.protos import boolean, duration, uint32
 
 
@@ -19,6 +21,7 @@ class InboundRoute:
     service_port: int
     host: str
     """For the operation's name in traces; empty when no service is known."""
+    mixer: Use | None = None
 
 
 def inbound_route(inputs: InboundRoute) -> Any:
@@ -33,5 +36,6 @@ def inbound_route(inputs: InboundRoute) -> Any:
     route.route.retry_policy.CopyFrom(
         route_components_pb2.RetryPolicy(retry_on="reset-before-request", num_retries=uint32(2))
     )
+    describe_own(route, inputs.mixer)
     host = route_components_pb2.VirtualHost(name=f"inbound|http|{inputs.service_port}", domains=["*"], routes=[route])
     return route_pb2.RouteConfiguration(name=inputs.cluster, virtual_hosts=[host], validate_clusters=boolean(False))

@@ -95,6 +95,6 @@ def forward(cluster: str, match: ChainMatch = ANY, name: str = "") -> TcpChain:
 def _chain(chain: HttpChain | TcpChain, settings: MeshConfig) -> Any:
     if isinstance(chain, TcpChain):
         origin = provenance(*chain.tcp.origin) if chain.tcp.origin is not None else None
-        return tcp.chain(chain.match, [tcp.proxy(chain.tcp, settings)], chain.name, origin)
+        return tcp.chain(chain.match, tcp.filters(chain.tcp, settings), chain.name, origin)
     routes = chain.routes if isinstance(chain.routes, str) else inbound_route(chain.routes)
     return tcp.chain(chain.match, [manager(chain.http, routes, settings)], chain.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,6 +49,12 @@ class Node:
     def targets(self) -> tuple[Target, ...]:
         """The services that the proxy itself stands for."""
         return targets(self.mesh, self.proxy)
+
+    @cached_property
+    def mixers(self) -> Mapping[str, Service]:
+        """Mixer's services by host that are out of scope, because a Sidecar resource does not know of them."""
+        found = (self.mesh.by_host.get(host, ()) for host in sorted(self.mesh.settings.mixer_hosts))
+        return {s.hostname: s for services in found for s in services[:1] if self.scope.service(s.hostname) is None}
 
     def rule(self, service: Service) -> Rule | None:
         return self.mesh.rule(service, self.proxy.namespace, self.labels)

@@ -17,6 +17,8 @@ from mizzen.pilot.generate.encoded import Encoded, encode
 from mizzen.pilot.generate.failure import origin_text, routes_or_refusal
 from mizzen.pilot.generate.httproute import RouteContext, default_route, routes
 from mizzen.pilot.generate.match import everything
+from mizzen.pilot.generate.mixer.routes import describe_services
+from mizzen.pilot.generate.mixer.use import RouteUse
 from mizzen.pilot.generate.protos import boolean, duration, uint32
 from mizzen.pilot.snapshot.destinationrule import RuleIndex
 from mizzen.pilot.snapshot.scope import Egress, Scope
@@ -38,6 +40,7 @@ class SidecarRouteInputs:
     domain: str
     fallback: str
     """Cluster of requests for unknown hosts; empty refuses them."""
+    mixer: RouteUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def sidecar_routes(inputs: SidecarRouteInputs) -> Encoded:
     message.virtual_hosts.extend(made)
     if not only_host:
         message.virtual_hosts.append(catch_all(inputs.fallback))
+    describe_services(message, inputs.mixer, inputs.scope)
     return encode(inputs.name, message, "; ".join(failures))
 
 

@@ -13,6 +13,8 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.generate.accesslog import access_logs
+from mizzen.pilot.generate.mixer import envoy, istio
+from mizzen.pilot.generate.mixer.use import Use
 from mizzen.pilot.generate.protos import cidr, duration, metadata, pack, uint32
 
 RAW = "raw_buffer"
@@ -58,6 +60,7 @@ class TcpInputs:
     """Seconds; None leaves Envoy's hour."""
     origin: tuple[str, str, str] | None = None
     """(kind, namespace, name) of the object that routes here."""
+    mixer: Use | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,17 @@ class TcpChain:
     name: str = ""
 
 
-def proxy(inputs: TcpInputs, settings: MeshConfig) -> Any:
-    """The network filter."""
+def filters(inputs: TcpInputs, settings: MeshConfig) -> list[Any]:
+    """The network filters."""
+    use = inputs.mixer
+    message = _proxy(inputs, settings)
+    found = [listener_components_pb2.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(message))]
+    if use is not None and use.own:
+        found.insert(0, listener_components_pb2.Filter(name=istio.FILTER, typed_config=pack(istio.tcp_client(use))))
+    return found
+
+
+def _proxy(inputs: TcpInputs, settings: MeshConfig) -> Any:
     message = tcp_proxy_pb2.TcpProxy(stat_prefix=inputs.stat_prefix, access_log=access_logs(settings))
     if len(inputs.clusters) == 1:
         message.cluster = inputs.clusters[0][0]
@@ -79,12 +91,15 @@ def proxy(inputs: TcpInputs, settings: MeshConfig) -> Any:
             message.weighted_clusters.clusters.add(name=cluster, weight=weight)
     if inputs.idle_timeout is not None:
         message.idle_timeout.CopyFrom(duration(inputs.idle_timeout))
-    return listener_components_pb2.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(message))
+    use = inputs.mixer
+    if use is not None and not use.own and use.report_cluster:
+        envoy.report_connections(message, use)
+    return message
 
 
-def chain(match: ChainMatch, filters: list[Any], name: str = "", origin: dict[str, str] | None = None) -> Any:
+def chain(match: ChainMatch, parts: list[Any], name: str = "", origin: dict[str, str] | None = None) -> Any:
     """A filter chain."""
-    message = listener_components_pb2.FilterChain(name=name, filters=filters)
+    message = listener_components_pb2.FilterChain(name=name, filters=parts)
     if match != ANY:
         message.filter_chain_match.CopyFrom(match.message())
     if origin:

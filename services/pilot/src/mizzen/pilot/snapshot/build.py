@@ -15,6 +15,7 @@ from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
 from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
@@ -57,6 +58,7 @@ def build(
         rules=index,
         gateways=gateways,
         sidecars=sidecars,
+        policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,
         problems=tuple(problems),
     )

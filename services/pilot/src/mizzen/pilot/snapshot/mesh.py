@@ -14,6 +14,7 @@ from mizzen.api.sidecar import Sidecar
 from mizzen.pilot.base.labels import NONE, Labels
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.snapshot.destinationrule import Rule, RuleIndex
+from mizzen.pilot.snapshot.policy import Policy
 from mizzen.pilot.snapshot.scope import Scope, choose_sidecar, scope_of
 from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey
 from mizzen.pilot.snapshot.virtualservice import Routing
@@ -38,6 +39,7 @@ class Mesh:
     """Oldest first."""
     sidecars: tuple[Resource[Sidecar], ...] = ()
     """Oldest first."""
+    policy: Policy = field(default_factory=Policy)
     resources: Mapping[ResourceKey, Resource] = field(default_factory=dict)
     """Configuration and registry as they came in."""
     problems: tuple[Problem, ...] = ()

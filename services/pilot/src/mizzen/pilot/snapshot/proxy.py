@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from mizzen.pilot.base.labels import NONE, Labels, labels
 
 ProxyType = Literal["sidecar", "router"]
+PolicyCheck = Literal["", "enable", "disable", "allow-on-error"]
+POLICY_CHECK = "policy.istio.io/check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Proxy:
     unprivileged: bool = False
     mizzen: bool = False
     """Our own data plane, which understands our extensions (metadata MIZZEN_PROXY)."""
+    policy_check: PolicyCheck = ""
+    """What the pod's annotation says about checks, whatever the mesh says; empty when it says nothing."""
     workload: str = ""
     cluster_id: str = ""
     network: str = ""
@@ -88,6 +92,7 @@ class Proxy:
             accept_http_10=_flag(metadata, "HTTP10"),
             unprivileged=_flag(metadata, "UNPRIVILEGED_POD"),
             mizzen=_flag(metadata, "MIZZEN_PROXY"),
+            policy_check=_policy_check(metadata),
             workload=_text(metadata, "WORKLOAD_NAME"),
             cluster_id=_text(metadata, "CLUSTER_ID"),
             network=_text(metadata, "NETWORK"),
@@ -142,6 +147,17 @@ def _labels(metadata: Mapping[str, Any]) -> Labels:
         if isinstance(values, Mapping):
             merged.update({str(name): str(value) for name, value in values.items()})
     return labels(merged)
+
+
+def _policy_check(metadata: Mapping[str, Any]) -> PolicyCheck:
+    """Istio 1.1 sends the annotation beside the other metadata, later versions send all annotations as one object."""
+    annotations = metadata.get("ANNOTATIONS")
+    stated = _text(metadata, POLICY_CHECK) or _text(
+        annotations if isinstance(annotations, Mapping) else {}, POLICY_CHECK
+    )
+    if stated not in get_args(PolicyCheck):
+        raise ValueError(f"annotation {POLICY_CHECK} must be enable, disable or allow-on-error, not {stated!r}")
+    return cast("PolicyCheck", stated)
 
 
 def _interception(metadata: Mapping[str, Any]) -> Literal["REDIRECT", "TPROXY", "NONE"]:
