@@ -8,8 +8,10 @@ and hands it its end of a socket pair.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from mizzen.proxy.codec.headers import Head
+from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.engine.plan import Plan, PlanKind
 
 # -- agent to worker ------------------------------------------------------------------------------------------------
@@ -51,7 +53,43 @@ class SetLogLevel:
     level: str
 
 
-ToWorker: TypeAlias = Update | Drain | AskStats | SetLogLevel
+HeaderChange: TypeAlias = tuple[Literal["replace", "remove", "append"], str, str]
+"""Operation, name and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """What Mixer decided; codes are google.rpc.Code."""
+
+    serial: int
+    """The question's."""
+    code: int = 0
+    message: str = ""
+    references: frozenset[str | tuple[str, str]] | None = None
+    """What of the request it depends on; None: it holds for nothing but this request."""
+    shared: bool = False
+    """Mixer could not be asked: whoever waits for an answer like this gets the same."""
+    valid_for: float = 0.0
+    """Seconds."""
+    uses: int = 0
+    """How often it may be used again; negative for any number."""
+    request_changes: tuple[HeaderChange, ...] = ()
+    response_changes: tuple[HeaderChange, ...] = ()
+    direct_code: int = 0
+    direct_body: str = ""
+    cache_hit: bool = False
+    """The agent did not have to ask."""
+    quota_cache_hit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswers:
+    """Answers to `Checks`, of one question or several."""
+
+    answers: tuple[CheckAnswer, ...]
+
+
+ToWorker: TypeAlias = Update | Drain | AskStats | SetLogLevel | CheckAnswers
 
 # -- worker to agent ------------------------------------------------------------------------------------------------
 
@@ -109,4 +147,37 @@ class Stats:
     endpoints: tuple[EndpointStats, ...] = ()
 
 
-FromWorker: TypeAlias = Ready | Applied | Refused | Stats
+RequestFacts: TypeAlias = tuple[float, bytes, bytes, bytes, bytes, Head, bytes, bytes]
+"""Unix time of the start, method, path as it came, authority, scheme, head, x-istio-attributes if it may be believed,
+the client's IP address. A plain tuple, like all that is sent for each request: pickling those costs least."""
+
+ResponseFacts: TypeAlias = tuple[int, Head, Head, int, int, float, float, str, str]
+"""Status, head, trailers, bytes received and sent of the bodies, Unix time of the response (0.0: none), duration in
+seconds, response flags, address of the endpoint."""
+
+CheckFacts: TypeAlias = tuple[int, str, bool, bool] | None
+"""Code and message of the check, whether it and its quotas came from a cache; None when nothing was checked."""
+
+Ask: TypeAlias = tuple[int, int, RequestFacts]
+"""Serial, place in `contexts`, request."""
+ReportRecord: TypeAlias = tuple[int, RequestFacts, ResponseFacts, CheckFacts]
+"""Place in `contexts`, then what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """May these requests go on? Each is answered, in any order."""
+
+    contexts: tuple[MixerContext, ...]
+    asks: tuple[Ask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """These requests are over."""
+
+    contexts: tuple[MixerContext, ...]
+    records: tuple[ReportRecord, ...]
+
+
+FromWorker: TypeAlias = Ready | Applied | Refused | Stats | Checks | Reports

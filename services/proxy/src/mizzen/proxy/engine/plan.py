@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from mizzen.proxy.engine.mixer_plan import MixerPlan, ServicePlan, TcpMixerPlan
+
 # -- matching -------------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +141,8 @@ class RoutePlan:
     request_edits: HeaderEdits = NO_EDITS
     response_edits: HeaderEdits = NO_EDITS
     origin: str = ""
+    mixer: ServicePlan | None = None
+    """What the filter `mixer` does for this route; None leaves it to the filter's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,7 @@ class HttpPlan:
     max_requests_per_connection: int = 0
     access_logs: tuple[AccessLogPlan, ...] = ()
     accept_http_10: bool = False
+    mixer: MixerPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,7 @@ class TcpPlan:
     idle_timeout: float = 3600.0
     access_logs: tuple[AccessLogPlan, ...] = ()
     origin: str = ""
+    mixer: TcpMixerPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from mizzen.proxy.engine.edits import Edits, bind_edits
 from mizzen.proxy.engine.match import regex
+from mizzen.proxy.engine.mixer_plan import ServicePlan
 from mizzen.proxy.engine.plan import (
     Action,
     Forward,
@@ -51,6 +52,7 @@ class Route:
         "body",
         "include_attempt_count",
         "kind",
+        "mixer",
         "name",
         "origin",
         "redirect_location",
@@ -74,6 +76,8 @@ class Route:
     """Name of the virtual host."""
     include_attempt_count: bool
     """Send x-envoy-attempt-count upstream."""
+    mixer: ServicePlan | None
+    """What Mixer's filter does for the route's requests; None is its default."""
 
     timeout: float
     """FORWARD: seconds until 504; 0 for none."""
@@ -101,6 +105,7 @@ class Route:
 def bind_route(plan: RoutePlan, host: VirtualHostPlan, table: RouteTablePlan) -> Route:
     """Make a route runnable; ValueError says what cannot be."""
     route = _blank(plan.name, plan.origin, host)
+    route.mixer = plan.mixer
     action: Action = plan.action
     if isinstance(action, Forward):
         _bind_forward(route, action, plan, host, table)
@@ -143,6 +148,7 @@ def _blank(name: str, origin: str, host: VirtualHostPlan) -> Route:
     route.status = 0
     route.body = b""
     route.response_edits = None
+    route.mixer = None
     return route
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Final
+from typing import Final, TypeAlias
 
 from mizzen.proxy.engine.control import Stats
 
@@ -161,6 +161,18 @@ class TcpStats:
 
 
 @dataclass(slots=True)
+class MixerStats:
+    """`http_mixer_filter.*`: the part that workers count."""
+
+    total_check_calls: int = 0
+    total_check_failures: int = 0
+    """Checks that the agent did not answer."""
+    total_quota_calls: int = 0
+    total_report_calls: int = 0
+    reports_dropped: int = 0
+
+
+@dataclass(slots=True)
 class ListenerStats:
     """`listener.<address>.*`."""
 
@@ -171,7 +183,10 @@ class ListenerStats:
     downstream_cx_length_ms: Histogram = field(default_factory=Histogram)
 
 
-def export(scope: str, name: str, cells: ClusterStats | HttpStats | TcpStats | ListenerStats, into: Stats) -> None:
+Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats
+
+
+def export(scope: str, name: str, cells: Cells, into: Stats) -> None:
     """Add all cells of one object to a worker's answer, under (scope, name, metric)."""
     for cell in fields(cells):
         value = getattr(cells, cell.name)

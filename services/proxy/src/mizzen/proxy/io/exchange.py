@@ -9,10 +9,13 @@ from mizzen.proxy.engine.plan import PathMatch, Respond, RouteMatch, RoutePlan, 
 from mizzen.proxy.engine.route import Target, bind_route
 
 if TYPE_CHECKING:
+    from mizzen.proxy.engine.check_cache import Context
     from mizzen.proxy.engine.state import EndpointState
+    from mizzen.proxy.engine.verdict import Verdict
     from mizzen.proxy.io.cluster import Cluster
     from mizzen.proxy.io.downstream_h1 import Downstream
     from mizzen.proxy.io.http_manager import HttpManager
+    from mizzen.proxy.io.mixer import PendingCheck
     from mizzen.proxy.io.pool import Pool
     from mizzen.proxy.io.upstream_h1 import Upstream
 
@@ -44,7 +47,10 @@ class Exchange:
         "body_kind",
         "bytes_received",
         "bytes_sent",
+        "check",
+        "check_cached",
         "cluster",
+        "context",
         "deadline",
         "details",
         "done",
@@ -52,6 +58,7 @@ class Exchange:
         "ended_at",
         "endpoint",
         "flags",
+        "forwarded",
         "head",
         "http_10",
         "keep_alive",
@@ -79,6 +86,7 @@ class Exchange:
         "upstream",
         "upstream_local_address",
         "upstream_transport_failure_reason",
+        "verdict",
         "waiting_body",
     )
 
@@ -114,6 +122,16 @@ class Exchange:
         """Body that arrived before there was a connection."""
         self.tried: list[EndpointState] | None = None
         """Endpoints that refused a connection."""
+        self.context: Context | None = None
+        """What Mixer is asked and told about it; None without Mixer."""
+        self.check: PendingCheck | None = None
+        """The check whose result is awaited."""
+        self.check_cached = False
+        """Mixer need not be asked."""
+        self.verdict: Verdict | None = None
+        """What Mixer decided."""
+        self.forwarded = b""
+        """What the peer, if it may be believed, says of the client in x-istio-attributes."""
         self.attempts = 0
         self.deadline = 0.0
         """When the route's timeout ends the exchange; 0.0 for never."""
@@ -140,6 +158,13 @@ class Exchange:
     def header(self, name: bytes, /) -> bytes | None:
         """The value of a request header by lower-case name, repeated ones joined by a comma."""
         return value_of(self.head, name)
+
+    @property
+    def client_host(self) -> bytes:
+        """The client's IP address."""
+        if self.remote_address:
+            return self.remote_address.rpartition(":")[0].encode()
+        return self.downstream.peer_host
 
     # -- the access log's view; read after the fact -----------------------------------------------------------------
 

@@ -21,15 +21,21 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"
 """Methods whose requests may be sent again although the endpoint may have seen them (RFC 9110 §9.2.2)."""
 
 
-def begin(x: Exchange) -> None:
-    """Find the route of a request and set out on it, or answer."""
+def begin(x: Exchange, route: Route | None = None) -> None:
+    """Find the route of a request and set out on it, or answer.
+
+    With `route` it has been found before, and Mixer lets the request pass.
+    """
     manager = x.manager
-    table = manager.table
-    route = table.find(x) if table is not None else None
     if route is None:
-        _no_route(x)
-        return
-    x.route = route
+        table = manager.table
+        route = table.find(x) if table is not None else None
+        if route is None:
+            _no_route(x)
+            return
+        x.route = route
+        if manager.mixer is not None and not manager.mixer.admits(x, route):
+            return
     if route.kind != FORWARD:
         _answer_directly(x, route)
         return
@@ -113,6 +119,8 @@ def abandon(x: Exchange, *, failed: bool) -> None:
     elif x.pool is not None:
         x.pool.cancel(x)
         leave_endpoint(x, failed=False)
+    elif x.check is not None:
+        x.check.cancel(x)
 
 
 def connect_failed(x: Exchange, pool: Pool, failure: LocalReply, reason: str) -> None:

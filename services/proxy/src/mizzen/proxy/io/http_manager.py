@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 from mizzen.proxy.codec.headers import line
 from mizzen.proxy.engine.plan import HttpPlan
 from mizzen.proxy.engine.stats import HttpStats
 from mizzen.proxy.engine.table import RouteTable
-from mizzen.proxy.io.reporting import AccessLog
+
+if TYPE_CHECKING:
+    from mizzen.proxy.io.exchange import Exchange
+    from mizzen.proxy.io.mixer import Guard
+
+
+class Log(Protocol):
+    """Keeps finished exchanges until somebody has the time to look at them."""
+
+    def append(self, record: Exchange, /) -> None: ...
 
 
 class HttpManager:
@@ -22,6 +33,7 @@ class HttpManager:
         "max_request_headers",
         "max_requests",
         "merge_slashes",
+        "mixer",
         "name",
         "normalize_path",
         "server",
@@ -34,7 +46,7 @@ class HttpManager:
     )
 
     def __init__(
-        self, name: str, plan: HttpPlan, table: RouteTable | None, logs: tuple[AccessLog, ...], stats: HttpStats
+        self, name: str, plan: HttpPlan, table: RouteTable | None, logs: tuple[Log, ...], stats: HttpStats
     ) -> None:
         self.name = name
         """The listener's, for reasons."""
@@ -44,6 +56,8 @@ class HttpManager:
         """The table is named (RDS) and not part of the listener."""
         self.table_name = plan.route_table if isinstance(plan.route_table, str) else plan.route_table.name
         self.logs = logs
+        self.mixer: Guard | None = None
+        """The filter `mixer`; None without one."""
         self.stats = stats
         self.server = line(b"server", plan.server_name.encode())
         """The Server header of every response."""

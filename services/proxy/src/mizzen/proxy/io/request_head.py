@@ -19,10 +19,12 @@ from mizzen.proxy.codec.headers import (
     value_of,
 )
 from mizzen.proxy.codec.path import normalize
+from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.io.exchange import CHUNKED, SIZED, Exchange
 from mizzen.proxy.io.http_manager import HttpManager
 
 PROTO_HTTP: Final = b"x-forwarded-proto: http"
+_NOT_FROM_OUTSIDE: Final = (b"x-request-id", b"x-forwarded-client-cert", FORWARDED_HEADER)
 TE_TRAILERS: Final = b"te: trailers"
 
 
@@ -110,7 +112,7 @@ def _enter_edge(x: Exchange, manager: HttpManager) -> None:
     head = x.head
     client = peer = x.downstream.peer_host
     hops = tokens(value_of(head, b"x-forwarded-for") or b"")
-    drop = [b"x-request-id", b"x-forwarded-client-cert", *(low for low in head if low.startswith(b"x-envoy-"))]
+    drop = [*_NOT_FROM_OUTSIDE, *(low for low in head if low.startswith(b"x-envoy-"))]
     trusted = manager.trusted_hops
     if trusted and hops:
         client = hops[-trusted] if len(hops) >= trusted else hops[0]

@@ -23,6 +23,8 @@ from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import Connector
 from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.listener import Listener
+from mizzen.proxy.io.mixer import Guard, MixerClient
+from mizzen.proxy.io.mixer_reports import MixerLog, ReportQueue
 from mizzen.proxy.io.reporting import AccessLogs
 from mizzen.proxy.io.request_ids import RequestIds
 from mizzen.proxy.io.resolver import Lookup, Resolver, look_up
@@ -47,6 +49,8 @@ class Runtime:
         self.wheel = Wheel(loop)
         self.request_ids = RequestIds()
         self.access_logs = AccessLogs(loop, socket.gethostname())
+        self.mixer = MixerClient(loop)
+        self.reports = ReportQueue(loop, self.mixer)
         self.clusters: dict[str, Cluster] = {}
         self.listeners: dict[str, Listener] = {}
         self.draining = False
@@ -116,7 +120,12 @@ class Runtime:
         except ValueError as error:
             raise ValueError(f"listener {plan.name}: {error}") from error
         stats = self._http_stats.setdefault(handler.stat_prefix, HttpStats())
-        return HttpManager(plan.name, handler, table, logs, stats)
+        if handler.mixer is None:
+            return HttpManager(plan.name, handler, table, logs, stats)
+        guard = Guard(self.mixer, handler.mixer)
+        manager = HttpManager(plan.name, handler, table, (*logs, MixerLog(guard, self.reports)), stats)
+        manager.mixer = guard
+        return manager
 
     def _swap(self, change: _Change, fresh: Mapping[str, Listener]) -> None:
         self._tables = change.tables
@@ -207,6 +216,7 @@ class Runtime:
             self._stop_resolving(name)
         for cluster in self.clusters.values():
             cluster.close()
+        self.reports.flush()
         self.access_logs.close()
 
     # -- counters ---------------------------------------------------------------------------------------------------
@@ -221,6 +231,7 @@ class Runtime:
             export("tcp", prefix, tcp, stats)
         for name, listener in self.listeners.items():
             export("listener", name, listener.stats, stats)
+        export("http_mixer_filter", "", self.mixer.stats, stats)
         stats.counters["server", "", "access_log_dropped"] = self.access_logs.dropped
         return Stats(serial, stats.counters, stats.gauges, stats.histograms, tuple(rows))
 

@@ -11,9 +11,11 @@ from typing import Any, Literal
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
+from mizzen.proxy.engine.mixer_plan import MixerPlan, TcpMixerPlan
 from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan, RouteTablePlan, TcpPlan, WeightedCluster
 from mizzen.proxy.snapshot.accesslogs import access_logs
 from mizzen.proxy.snapshot.endpoints import socket_address
+from mizzen.proxy.snapshot.mixer import HTTP_CONFIG, TCP_CONFIG, http_filter, tcp_filter
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.routes import route_table
 from mizzen.proxy.snapshot.values import origin, seconds, type_name, unpack, wrapped
@@ -21,6 +23,7 @@ from mizzen.proxy.snapshot.values import origin, seconds, type_name, unpack, wra
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 _ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+_INBOUND = 1
 _DIRECTIONS: dict[int, Literal["inbound", "outbound", "unspecified"]] = {0: "unspecified", 1: "inbound", 2: "outbound"}
 _DEFAULT_BUFFER = 1024 * 1024
 _DEFAULT_HEADERS_TIMEOUT = 10.0
@@ -101,7 +104,7 @@ def listener(message: Any, notes: Notes) -> ListenerPlan:
         raise Invalid("bind_to_port", "captured traffic is not supported; use interception mode NONE")
     field, chain = _plaintext_chain(message, notes)
     with at(field):
-        handler = _handler(chain, notes)
+        handler = _handler(chain, notes, inbound=message.traffic_direction == _INBOUND)
     return ListenerPlan(
         name=message.name,
         address=address,
@@ -149,24 +152,31 @@ def _is_fallback(chain: Any, served: Any) -> bool:
     return _speaks_http(served) and not _speaks_http(chain) and _takes_plaintext(chain)
 
 
-def _handler(chain: Any, notes: Notes) -> HttpPlan | TcpPlan:
+def _handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
     if not chain.filters:
         raise Invalid("filters", "is empty")
-    for index, skipped in enumerate(chain.filters[:-1]):
-        raise Invalid(f"filters[{index}]", f"{type_name(skipped.typed_config)} is not supported")
+    mixer: TcpMixerPlan | None = None
+    for index, item in enumerate(chain.filters[:-1]):
+        with at(f"filters[{index}]"):
+            if type_name(item.typed_config) != TCP_CONFIG:
+                raise Invalid("", f"{type_name(item.typed_config)} is not supported")
+            mixer = tcp_filter(item.typed_config, notes)
     last = chain.filters[-1]
     kind = type_name(last.typed_config)
     with at(f"filters[{len(chain.filters) - 1}].typed_config"):
         if kind == _MANAGER:
-            return _http(unpack(last.typed_config, http_connection_manager_pb2.HttpConnectionManager), notes)
+            if mixer is not None:
+                raise Invalid("", "a network filter mixer goes with a tcp_proxy; HTTP has its own")
+            manager = unpack(last.typed_config, http_connection_manager_pb2.HttpConnectionManager)
+            return _http(manager, notes, inbound=inbound)
         if kind == _TCP_PROXY:
-            return _tcp(unpack(last.typed_config, tcp_proxy_pb2.TcpProxy), origin(chain.metadata), notes)
+            return _tcp(unpack(last.typed_config, tcp_proxy_pb2.TcpProxy), origin(chain.metadata), notes, mixer)
         raise Invalid("", f"{kind} is not supported")
 
 
-def _http(message: Any, notes: Notes) -> HttpPlan:
+def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
     notes.check(message, _HTTP)
-    _check_filters(message, notes)
+    mixer = _read_filters(message, notes, inbound=inbound)
     common, http1 = message.common_http_protocol_options, message.http_protocol_options
     notes.check(common, ("idle_timeout", "max_requests_per_connection"))
     notes.check(http1, ("header_key_format", "accept_http_10", "allow_absolute_url"))
@@ -188,6 +198,7 @@ def _http(message: Any, notes: Notes) -> HttpPlan:
         max_requests_per_connection=wrapped(common, "max_requests_per_connection", 0),
         access_logs=access_logs(message.access_log, notes),
         accept_http_10=http1.accept_http_10,
+        mixer=mixer,
     )
 
 
@@ -203,19 +214,24 @@ def _routes(message: Any, notes: Notes) -> RouteTablePlan | str:
     raise Invalid(kind or "rds", "needs one of rds, route_config")
 
 
-def _check_filters(message: Any, notes: Notes) -> None:
-    """A filter that changes or refuses requests must not be left out in silence."""
+def _read_filters(message: Any, notes: Notes, *, inbound: bool) -> MixerPlan | None:
+    """Mixer's, if there is one. A filter that changes or refuses requests must not be left out in silence."""
+    mixer: MixerPlan | None = None
     kinds = [type_name(item.typed_config) for item in message.http_filters]
     if not kinds or kinds[-1] != _ROUTER:
         raise Invalid("http_filters", "the last one must be the router")
     for index, kind in enumerate(kinds):
         if kind in _GUARDS:
             raise Invalid(f"http_filters[{index}]", f"{kind} is not supported, and without it everyone would get in")
-        if kind not in _HARMLESS_FILTERS:
+        if kind == HTTP_CONFIG:
+            with at(f"http_filters[{index}].typed_config"):
+                mixer = http_filter(message.http_filters[index].typed_config, notes, inbound=inbound)
+        elif kind not in _HARMLESS_FILTERS:
             notes.add(kind)
+    return mixer
 
 
-def _tcp(message: Any, source: str, notes: Notes) -> TcpPlan:
+def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None) -> TcpPlan:
     notes.check(message, ("stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "access_log"), source)
     return TcpPlan(
         stat_prefix=message.stat_prefix,
@@ -223,6 +239,7 @@ def _tcp(message: Any, source: str, notes: Notes) -> TcpPlan:
         idle_timeout=seconds(message, "idle_timeout", 3600.0),
         access_logs=access_logs(message.access_log, notes),
         origin=source,
+        mixer=mixer,
     )
 
 

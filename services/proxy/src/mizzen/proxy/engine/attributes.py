@@ -1,0 +1,127 @@
+"""Attributes that a request's checks can depend on, as functions of the exchange.
+
+Only what tells two requests apart is needed here: a cached result is found again by the raw values, whatever their form
+on the wire. What the filter and the route say is the same for all requests of a context and has no getter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, Protocol, TypeAlias
+
+from mizzen.proxy.codec.headers import Head
+
+Reference: TypeAlias = str | tuple[str, str]
+"""An attribute, or an attribute and a key of its map."""
+
+FORWARDED_HEADER: Final = b"x-istio-attributes"
+"""What a proxy tells the next one; base64 of `istio.mixer.v1.Attributes`."""
+
+
+class CheckView(Protocol):
+    """What checks read of an exchange."""
+
+    method: bytes
+    path: bytes
+    authority: bytes
+    scheme: bytes
+    head: Head
+    forwarded: bytes
+    started_at: float
+
+    @property
+    def client_host(self) -> bytes: ...
+
+
+Getter: TypeAlias = Callable[[CheckView], Hashable]
+"""Two requests with the same value have the same attribute. Not the attribute's value: None is absent, no more."""
+
+
+def bind_getters(references: Iterable[Reference], *, trusts_peer: bool) -> tuple[Getter, ...]:
+    """What a result that depends on `references` is to be found by, in an order that is always the same."""
+    getters: dict[str, Getter] = {}
+    for reference in references:
+        name, key = (reference, "") if isinstance(reference, str) else reference
+        if key and name == "request.headers":
+            getters[f"{name}[{key}]"] = _header(key)
+        elif name in _DERIVED:
+            getters[name] = _DERIVED[name]
+        if trusts_peer and (name not in _DERIVED or name in _ONLY_IF_ABSENT):
+            getters["forwarded"] = _forwarded
+    return tuple(getters[name] for name in sorted(getters))
+
+
+def _forwarded(x: CheckView) -> Hashable:
+    return x.forwarded
+
+
+def _path(x: CheckView) -> Hashable:
+    return x.path
+
+
+def _url_path(x: CheckView) -> Hashable:
+    return x.path.partition(b"?")[0]
+
+
+def _query(x: CheckView) -> Hashable:
+    return x.path.partition(b"?")[2]
+
+
+def _method(x: CheckView) -> Hashable:
+    return x.method
+
+
+def _authority(x: CheckView) -> Hashable:
+    return x.authority
+
+
+def _scheme(x: CheckView) -> Hashable:
+    return x.scheme
+
+
+def _client(x: CheckView) -> Hashable:
+    return x.client_host
+
+
+def _started(x: CheckView) -> Hashable:
+    return x.started_at
+
+
+def _all_headers(x: CheckView) -> Hashable:
+    return (x.method, x.path, x.authority, x.scheme, *x.head.values())
+
+
+def _line(name: bytes) -> Getter:
+    return lambda x: x.head.get(name)
+
+
+def _header(key: str) -> Getter:
+    """An entry of request.headers."""
+    low = key.lower().encode("utf-8", "surrogateescape")
+    known = _PSEUDO.get(low)
+    return _line(low) if known is None else known
+
+
+_PSEUDO: Final[dict[bytes, Getter]] = {
+    b":method": _method,
+    b":path": _path,
+    b":authority": _authority,
+    b":scheme": _scheme,
+}
+_DERIVED: Final[dict[str, Getter]] = {
+    "request.headers": _all_headers,
+    "request.host": _authority,
+    "request.method": _method,
+    "request.path": _path,
+    "request.url_path": _url_path,
+    "request.query_params": _query,
+    "request.scheme": _scheme,
+    "request.referer": _line(b"referer"),
+    "request.useragent": _line(b"user-agent"),
+    "request.time": _started,
+    "context.protocol": _line(b"content-type"),
+    "origin.ip": _client,
+    "source.ip": _client,
+}
+"""What the request itself says. It replaces what others said of it, but for `_ONLY_IF_ABSENT`."""
+_ONLY_IF_ABSENT: Final = frozenset({"source.ip"})
