@@ -64,11 +64,11 @@ async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SimpleNamespac
 
     monkeypatch.setattr(WorkerProcess, "start", start)
     here.slot = WorkerSlot(lambda: here.configuration, lambda: "INFO", here.retired.append)
-    running: list[asyncio.Task[None]] = []
-    here.begin = lambda: running.append(asyncio.create_task(here.slot.run()))
+    here.running = []
+    here.begin = lambda: here.running.append(asyncio.create_task(here.slot.run()))
     yield here
-    running[0].cancel()
-    await asyncio.wait(running)
+    here.running[0].cancel()
+    await asyncio.wait(here.running)
 
 
 async def live(place: SimpleNamespace, app: SimpleNamespace, number: int = 1) -> FakeWorker:
@@ -134,3 +134,24 @@ async def test_a_worker_that_hangs_is_replaced(
     worker = await live(place, app, 2)
     await place.slot.stats(2)
     assert not worker.ended.is_set()
+
+
+async def test_a_place_that_ends_while_its_worker_is_closed_sees_that_through(
+    place: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    place.begin()
+    worker = await live(place, app)
+    closing, closed, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def close() -> None:
+        closing.set()
+        await go_on.wait()
+        closed.set()
+
+    worker.close = close  # type: ignore[method-assign]
+    worker.kill()
+    await closing.wait()
+    place.running[0].cancel()
+    asyncio.get_running_loop().call_soon(go_on.set)
+    await asyncio.wait(place.running)
+    assert closed.is_set()

@@ -43,6 +43,7 @@ class WorkerSlot:
         """What the worker had counted when it was asked last."""
         self._heard_at = 0.0
         self._live = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -181,4 +182,6 @@ class WorkerSlot:
         if worker is not None:
             self._retire(self._last)
             self._last = Stats(0)
-            await worker.close()
+            self._closing = asyncio.create_task(worker.close())
+        if self._closing is not None:
+            await asyncio.shield(self._closing)  # also when this place is cancelled meanwhile: `run` comes here again
