@@ -10,19 +10,20 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from mizzen.api.store.contents import Store
+from mizzen.api.store.watch import FolderStore
 from mizzen.pilot.app.debug import DebugPages
 from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.app.world import MESH_CONFIG, World
-from mizzen.pilot.ingest.contents import Store
-from mizzen.pilot.ingest.watch import FolderStore
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
 from mizzen.pilot.xds.server import DiscoveryServer
 from mizzen.pilot.xds.source import FailureLog, MeshSource
+from mizzen.pilot.xds.workshop import Workshop
 from mizzen.runtime.lifecycle import Lifecycle
 from mizzen.runtime.monitoring import MonitoringServer
 
@@ -46,13 +47,14 @@ class Pilot:
         mesh_metrics = MeshMetrics(registry)
         self.world = World(self._stores, self._mesh_config, mesh_metrics, time.time)
         self.connections = Connections()
-        self.pusher = Pusher(self.world, self.connections, mesh_metrics, clock, limits)
+        self._workshop = Workshop()
+        self.pusher = Pusher(self.world, self.connections, mesh_metrics, self._workshop, clock, limits)
         metrics = ServingMetrics(registry)
         failures = FailureLog(metrics)
         self.server = DiscoveryServer(
-            lambda proxy: MeshSource(self.world.mesh, proxy, failures), self.connections, metrics
+            lambda proxy: MeshSource(self.world.mesh, proxy, failures), self.connections, metrics, self._workshop
         )
-        pages = DebugPages(self.world, self.connections, self.pusher.push_all, clock)
+        pages = DebugPages(self.world, self.connections, self._workshop, self.pusher.push_all, clock)
         self.monitoring = MonitoringServer(
             registry, self._not_ready, {"component": "pilot", "version": version("mizzen-pilot")}, pages.routes()
         )
@@ -63,7 +65,7 @@ class Pilot:
         self._mesh_config.load()
         for store in self._stores:
             await store.load()
-        self.world.rebuild(())
+        await asyncio.to_thread(self.world.rebuild, ())
         await self.server.start(self._settings.xds_address)
         self._loaded = True
         log.info(
@@ -86,6 +88,7 @@ class Pilot:
         self._loaded = False
         await self.server.close()
         await self.monitoring.close()
+        await asyncio.to_thread(self._workshop.close)
 
     def _not_ready(self) -> str:
         return "" if self._loaded else "the configuration is not loaded"

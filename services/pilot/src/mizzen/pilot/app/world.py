@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from mizzen.api.problem import Problem
 from mizzen.api.resource import ResourceKey
+from mizzen.api.store.contents import Contents, Store, merge
 from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.ingest.config.files import config_of
-from mizzen.pilot.ingest.contents import Contents, Store, merge
 from mizzen.pilot.ingest.registry.files import registry_of
 from mizzen.pilot.snapshot.build import ENDPOINT_KINDS, build, refresh_endpoints
 from mizzen.pilot.snapshot.diff import Change, difference

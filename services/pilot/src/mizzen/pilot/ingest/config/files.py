@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mizzen.api.resource import Resource
-from mizzen.pilot.ingest.contents import Contents
+from mizzen.api.store.contents import Contents
 
 GROUPS = frozenset({"networking.istio.io", "config.istio.io"})
 

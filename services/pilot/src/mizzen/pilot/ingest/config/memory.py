@@ -6,7 +6,7 @@ import asyncio
 from types import MappingProxyType
 
 from mizzen.api.resource import Resource, ResourceKey
-from mizzen.pilot.ingest.contents import Contents, OnChange
+from mizzen.api.store.contents import Contents, OnChange
 
 
 class MemoryStore:

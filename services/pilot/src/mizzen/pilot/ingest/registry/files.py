@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mizzen.api.store.contents import Contents
 from mizzen.pilot.base.registry import RegistrySnapshot
-from mizzen.pilot.ingest.contents import Contents
 
 KINDS = frozenset({"Service", "EndpointSlice", "Endpoints", "Pod", "Namespace"})
 

@@ -1,14 +1,23 @@
 """The watcher on a real folder."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from mizzen.api.resource import ResourceKey
-from mizzen.pilot.ingest.watch import FolderStore
-from mizzen.runtime.files import write_atomic
+from mizzen.api.store.watch import FolderStore
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """As editors and `mizzen apply` do: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_text(text)
+    os.replace(beside, path)  # noqa: PTH105 - both are paths already
+
 
 TEXT = """
 apiVersion: v1

@@ -10,8 +10,8 @@ from pathlib import Path
 from watchfiles import Change, awatch
 
 from mizzen.api.resource import ResourceKey
-from mizzen.pilot.ingest.contents import Contents, OnChange, changed_keys
-from mizzen.pilot.ingest.folder import FileState, Folder, Unreadable
+from mizzen.api.store.contents import Contents, OnChange, changed_keys
+from mizzen.api.store.folder import FileState, Folder, Unreadable
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from mizzen.api.resource import ResourceKey
+from mizzen.api.store.contents import Contents, changed_keys, merge
+from mizzen.api.store.folder import Folder, Unreadable
 from mizzen.pilot.ingest.config.files import config_of
-from mizzen.pilot.ingest.contents import Contents, changed_keys, merge
-from mizzen.pilot.ingest.folder import Folder, Unreadable
 from mizzen.pilot.ingest.registry.files import registry_of
 
 

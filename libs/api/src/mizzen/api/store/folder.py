@@ -9,7 +9,7 @@ from types import MappingProxyType
 from mizzen.api.parse import parse
 from mizzen.api.problem import Problem, Source
 from mizzen.api.resource import Resource, ResourceKey
-from mizzen.pilot.ingest.contents import Contents, duplicate
+from mizzen.api.store.contents import Contents, duplicate
 
 
 @dataclass(frozen=True, slots=True)

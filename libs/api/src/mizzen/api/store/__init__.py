@@ -1,0 +1,1 @@
+"""Resources of watched folders: what a mesh without Kubernetes has for a configuration store."""
