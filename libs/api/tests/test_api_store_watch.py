@@ -11,11 +11,11 @@ from mizzen.api.resource import ResourceKey
 from mizzen.api.store.watch import FolderStore
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, text: str | bytes) -> None:
     """As editors and `mizzen apply` do: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(text)
+    beside.write_bytes(text.encode() if isinstance(text, str) else text)
     os.replace(beside, path)  # noqa: PTH105 - both are paths already
 
 
