@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,8 +21,10 @@ from mizzen.cli.local.child import Command
 from mizzen.cli.local.config import ConfigFolder
 from mizzen.cli.local.fleet import Fleet
 from mizzen.cli.local.home import Home
+from mizzen.cli.local.mixer import MIXER_CONFIG
 from mizzen.cli.local.registry import RegistryFolder
 from mizzen.cli.local.sweep import marked_processes
+from mizzen.runtime.files import write_atomic
 
 YAML = """
 apiVersion: v1
@@ -80,7 +83,9 @@ class Runtime:
 
 
 @pytest.fixture
-async def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A mesh whose programs are stand-ins."""
+
     def stand_in(name: str) -> Any:
         real = getattr(commands, name)
 
@@ -89,11 +94,16 @@ async def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
         return command
 
-    for name in ("pilot_command", "gateway_command", "sidecar_command"):
+    for name in ("pilot_command", "mixer_command", "gateway_command", "sidecar_command"):
         monkeypatch.setattr(fleet, name, stand_in(name))
     monkeypatch.setattr(pod, "PROPAGATION_SECONDS", 0.0)
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+async def runtime(home: Home) -> AsyncIterator[Runtime]:
     async with aiohttp.ClientSession() as client:
-        runtime = Runtime(Home(tmp_path / "home"), client)
+        runtime = Runtime(home, client)
         runtime.fleet.start()
         yield runtime
         await runtime.fleet.stop()
@@ -111,6 +121,33 @@ async def test_pods_come_and_go_with_their_endpoints(runtime: Runtime) -> None:
     assert runtime.endpoints() == ["127.1.0.1"]
     await runtime.until([], lambda: runtime.fleet.pods == ())
     assert runtime.endpoints() == []
+
+
+@pytest.fixture
+def mixer_config(home: Home) -> None:
+    write_atomic(home.mesh_config, MIXER_CONFIG)
+
+
+@pytest.mark.usefixtures("mixer_config")
+async def test_a_mesh_that_names_mixer_runs_it_and_has_its_services(home: Home, runtime: Runtime) -> None:
+    def endpoints(name: str) -> list[str]:
+        path = home.registry / "istio-system" / f"EndpointSlice-{name}-1.yaml"
+        slices = [yaml.safe_load(path.read_text())] if path.exists() else []
+        return [address for item in slices for point in item["endpoints"] for address in point["addresses"]]
+
+    def serving() -> bool:
+        return endpoints("istio-policy") == endpoints("istio-telemetry") == ["127.0.1.2"]
+
+    await runtime.until([], serving)
+    [pilot, mixer, gateway] = runtime.fleet.processes
+    assert [pilot.name, mixer.name, gateway.name] == ["pilot", "mixer", "istio-ingressgateway"]
+    assert mixer.address == "127.0.1.2:9091"
+    assert (home.registry / "istio-system" / "Service-istio-policy.yaml").exists()
+    # A killed Mixer has no endpoint until it is back.
+    os.kill(mixer.pid, signal.SIGKILL)
+    await runtime.until([], lambda: not endpoints("istio-policy"))
+    await runtime.until([], serving)
+    assert runtime.fleet.processes[1].restarts == 1
 
 
 async def test_a_new_command_replaces_the_pod_without_a_gap(runtime: Runtime) -> None:
@@ -137,8 +174,6 @@ async def test_the_application_gets_its_address_and_its_way_out(runtime: Runtime
 
 
 async def test_a_crash_takes_the_endpoint_out_until_the_process_is_back(runtime: Runtime) -> None:
-    import os
-
     await runtime.until(resources(1), lambda: runtime.endpoints() == ["127.1.0.1"])
     app = runtime.fleet.processes[2]
     os.kill(app.pid, signal.SIGKILL)

@@ -21,6 +21,12 @@ def up(
         list[str] | None,
         typer.Option("--filename", "-f", help="Your application's YAML; the default is the bookinfo demo."),
     ] = None,
+    mixer: Annotated[
+        bool | None,
+        typer.Option(
+            "--mixer/--no-mixer", help="Policy and telemetry, for a new mesh; an old one's mesh.yaml says it."
+        ),
+    ] = None,
 ) -> None:
     """Start a mesh on this machine, wait until it serves, and print its addresses."""
     from mizzen.cli.checked import checked_inputs
@@ -44,4 +50,4 @@ def up(
         say(f"The mesh in {home.path} is up already{f' (engine {state.engine})' if state else ''}.")
         print_urls(home)
         return
-    bring_up(home, engine.value, files or [])
+    bring_up(home, engine.value, files or [], mixer=mixer)

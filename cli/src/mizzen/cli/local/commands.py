@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,6 +41,22 @@ def pilot_command(home: Home, environ: Mapping[str, str]) -> Command:
     )
 
 
+def mixer_command(home: Home, environ: Mapping[str, str]) -> Command:
+    address = f"{layout.MIXER}:{layout.MIXER_PORT}"
+    return Command(
+        name="mixer",
+        argv=(
+            *(sys.executable, "-m", "mizzen.mixer"),
+            *("--address", address, "--monitoring-address", f"{layout.MIXER}:{layout.MONITORING_PORT}"),
+            *("--config-dir", str(home.config)),
+        ),
+        environ=environ,
+        log=home.log("mixer"),
+        address=address,
+        probe=Probe(layout.MIXER, layout.MONITORING_PORT, "/ready", period=PROXY_PROBE_SECONDS),
+    )
+
+
 def app_command(
     home: Home, environ: Mapping[str, str], pod: PodKey, container: Container, part: str, number: int
 ) -> Command:
@@ -74,7 +91,11 @@ def sidecar_command(
             *("--discovery-address", DISCOVERY, "--state-dir", str(home.agents)),
         ),
         environ=dict(environ)
-        | {"ISTIO_META_WORKLOAD_NAME": pod.deployment, "ISTIO_META_SERVICE_ACCOUNT": template.service_account},
+        | {
+            "ISTIO_META_WORKLOAD_NAME": pod.deployment,
+            "ISTIO_META_SERVICE_ACCOUNT": template.service_account,
+            "ISTIO_METAJSON_ANNOTATIONS": json.dumps({"ANNOTATIONS": dict(template.annotations)}),
+        },
         log=home.log(name),
         address=address,
         probe=Probe(address, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS),

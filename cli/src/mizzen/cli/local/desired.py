@@ -22,6 +22,7 @@ class PodTemplateSpec:
     replicas: int
     revision: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     service_account: str = "default"
 
@@ -54,6 +55,7 @@ def _template(key: tuple[str, str], deployment: Deployment) -> PodTemplateSpec:
         replicas=deployment.replicas,
         revision=_revision(template),
         labels=dict(template.metadata.labels),
+        annotations=dict(template.metadata.annotations),
         containers=template.spec.containers,
         service_account=template.spec.service_account_name or "default",
     )

@@ -1,4 +1,4 @@
-"""All processes of one mesh: Pilot, the ingress gateway, and the pods that the configuration asks for."""
+"""All processes of one mesh: Pilot, Mixer, the ingress gateway, and the pods that the configuration asks for."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from mizzen.api.kubernetes import Service
 from mizzen.api.resource import Resource
 from mizzen.cli.local import layout
 from mizzen.cli.local.child import Child, Command
-from mizzen.cli.local.commands import app_command, gateway_command, pilot_command, sidecar_command
+from mizzen.cli.local.commands import app_command, gateway_command, mixer_command, pilot_command, sidecar_command
 from mizzen.cli.local.desired import PodTemplateSpec, pod_templates
 from mizzen.cli.local.endpoints import endpoint_slices, pod_object
 from mizzen.cli.local.environment import mesh_environment
 from mizzen.cli.local.gateway import gateway_pod, gateway_service
 from mizzen.cli.local.home import Home
+from mizzen.cli.local.mixer import mixer_pod, mixer_services, wants_mixer
 from mizzen.cli.local.pod import Pod
 from mizzen.cli.local.reconcile import PodKey, Start, reconcile
 from mizzen.cli.local.state import PodState, ProcessState
@@ -27,6 +28,7 @@ from mizzen.cli.local.state import PodState, ProcessState
 log = logging.getLogger(__name__)
 
 GATEWAY_GRACE_SECONDS = 10.0
+MIXER_GRACE_SECONDS = 5.0
 PILOT_GRACE_SECONDS = 5.0
 
 
@@ -52,11 +54,14 @@ class Fleet:
         self._gateway_service = gateway_service()
         self.pilot = self._child(pilot_command(home, self._environ))
         self.gateway = self._child(gateway_command(home, self._environ, engine))
+        self.mixer = self._child(mixer_command(home, self._environ)) if wants_mixer(home) else None
 
     def start(self) -> None:
         """Start what every mesh has."""
         self.pilot.start()
         self.gateway.start()
+        if self.mixer is not None:
+            self.mixer.start()
 
     def reconcile(self, resources: Iterable[Resource]) -> None:
         """Start and retire pods until they are what the Deployments say."""
@@ -68,15 +73,20 @@ class Fleet:
                 self._retire(self._pods[action.key])
 
     def objects(self, resources: Iterable[Resource]) -> list[dict[str, Any]]:
-        """What the registry is to hold: the gateway's Service, and all Pods with their EndpointSlices."""
-        services = [self._gateway_service, *(item for item in resources if isinstance(item.spec, Service))]
+        """What the registry is to hold: the mesh's own Services, and all Pods with their EndpointSlices."""
+        own = [self._gateway_service]
         serving = [gateway_pod(self.gateway.ready), *(pod.serving for pod in self._pods.values())]
-        return [to_dict(self._gateway_service), *map(pod_object, serving), *endpoint_slices(services, serving)]
+        if self.mixer is not None:
+            own += mixer_services()
+            serving.append(mixer_pod(self.mixer.ready))
+        services = [*own, *(item for item in resources if isinstance(item.spec, Service))]
+        return [*map(to_dict, own), *map(pod_object, serving), *endpoint_slices(services, serving)]
 
     @property
     def processes(self) -> tuple[ProcessState, ...]:
         pods = (child for _, pod in sorted(self._pods.items()) for child in pod.children)
-        return tuple(_process_state(child) for child in (self.pilot, self.gateway, *pods))
+        own = (self.pilot, self.gateway) if self.mixer is None else (self.pilot, self.mixer, self.gateway)
+        return tuple(_process_state(child) for child in (*own, *pods))
 
     @property
     def pods(self) -> tuple[PodState, ...]:
@@ -94,11 +104,13 @@ class Fleet:
         )
 
     async def stop(self) -> None:
-        """End everything at once: the door first, Pilot last."""
+        """End everything at once: the door first, then Mixer, which proxies give their last reports, Pilot last."""
         for task in self._retiring:
             task.cancel()
         pods = list(self._pods.values())
         await asyncio.gather(self.gateway.stop(GATEWAY_GRACE_SECONDS), *(pod.stop() for pod in pods))
+        if self.mixer is not None:
+            await self.mixer.stop(MIXER_GRACE_SECONDS)
         await self.pilot.stop(PILOT_GRACE_SECONDS)
 
     def _child(self, command: Command) -> Child:

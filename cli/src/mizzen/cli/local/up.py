@@ -24,6 +24,7 @@ from mizzen.cli.local.home import Home
 from mizzen.cli.local.layout import fixed_addresses
 from mizzen.cli.local.locking import holder
 from mizzen.cli.local.logfiles import begin_logs
+from mizzen.cli.local.mixer import MIXER_CONFIG, telemetry_file, wants_mixer
 from mizzen.cli.local.ports import taken
 from mizzen.cli.local.state import MeshState, read_state
 from mizzen.cli.local.urls import entry_urls
@@ -46,8 +47,9 @@ ADVICE = (
 )
 
 
-def bring_up(home: Home, engine: str, files: Sequence[str]) -> None:
+def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | None = None) -> None:
     """Start the mesh and wait; a failure or Ctrl-C stops what was started. Raises UserError."""
+    with_mixer = _with_mixer(home, mixer)
     stop_mesh(home)  # what a killed supervisor may have left
     conflicts = taken(fixed_addresses())
     if conflicts:
@@ -59,7 +61,10 @@ def bring_up(home: Home, engine: str, files: Sequence[str]) -> None:
     home.config.mkdir(parents=True, exist_ok=True)
     begin_logs(home.logs)
     if not home.mesh_config.exists():
-        write_atomic(home.mesh_config, MESH_CONFIG)
+        if with_mixer:
+            known = store.read()
+            store.write(item for item in checked_inputs([str(telemetry_file())]) if item.key not in known)
+        write_atomic(home.mesh_config, MESH_CONFIG + (MIXER_CONFIG if with_mixer else ""))
     began = time.monotonic()
     with _sigterm_as_interrupt():
         supervisor = start_supervisor(home, engine)
@@ -70,6 +75,18 @@ def bring_up(home: Home, engine: str, files: Sequence[str]) -> None:
             raise
     say(f"The mesh is up (engine {engine}, {time.monotonic() - began:.1f} s).")
     print_urls(home)
+
+
+def _with_mixer(home: Home, asked: bool | None) -> bool:
+    """What the mesh config says; of a mesh that has none, what is asked for."""
+    if not home.mesh_config.exists():
+        return asked is True
+    named = wants_mixer(home)
+    if asked is False and named:
+        raise UserError(f"{home.mesh_config} names Mixer; take mixerCheckServer and mixerReportServer out of it first.")
+    if asked is True and not named:
+        raise UserError(f"{home.mesh_config} does not name Mixer; add these lines:\n{MIXER_CONFIG}")
+    return named
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""Mixer as the platform's objects, and what a new mesh says about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from mizzen.api.parse import parse
+from mizzen.api.resource import Resource
+from mizzen.cli.local.endpoints import Serving
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.layout import MIXER, MIXER_PORT
+
+NAMESPACE = "istio-system"
+NAME = "istio-mixer"
+LABELS = {"app": NAME, "istio": "mixer"}
+POLICY, TELEMETRY = "istio-policy", "istio-telemetry"
+MIXER_CONFIG = f"""\
+# Mixer, which checks requests as soon as a rule of yours asks for it, and gets reports of all. Without these two lines
+# proxies do not know of it. disablePolicyChecks: true keeps the rules from being asked, policyCheckFailOpen: true lets
+# requests pass while Mixer is away.
+mixerCheckServer: {POLICY}.{NAMESPACE}.svc.cluster.local:{MIXER_PORT}
+mixerReportServer: {TELEMETRY}.{NAMESPACE}.svc.cluster.local:{MIXER_PORT}
+"""
+SERVICE_YAML = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: {name}
+  namespace: {namespace}
+  labels: {{app: istio-mixer, istio: mixer}}
+spec:
+  selector: {{istio: mixer}}
+  ports:
+  - {{name: grpc-mixer, port: {port}}}
+"""
+
+
+def wants_mixer(home: Home) -> bool:
+    """Whether the mesh config names Mixer; Pilot says what is wrong with one that cannot be read."""
+    try:
+        stated = yaml.safe_load(home.mesh_config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(stated, dict) and bool(stated.get("mixerCheckServer") or stated.get("mixerReportServer"))
+
+
+def mixer_services() -> list[Resource]:
+    """Istio's two Services, which one process stands for here."""
+    text = "---\n".join(
+        SERVICE_YAML.format(name=name, namespace=NAMESPACE, port=MIXER_PORT) for name in (POLICY, TELEMETRY)
+    )
+    parsed = parse(text, file="<mixer>")
+    if parsed.problems:
+        raise ValueError(f"Mixer's own Services are wrong: {parsed.problems[0]}")
+    return list(parsed.resources)
+
+
+def mixer_pod(ready: bool) -> Serving:
+    """Mixer's pod."""
+    return Serving(NAMESPACE, f"{NAME}-1", MIXER, LABELS, ready, deployment=NAME)
+
+
+def telemetry_file() -> Path:
+    """Istio's default metrics and log instances, as configuration of Mixer."""
+    return Path(__file__).with_name("telemetry.yaml")
