@@ -1,6 +1,8 @@
 import asyncio
+import json
 from pathlib import Path
 
+import pytest
 from playbook import Cut, World, after, client_sends, connects, endpoint_sends, mesh, play
 
 from mizzen.proxy.engine.plan import AccessLogPlan
@@ -25,6 +27,60 @@ def test_an_exchange_becomes_a_line(tmp_path: Path) -> None:
     )
     world.runtime.access_logs.close()
     assert path.read_text() == "/ 200 2 10.0.0.1:80 -\n/ 0 0 10.0.0.1:80 DC\n"
+
+
+FORGED = b'x" 200 "y'
+
+
+@pytest.mark.parametrize("json_format", [False, True])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (FORGED, FORGED.decode()),
+        (b"back\\slash\ttab", "back\\slash\ttab"),
+        ("\u2028é".encode(), "\u2028é"),
+        (b"a\rb", None),
+        (b"a\nb", None),
+        (b"a\x00b", None),
+        (b"a\x1b[2Jb", None),
+        (b"a\x7fb", None),
+    ],
+)
+def test_a_header_makes_no_line_of_its_own(tmp_path: Path, json_format: bool, value: bytes, shown: str | None) -> None:
+    """What is not shown as it came is refused: no control character reaches a log."""
+    path = tmp_path / "log"
+    form = {"json": (("agent", "%REQ(USER-AGENT)%"),)} if json_format else {"text": "%REQ(USER-AGENT)%\n"}
+    world = World(mesh(http={"access_logs": (AccessLogPlan(str(path), **form),)}))
+    world.client().receive(b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: " + value + b"\r\n\r\n")
+    if world.connector.attempts:
+        world.accept("10.0.0.1:80").receive(OK)
+    world.loop.advance(1.0)
+    world.runtime.access_logs.close()
+    (line,) = path.read_bytes().splitlines()
+    text = json.loads(line)["agent"] if json_format else line.decode()
+    assert text == shown if shown is not None else text in ("-", None), repr(text)
+
+
+@pytest.mark.parametrize("value", [b"a\rb", b"a\nb", b"a\x00b", b"a\x1b[2Jb"])
+def test_a_response_header_makes_no_line_of_its_own(tmp_path: Path, value: bytes) -> None:
+    path = tmp_path / "log"
+    log = AccessLogPlan(str(path), text="%RESPONSE_CODE% %RESP(X-A)%\n")
+    world = World(mesh(http={"access_logs": (log,)}))
+    world.client().receive(GET)
+    world.accept("10.0.0.1:80").receive(b"HTTP/1.1 200 OK\r\nX-A: " + value + b"\r\nContent-Length: 0\r\n\r\n")
+    world.loop.advance(1.0)
+    world.runtime.access_logs.close()
+    assert path.read_text() == "502 -\n"
+
+
+@pytest.mark.parametrize("target", [b"/a\x1b[2Jb", b"/a\x00", b"/a\x7f", b"/a\tb"])
+def test_a_path_makes_no_line_of_its_own(tmp_path: Path, target: bytes) -> None:
+    path = tmp_path / "log"
+    world = World(mesh(http={"access_logs": (AccessLogPlan(str(path), text="%RESPONSE_CODE% %REQ(:PATH)%\n"),)}))
+    world.client().receive(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    world.loop.advance(1.0)
+    world.runtime.access_logs.close()
+    assert path.read_text().rstrip(" -\n") == "400"
 
 
 def test_a_full_queue_drops_and_counts(tmp_path: Path) -> None:

@@ -126,9 +126,11 @@ def update(serial: int, port: int, log: Path) -> Update:
     return Update(serial, (listener, table, cluster), sockets=("listener",))
 
 
-async def get(port: int, path: str) -> bytes:
+async def get(port: int, path: str, *, half_close: bool = False) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    if half_close:
+        writer.write_eof()
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -249,6 +251,55 @@ async def test_a_change_of_endpoints_loses_no_request(agent: Agent, tmp_path: Pa
     await agent.leave()
     for backend in backends:
         await backend.close()
+    front.close()
+
+
+async def leave_early(port: int, said: bytes) -> None:
+    """Connect, say something or nothing, and cut the connection."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    if said:
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
+        writer.write(said)
+        await asyncio.sleep(0)
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+def descriptors(agent: Agent) -> int:
+    """How many the worker has open."""
+    return len(list(Path(f"/proc/{agent.process.pid}/fd").iterdir()))
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_a_thousand_connections_leave_no_descriptor_behind(agent: Agent, tcp: bool) -> None:
+    backend = Backend()
+    front = listening()
+    plans = mesh(tcp=tcp, endpoints=(f"127.0.0.1:{await backend.start()}",))
+    agent.send(Update(1, plans, sockets=("listener",)), front)
+    assert await asyncio.to_thread(agent.receive) == Applied(1)
+    before = descriptors(agent)
+    port = front.getsockname()[1]
+    for _ in range(50):
+        whole = [get(port, "/x", half_close=tcp) for _ in range(10)]
+        cut = [
+            leave_early(port, said) for said in (b"", b"GET /x HTTP/1.1\r\nHo", b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        ]
+        answers = await asyncio.gather(*whole, *cut, *(leave_early(port, b"") for _ in range(7)))
+        assert all(answer.endswith(b"/x") for answer in answers[: len(whole)])
+    agent.send(Update(2, removed=(("cluster", "reviews"),)))  # ends the connections that rest
+    assert await asyncio.to_thread(agent.receive) == Applied(2)
+    async with asyncio.timeout(10):
+        while descriptors(agent) > before:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+    agent.send(AskStats(3))
+    stats = await asyncio.to_thread(agent.receive)
+    assert isinstance(stats, Stats)
+    assert stats.counters["listener", "listener", "downstream_cx_total"] == 1000
+    assert stats.gauges["listener", "listener", "downstream_cx_active"] == 0
+    await agent.leave()
+    await backend.close()
     front.close()
 
 
