@@ -11,6 +11,7 @@ from mizzen.cli.commands import (
     delete,
     down,
     get,
+    mixer,
     proxy_config,
     proxy_status,
     scale,
@@ -44,6 +45,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(proxy_config.app, name="proxy-config")
+app.add_typer(mixer.app, name="mixer")
 
 
 def main() -> None:

@@ -1,0 +1,133 @@
+"""`mizzen mixer`: ask and tell Mixer as a proxy would, and ask it why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mizzen.cli.output import Format, Output
+
+if TYPE_CHECKING:
+    from mizzen.attributes.values import Value
+
+SERVER = "127.0.1.2:9091"
+MONITORING = "127.0.1.2:15014"
+FAILED = 2
+DENIED = 1
+
+app = typer.Typer(
+    help="Ask Mixer as a proxy would. Status 1: the request would be refused; 2: there was no answer.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _list(*names: str, text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(*names, help=f"{text}, name=value,...")
+    return option
+
+
+Server = Annotated[str, typer.Option("--mixer", "-m", help="Mixer's address.")]
+Repeat = Annotated[int, typer.Option("--repeat", "-r", min=1, help="How often to do it.")]
+Automatic = Annotated[str, _list("--attributes", "-a", text="Attributes, with the type they are known to have")]
+Strings = Annotated[str, _list("--string_attributes", "-s", text="Texts")]
+Integers = Annotated[str, _list("--int64_attributes", "-i", text="Whole numbers")]
+Doubles = Annotated[str, _list("--double_attributes", "-d", text="Numbers")]
+Bools = Annotated[str, _list("--bool_attributes", "-b", text="true or false")]
+Timestamps = Annotated[str, _list("--timestamp_attributes", "-t", text="Times as in RFC 3339")]
+Durations = Annotated[str, _list("--duration_attributes", text="Durations such as 1m30s")]
+Bytes = Annotated[str, _list("--bytes_attributes", text="Bytes such as 0a:00:00:01")]
+Maps = Annotated[str, _list("--stringmap_attributes", text="Maps such as app:web;version:v1")]
+
+
+@app.command()
+def check(  # noqa: PLR0913 - one parameter for each of mixc's flags
+    server: Server = SERVER,
+    repeat: Repeat = 1,
+    quotas: Annotated[str, typer.Option("--quotas", "-q", help="Quotas to charge, name=amount,...")] = "",
+    automatic: Automatic = "",
+    strings: Strings = "",
+    integers: Integers = "",
+    doubles: Doubles = "",
+    bools: Bools = "",
+    timestamps: Timestamps = "",
+    durations: Durations = "",
+    byte_values: Bytes = "",
+    maps: Maps = "",
+    output: Output = Format.TABLE,
+) -> None:
+    """Ask whether a request with these attributes may go on."""
+    from mizzen.cli.mixer.attributes import read_quotas
+    from mizzen.cli.mixer.client import MixerClient
+    from mizzen.cli.mixer.show import check_data, check_lines, is_allowed
+    from mizzen.cli.output import say, show_data
+
+    typed = _typed(strings, integers, doubles, bools, timestamps, durations, byte_values, maps)
+    with _failures():
+        values, asked = _read(automatic, typed), read_quotas(quotas)
+        with MixerClient(server) as client:
+            responses = [client.check(values, asked) for _ in range(repeat)]
+    if output is not Format.TABLE:
+        data = [check_data(response) for response in responses]
+        show_data(data[0] if repeat == 1 else data, output)
+    else:
+        for line in (line for response in responses for line in check_lines(response)):
+            say(line)
+    if not is_allowed(responses[-1], asked):
+        raise typer.Exit(DENIED)
+
+
+@app.command()
+def report(  # noqa: PLR0913 - one parameter for each of mixc's flags
+    server: Server = SERVER,
+    repeat: Repeat = 1,
+    automatic: Automatic = "",
+    strings: Strings = "",
+    integers: Integers = "",
+    doubles: Doubles = "",
+    bools: Bools = "",
+    timestamps: Timestamps = "",
+    durations: Durations = "",
+    byte_values: Bytes = "",
+    maps: Maps = "",
+) -> None:
+    """Tell of a request with these attributes."""
+    from mizzen.cli.mixer.client import MixerClient
+    from mizzen.cli.output import say
+
+    typed = _typed(strings, integers, doubles, bools, timestamps, durations, byte_values, maps)
+    with _failures():
+        values = _read(automatic, typed)
+        with MixerClient(server) as client:
+            for _ in range(repeat):
+                client.report([values])
+                say("Report RPC returned OK")
+
+
+def _typed(*texts: str) -> dict[str, str]:
+    """The lists of the typed flags, in the order of the readers."""
+    from mizzen.cli.mixer.attributes import READERS
+
+    return dict(zip(READERS, texts, strict=True))
+
+
+def _read(automatic: str, typed: dict[str, str]) -> dict[str, Value]:
+    from mizzen.cli.mixer.attributes import read_attributes
+
+    return read_attributes(automatic, typed)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """No answer is another status than a refusal, which scripts want to tell apart."""
+    from mizzen.cli.errors import UserError
+    from mizzen.cli.output import warn
+
+    try:
+        yield
+    except (UserError, ValueError) as error:
+        warn(str(error))
+        raise typer.Exit(FAILED) from error

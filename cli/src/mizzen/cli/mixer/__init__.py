@@ -1,0 +1,1 @@
+"""A client of Mixer for people: attributes as text, calls, and what they answered."""
