@@ -13,6 +13,8 @@ from google.protobuf import json_format
 
 from mizzen.proxy.app.admin import AdminPages
 from mizzen.proxy.app.delivery import Deliverer
+from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.mixer.hub import MixerHub
 from mizzen.proxy.app.node import Node
 from mizzen.proxy.app.servers import HttpServer
 from mizzen.proxy.app.settings import Settings
@@ -25,6 +27,8 @@ from mizzen.runtime.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
+REPORT_SECONDS = 2.0
+"""For the last reports, when the proxy ends."""
 STATS_SECONDS = (1.0, 5.0)
 """How often the counters are fetched, so that a worker that dies takes little of them with it: the more they cost (they
 grow with the number of clusters), the less often, so that it stays near a hundredth of the time."""
@@ -40,9 +44,11 @@ class Agent:
         self._background: list[asyncio.Task[None]] = []
         session = AdsSession(node_message(settings.node))
         workers = Workers(settings.concurrency, settings.log_level.upper())
+        mixer = MixerHub(Addresses(session.store, str(settings.mixer_address or "")))
+        workers.connect(mixer.heard)
         deliverer = Deliverer(workers, self._sockets, time.time)
         client = XdsClient(str(settings.discovery_address), session, deliverer.deliver)
-        self.state = AgentState(settings, session, workers, deliverer, client, time.time())
+        self.state = AgentState(settings, session, workers, deliverer, client, mixer, time.time())
         self._pages = AdminPages(self.state, lifecycle)
 
     async def start(self) -> None:
@@ -68,6 +74,7 @@ class Agent:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._sockets.close()
         await self.state.workers.stop(self._settings.drain_seconds)
+        await self.state.mixer.close(REPORT_SECONDS)
         await self._parts.aclose()
 
     async def run(self) -> None:

@@ -52,7 +52,8 @@ def metric(key: StatKey) -> tuple[str, Labels]:
         labels.append(("envoy_response_code_class", digit) if digit else ("envoy_response_code", status))
     if name:
         labels.append((_NAME_LABELS.get(scope, "name"), name.removesuffix(";")))  # Istio's mark of a name's end
-    return _UNSAFE.sub("_", f"envoy_{scope}_{rest}"), tuple(labels)
+    prefix = "" if scope.startswith("mizzen_") else "envoy_"
+    return _UNSAFE.sub("_", f"{prefix}{scope}_{rest}"), tuple(labels)
 
 
 def _histogram(name: str, labels: Labels, values: tuple[float, ...]) -> list[str]:

@@ -27,7 +27,8 @@ def server_stats(state: AgentState, now: float) -> Stats:
         ("listener_manager", "", "total_listeners_active"): len(state.deliverer.listeners),
         ("listener_manager", "", "workers_started"): int(len(state.workers.pids) == state.settings.concurrency),
     }
-    return Stats(0, {("server", "", "worker_restarts"): state.workers.restarts}, gauges)
+    counters: dict[StatKey, int] = {("server", "", "worker_restarts"): state.workers.restarts}
+    return Stats(0, counters | state.mixer.stats.counters(), gauges)
 
 
 def _resident_bytes(pid: int) -> int:

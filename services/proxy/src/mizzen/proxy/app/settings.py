@@ -34,6 +34,8 @@ class Settings:
     """GET /healthz/ready."""
     prometheus_address: Address
     """GET /stats/prometheus."""
+    mixer_address: Address | None = None
+    """Mixer, in place of the endpoints of the clusters that Pilot names."""
     engine: Engine = "python"
     concurrency: int = 1
     """Workers, or Envoy's worker threads."""
@@ -95,6 +97,7 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("service-cluster", "", "Envoy's --service-cluster; else <app label>.<namespace>")
     flag("labels", "", "the pod's labels, app=reviews,version=v1")
     flag("discovery-address", "127.0.1.1:15010", "Pilot")
+    flag("mixer-address", "", "Mixer; else the clusters that Pilot names")
     flag("bind-address", defaults.bind_address, "where listeners bind in place of the wildcard")
     flag("app-address", "", "where the application listens, in interception mode NONE")
     flag("admin-address", defaults.admin_address, f"Envoy's admin; else port {ADMIN_PORT} of the bind address")
@@ -129,6 +132,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str], default
         admin_address=admin,
         status_address=Address.parse(f"{monitoring}:{given.status_port}"),
         prometheus_address=Address.parse(f"{monitoring}:{given.prometheus_port}"),
+        mixer_address=Address.parse(given.mixer_address) if given.mixer_address else None,
         engine=engine,
         concurrency=_concurrency(given.concurrency),
         drain_seconds=_seconds(given.drain_seconds),

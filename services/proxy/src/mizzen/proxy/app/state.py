@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mizzen.proxy.app.delivery import Deliverer
+from mizzen.proxy.app.mixer.hub import MixerHub
 from mizzen.proxy.app.settings import Settings
 from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.io.xds_client import XdsClient
@@ -24,6 +25,7 @@ class AgentState:
     workers: Workers
     deliverer: Deliverer
     client: XdsClient
+    mixer: MixerHub
     started: float
     """Unix time."""
     draining: bool = False

@@ -14,12 +14,15 @@ import random
 import signal
 import socket
 import sys
+from collections import deque
+from contextlib import suppress
 
 import uvloop
 
 from mizzen.proxy.engine.control import (
     Applied,
     AskStats,
+    CheckAnswers,
     Drain,
     FromWorker,
     Ready,
@@ -33,6 +36,10 @@ from mizzen.proxy.io.runtime import Runtime
 
 log = logging.getLogger("mizzen.proxy.worker")
 
+MAX_OUTBOX = 16
+"""Messages for Mixer that the agent has not read, after which reports wait."""
+LAST_SECONDS = 1.0
+"""For the agent to read the last reports."""
 ORPHAN_GRACE = 5.0
 """Seconds for requests under way when the agent is gone."""
 
@@ -43,20 +50,31 @@ class Worker:
     def __init__(self, channel: ControlChannel[ToWorker, FromWorker], runtime: Runtime) -> None:
         self._channel = channel
         self._runtime = runtime
+        self._sending = asyncio.Lock()
+        self._outbox: deque[FromWorker] = deque()
+        """What Mixer is to hear. Checks that wait are bounded, and no reports come while it is long."""
+        self._filled = asyncio.Event()
+        runtime.mixer.post = self._post
+        runtime.reports.congested = lambda: len(self._outbox) >= MAX_OUTBOX
 
     async def run(self) -> None:
         """Serve until told to stop, or until the agent is gone."""
+        posting = asyncio.create_task(self._empty_outbox())
         try:
-            await self._channel.send(Ready(os.getpid()))
+            await self._send(Ready(os.getpid()))
             grace = await self._obey()
             answering = asyncio.create_task(self._obey())  # counters are asked for until the end
             await self._runtime.drain(grace, stop=True)
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
+            await self._send_rest()
         except PeerGone as error:
             log.warning("the agent is gone (%s): draining", error)
+            self._runtime.mixer.post = None
             await self._runtime.drain(ORPHAN_GRACE, stop=True)
         finally:
+            posting.cancel()
+            await asyncio.gather(posting, return_exceptions=True)
             self._channel.close()
 
     async def _obey(self) -> float:
@@ -73,7 +91,9 @@ class Worker:
         elif isinstance(message, Drain):
             await self._runtime.drain(message.grace, stop=False)
         elif isinstance(message, AskStats):
-            await self._channel.send(self._runtime.stats(message.serial))
+            await self._send(self._runtime.stats(message.serial))
+        elif isinstance(message, CheckAnswers):
+            self._runtime.mixer.answered(message.answers)
         elif isinstance(message, SetLogLevel):
             logging.getLogger().setLevel(message.level)
 
@@ -86,14 +106,38 @@ class Worker:
             log.exception("an update cannot be applied")
             await self._refuse(update, sockets, f"a fault of this proxy: {type(error).__name__}: {error}")
         else:
-            await self._channel.send(Applied(update.serial))
+            await self._send(Applied(update.serial))
             gc.collect()
             gc.freeze()  # what configuration made lives long: the collector need not walk it again
 
     async def _refuse(self, update: Update, sockets: dict[str, socket.socket], reason: str) -> None:
         for sock in sockets.values():
             sock.close()
-        await self._channel.send(Refused(update.serial, reason))
+        await self._send(Refused(update.serial, reason))
+
+    def _post(self, message: FromWorker) -> None:
+        """Send in its turn, without waiting."""
+        self._outbox.append(message)
+        self._filled.set()
+
+    async def _send(self, message: FromWorker) -> None:
+        async with self._sending:
+            await self._channel.send(message)
+
+    async def _empty_outbox(self) -> None:
+        with suppress(PeerGone):  # whoever reads learns of it as well
+            while True:
+                await self._filled.wait()
+                while self._outbox:
+                    await self._send(self._outbox[0])
+                    self._outbox.popleft()
+                self._filled.clear()
+
+    async def _send_rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                while self._outbox:  # noqa: ASYNC110 - once in the life of a worker
+                    await asyncio.sleep(0.01)
 
 
 async def serve(descriptor: int) -> None:

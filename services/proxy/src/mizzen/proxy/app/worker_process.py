@@ -6,16 +6,31 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
-from mizzen.proxy.engine.control import Applied, AskStats, FromWorker, Ready, Refused, Stats, ToWorker, Update
+from mizzen.proxy.engine.control import (
+    Applied,
+    AskStats,
+    CheckAnswers,
+    Checks,
+    FromWorker,
+    Ready,
+    Refused,
+    Reports,
+    Stats,
+    ToWorker,
+    Update,
+)
 from mizzen.proxy.io.control_channel import ControlChannel, PeerGone
 
 log = logging.getLogger(__name__)
 
 START_SECONDS = 20.0
+
+Heard: TypeAlias = Callable[[Checks | Reports, Callable[[CheckAnswers], Awaitable[None]]], None]
+"""Takes what a worker has for Mixer, and a way to answer it."""
 
 
 class WorkerProcess:
@@ -23,6 +38,8 @@ class WorkerProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, channel: ControlChannel[FromWorker, ToWorker]) -> None:
         self.pid = process.pid
+        self.heard: Heard | None = None
+        """Who speaks with Mixer; None leaves the worker's questions unanswered."""
         self._process = process
         self._channel = channel
         self._sending = asyncio.Lock()
@@ -121,6 +138,9 @@ class WorkerProcess:
             asked = self._stats.get(message.serial)
             if asked is not None and not asked.done():
                 asked.set_result(message)
+        elif isinstance(message, Checks | Reports):
+            if self.heard is not None:
+                self.heard(message, self.send)
         elif isinstance(message, Applied | Refused):
             sent = self._updates.get(message.serial)
             if sent is not None and not sent.done():

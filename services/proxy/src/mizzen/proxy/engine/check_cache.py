@@ -63,10 +63,10 @@ class CheckCache:
     def __len__(self) -> int:
         return len(self._verdicts)
 
-    def find(self, context: Context, x: CheckView, now: float) -> Verdict | None:
-        """A verdict for the request that still holds; takes one of its uses."""
+    def find(self, shapes: list[Shape], x: CheckView, now: float) -> Verdict | None:
+        """A verdict of one of these shapes for the request that still holds; takes one of its uses."""
         verdicts = self._verdicts
-        for shape in context.shapes:
+        for shape in shapes:
             key = shape.key(x)
             verdict = verdicts.get(key)
             if verdict is None:

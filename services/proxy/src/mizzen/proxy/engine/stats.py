@@ -165,11 +165,8 @@ class MixerStats:
     """`http_mixer_filter.*`: the part that workers count."""
 
     total_check_calls: int = 0
-    total_check_failures: int = 0
-    """Checks that the agent did not answer."""
     total_quota_calls: int = 0
     total_report_calls: int = 0
-    reports_dropped: int = 0
 
 
 @dataclass(slots=True)

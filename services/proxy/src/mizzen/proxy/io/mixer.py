@@ -83,7 +83,7 @@ class Guard:
         if plan.quotas:
             client.stats.total_quota_calls += 1
         else:
-            verdict = client.cache.find(context, x, x.downstream.active_at)
+            verdict = client.cache.find(context.shapes, x, x.downstream.active_at)
             if verdict is not None:
                 x.check_cached = True
                 return _obey(x, context, verdict)
@@ -107,6 +107,8 @@ class MixerClient:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.cache = CheckCache()
         self.stats = MixerStats()
+        self.failures = 0
+        """Checks that the agent did not answer."""
         self.waiting = 0
         """Requests that wait for an answer."""
         self.post: Callable[[FromWorker], None] | None = None
@@ -193,7 +195,7 @@ class MixerClient:
             if x is pending.leader or item.shared:
                 self._resolve(x, context, verdict)
                 continue
-            known = self.cache.find(context, x, self._loop.time())
+            known = self.cache.find(context.shapes, x, self._loop.time())
             if known is not None:
                 x.check_cached = True
                 self._resolve(x, context, known)
@@ -206,7 +208,7 @@ class MixerClient:
 
     def _failure(self, context: Context, serial: int, code: int, reason: str) -> Verdict:
         """What stands for an answer that there is not."""
-        self.stats.total_check_failures += 1
+        self.failures += 1
         code = OK if context.plan.transport.fail_open else code
         return Verdict(CheckAnswer(serial, code, reason, shared=True), 0.0)
 

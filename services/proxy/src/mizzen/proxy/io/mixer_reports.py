@@ -27,6 +27,8 @@ class ReportQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop, client: MixerClient) -> None:
         self.congested: Callable[[], bool] = lambda: False
         """Whether the agent has not read what it was given before."""
+        self.dropped = 0
+        """Reports that nobody will hear."""
         self._client = client
         self._loop = loop
         self._finished: list[tuple[MixerContext, Exchange]] = []
@@ -34,10 +36,9 @@ class ReportQueue:
 
     def add(self, context: MixerContext, x: Exchange) -> None:
         """Keep a finished exchange until the next batch."""
-        stats = self._client.stats
-        stats.total_report_calls += 1
+        self._client.stats.total_report_calls += 1
         if len(self._finished) >= LIMIT:
-            stats.reports_dropped += 1
+            self.dropped += 1
             return
         self._finished.append((context, x))
         if not self._ticking:
@@ -62,7 +63,7 @@ class ReportQueue:
     def _send(self, finished: list[tuple[MixerContext, Exchange]]) -> None:
         post: Callable[[FromWorker], None] | None = self._client.post
         if post is None:
-            self._client.stats.reports_dropped += len(finished)
+            self.dropped += len(finished)
             return
         places: dict[int, int] = {}
         contexts: list[MixerContext] = []

@@ -232,6 +232,8 @@ class Runtime:
         for name, listener in self.listeners.items():
             export("listener", name, listener.stats, stats)
         export("http_mixer_filter", "", self.mixer.stats, stats)
+        stats.counters["mizzen_mixer", "", "check_failures_total"] = self.mixer.failures
+        stats.counters["mizzen_mixer", "", "reports_dropped_total"] = self.reports.dropped
         stats.counters["server", "", "access_log_dropped"] = self.access_logs.dropped
         return Stats(serial, stats.counters, stats.gauges, stats.histograms, tuple(rows))
 

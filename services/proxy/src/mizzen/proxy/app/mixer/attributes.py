@@ -1,0 +1,167 @@
+"""What workers say of requests, as attributes of Istio's vocabulary.
+
+Later ones win: the filter's, the service's, those that the peer forwarded, what the request itself says. Source:
+istio/proxy, src/istio/control/http/attributes_builder.cc at 1.0.9 and 1.1.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from google.protobuf.message import DecodeError
+
+from mizzen.attributes.compressed import address
+from mizzen.attributes.http import head_attributes
+from mizzen.attributes.values import Value
+from mizzen.proto.attributes_pb2 import Attributes
+from mizzen.proxy.codec.headers import Head, value_of
+from mizzen.proxy.engine.attributes import FORWARDED_HEADER
+from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts, ResponseFacts
+from mizzen.proxy.engine.mixer_plan import MixerContext
+from mizzen.proxy.engine.verdict import http_status
+
+_NO_RESPONSE = 500
+"""The code of a request that got no response, as in Istio."""
+
+
+def check_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
+    """What a check may depend on."""
+    started, method, path, authority, scheme, head, forwarded, client = request
+    attributes = dict(stated(context.attributes))
+    if forwarded:
+        attributes.update(forwarded_attributes(forwarded))
+    headers = _headers(head)
+    headers[":method"], headers[":path"] = text(method), text(path)
+    headers[":authority"], headers[":scheme"] = text(authority), text(scheme)
+    attributes.update(head_attributes(headers))
+    attributes["request.time"] = datetime.fromtimestamp(started, UTC)
+    attributes["connection.mtls"] = False
+    peer = ip(client)
+    if peer is not None:
+        attributes["origin.ip"] = peer
+        attributes.setdefault("source.ip", peer)
+    return attributes
+
+
+def report_attributes(context: MixerContext, record: ReportRecord) -> dict[str, Value]:
+    """All that is known of a finished request."""
+    _, request, response, check = record
+    attributes = check_attributes(context, request)
+    _add_sizes(attributes, request[5], response)
+    status, head, trailers, _, _, responded, duration, flags, endpoint = response
+    attributes["response.code"] = status or (http_status(check[0]) if check and check[0] else _NO_RESPONSE)
+    attributes["response.duration"] = timedelta(seconds=duration)
+    attributes["response.time"] = datetime.fromtimestamp(responded or request[0] + duration, UTC)
+    headers = _headers(head) | _headers(trailers)
+    headers[":status"] = str(status)
+    attributes["response.headers"] = headers
+    for name, header in (("response.grpc_status", "grpc-status"), ("response.grpc_message", "grpc-message")):
+        if header in headers:
+            attributes[name] = headers[header]
+    attributes["context.proxy_error_code"] = flags or "-"
+    if endpoint:
+        for name, value in _endpoint(endpoint):
+            attributes.setdefault(name, value)
+    _add_check(attributes, check)
+    return attributes
+
+
+def _add_sizes(attributes: dict[str, Value], head: Head, response: ResponseFacts) -> None:
+    _, response_head, trailers, received, sent, *_ = response
+    attributes["request.size"], attributes["response.size"] = received, sent
+    attributes["request.total_size"] = received + _size(head)
+    attributes["response.total_size"] = sent + _size(response_head) + _size(trailers)
+
+
+def _size(head: Head) -> int:
+    return sum(map(len, head.values())) + 2 * len(head)
+
+
+def _add_check(attributes: dict[str, Value], check: CheckFacts) -> None:
+    if check is None:
+        return
+    code, message, cached, quota_cached = check
+    attributes["check.cache_hit"] = cached
+    attributes["quota.cache_hit"] = quota_cached
+    if code:
+        attributes["check.error_code"] = code
+        attributes["check.error_message"] = message
+
+
+# -- small readings; the same values come again and again -----------------------------------------------------------
+
+
+def text(data: bytes) -> str:
+    """Text that `mizzen.attributes` writes out as the bytes it was."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=4096)
+def ip(host: bytes) -> IPv4Address | IPv6Address | None:
+    """An address from its text; None for what is none."""
+    try:
+        return ip_address(host.decode("latin-1"))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _endpoint(key: str) -> tuple[tuple[str, Value], ...]:
+    """`10.0.0.1:9080` as attributes of the destination."""
+    host, _, port = key.rpartition(":")
+    found = ip(host.strip("[]").encode())
+    return () if found is None else (("destination.ip", found), ("destination.port", int(port)))
+
+
+def _headers(head: Head) -> dict[str, str]:
+    """By lower-case names, without what proxies tell each other."""
+    return {name: value for name, value in map(_header, head.items()) if name}
+
+
+@lru_cache(maxsize=8192)
+def _header(item: tuple[bytes, bytes]) -> tuple[str, str]:
+    """Name and value of a head's entry; an empty name for what is left out."""
+    low, lines = item
+    if low in (FORWARDED_HEADER, b"host"):  # :authority stands for Host
+        return "", ""
+    return text(low), text(value_of({low: lines}, low) or b"")
+
+
+@lru_cache(maxsize=1024)
+def stated(data: bytes) -> Mapping[str, Value]:
+    """The values of serialised `istio.mixer.v1.Attributes`. Raises DecodeError."""
+    found: dict[str, Value] = {}
+    for name, item in Attributes.FromString(data).attributes.items():
+        kind = item.WhichOneof("value")
+        if kind is not None:
+            found[name] = _value(kind, item)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def forwarded_attributes(header: bytes) -> Mapping[str, Value]:
+    """What a peer says in x-istio-attributes; nothing when it cannot be read."""
+    try:
+        return stated(b64decode(header, validate=True))
+    except (binascii.Error, DecodeError, ValueError, OverflowError):
+        return {}
+
+
+def _value(kind: str, item: Attributes.AttributeValue) -> Value:
+    if kind == "bytes_value":
+        return address(item.bytes_value)
+    if kind == "timestamp_value":
+        stamp = item.timestamp_value
+        return datetime.fromtimestamp(stamp.seconds, UTC) + timedelta(microseconds=stamp.nanos // 1000)
+    if kind == "duration_value":
+        length = item.duration_value
+        return timedelta(seconds=length.seconds, microseconds=length.nanos // 1000)
+    if kind == "string_map_value":
+        return dict(item.string_map_value.entries)
+    value: Value = getattr(item, kind)
+    return value

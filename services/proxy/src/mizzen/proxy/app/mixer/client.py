@@ -1,0 +1,114 @@
+"""Calls to Mixer's servers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+
+from mizzen.attributes.words import BASE_COUNT
+from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportRequest, ReportResponse
+from mizzen.proxy.engine.mixer_plan import TransportPlan
+from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, UNAVAILABLE
+from mizzen.runtime.backoff import Backoff
+
+CALL_SECONDS: Final = 5.0
+"""For a check with all its repetitions, and for a report."""
+GLOBAL_WORDS: Final = 203
+"""Of the global dictionary: what Istio 1.0 knows, so that every Mixer understands."""
+_FEWER_WORDS: Final = "Request could not be processed due to invalid"
+"""So begins what a server says that does not know the words."""
+_CHECK: Final = "/istio.mixer.v1.Mixer/Check"
+_REPORT: Final = "/istio.mixer.v1.Mixer/Report"
+_MAX_CHANNELS: Final = 16
+
+
+class CallFailed(Exception):
+    """Mixer did not answer; `code` is a google.rpc.Code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class MixerCalls:
+    """Channels to Mixer, by address. `close` in the end."""
+
+    def __init__(self, find: Callable[[str], str]) -> None:
+        """`find` gives a cluster's gRPC target; LookupError says why there is none."""
+        self.words = GLOBAL_WORDS
+        """How many words of the global dictionary the server understands."""
+        self._find = find
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def check(self, transport: TransportPlan, request: CheckRequest) -> CheckResponse:
+        """Repeated as the transport says while Mixer cannot be reached. CallFailed."""
+        backoff = Backoff(transport.base_retry_wait, transport.max_retry_wait)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                for _ in range(transport.max_retry):
+                    try:
+                        return await self._check(transport, request)
+                    except CallFailed:
+                        await asyncio.sleep(backoff.next(random.random()))
+                return await self._check(transport, request)
+        except TimeoutError:
+            raise CallFailed(DEADLINE_EXCEEDED, f"Mixer did not answer within {CALL_SECONDS:g} s") from None
+
+    async def report(self, transport: TransportPlan, request: ReportRequest) -> None:
+        """One attempt. CallFailed."""
+        await self._call(transport, transport.report_cluster, (_REPORT, ReportResponse), request)
+
+    async def close(self) -> None:
+        """Close all channels."""
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            await channel.close()
+
+    async def _check(self, transport: TransportPlan, request: CheckRequest) -> CheckResponse:
+        response: CheckResponse = await self._call(transport, transport.check_cluster, (_CHECK, CheckResponse), request)
+        return response
+
+    async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: Any) -> Any:
+        path, response = method
+        try:
+            channel = await self._channel(self._find(cluster))
+        except LookupError as error:
+            raise CallFailed(UNAVAILABLE, str(error.args[0])) from error
+        call = channel.unary_unary(
+            path, request_serializer=type(request).SerializeToString, response_deserializer=response.FromString
+        )
+        metadata = ()
+        if transport.own_attributes:
+            metadata = (("x-istio-attributes", b64encode(transport.own_attributes).decode()),)  # type: ignore[assignment]
+        try:
+            return await call(request, timeout=CALL_SECONDS, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            code, details = error.code().value[0], error.details() or ""
+            if error.code() == grpc.StatusCode.INVALID_ARGUMENT and details.startswith(_FEWER_WORDS):
+                self.words = BASE_COUNT
+            raise CallFailed(code, details) from error
+
+    async def _channel(self, target: str) -> grpc.aio.Channel:
+        known = self._channels.get(target)
+        if known is None:
+            while len(self._channels) >= _MAX_CHANNELS:  # endpoints that are no more
+                await self._channels.pop(next(iter(self._channels))).close(CALL_SECONDS)
+            known = self._channels[target] = grpc.aio.insecure_channel(target, _OPTIONS)
+        return known
+
+
+_OPTIONS: Final = (
+    ("grpc.default_authority", "mixer"),
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    # A Mixer that comes back is to be asked again soon.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5000),
+)

@@ -1,0 +1,81 @@
+"""Where the workers' messages for Mixer arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.mixer.attributes import report_attributes
+from mizzen.proxy.app.mixer.checks import Checks
+from mizzen.proxy.app.mixer.client import MixerCalls
+from mizzen.proxy.app.mixer.reports import ReportSender
+from mizzen.proxy.app.mixer.statistics import CallStats
+from mizzen.proxy.engine import control
+from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
+from mizzen.proxy.engine.verdict import OK
+from mizzen.proxy.io.control_channel import PeerGone
+
+log = logging.getLogger(__name__)
+
+Reply = Callable[[control.CheckAnswers], Awaitable[None]]
+INTERNAL = 13
+
+
+class MixerHub:
+    """Checks and reports of all workers. `close` in the end."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self.stats = CallStats()
+        self._calls = MixerCalls(addresses.find)
+        self._checks = Checks(self._calls, self.stats, self._spawn)
+        self._senders: dict[TransportPlan, ReportSender] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def heard(self, message: control.Checks | control.Reports, reply: Reply) -> None:
+        """A worker's message; `reply` sends that worker answers and may raise PeerGone."""
+        if isinstance(message, control.Reports):
+            self._report(message)
+            return
+        for serial, place, request in message.asks:
+            self._spawn(self._check(message.contexts[place], request, serial, reply))
+
+    async def close(self, seconds: float) -> None:
+        """Send the last reports within the time, and end everything."""
+        for task in tuple(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*(sender.close(seconds) for sender in self._senders.values()))
+        await self._calls.close()
+
+    async def _check(self, context: MixerContext, request: control.RequestFacts, serial: int, reply: Reply) -> None:
+        try:
+            answer = await self._checks.decide(context, request, serial)
+        except Exception as error:  # the request must not wait for nothing
+            log.exception("a check failed")
+            code = OK if context.transport.fail_open else INTERNAL
+            answer = control.CheckAnswer(serial, code, f"a fault of this proxy: {type(error).__name__}", shared=True)
+        with suppress(PeerGone):
+            await reply(control.CheckAnswers((answer,)))
+
+    def _report(self, message: control.Reports) -> None:
+        for record in message.records:
+            context = message.contexts[record[0]]
+            sender = self._senders.get(context.transport)
+            if sender is None:
+                sender = self._senders[context.transport] = ReportSender(context.transport, self._calls, self.stats)
+            try:
+                sender.add(report_attributes(context, record))
+            except (DecodeError, ValueError, OverflowError):
+                log.exception("a request cannot be reported")
+                self.stats.reports_dropped += 1
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)

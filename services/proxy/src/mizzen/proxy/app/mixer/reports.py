@@ -1,0 +1,115 @@
+"""Reports: encoded as they come, sent in batches, kept for a while when Mixer is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from contextlib import suppress
+from typing import Final
+
+from mizzen.attributes.batch import ReportEncoder
+from mizzen.attributes.compressed import InvalidAttributes
+from mizzen.attributes.values import Value
+from mizzen.proto.mixer_pb2 import ReportRequest
+from mizzen.proxy.app.mixer.client import CallFailed, MixerCalls
+from mizzen.proxy.app.mixer.statistics import CallStats
+from mizzen.proxy.engine.mixer_plan import TransportPlan
+from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, UNAVAILABLE
+from mizzen.runtime.backoff import Backoff
+
+log = logging.getLogger(__name__)
+
+MAX_ENTRIES: Final = 50_000
+"""Reports that may wait for Mixer; the oldest ones make room and are counted."""
+_AWAY: Final = frozenset({UNAVAILABLE, DEADLINE_EXCEEDED})
+"""Codes after which the same report is sent again."""
+
+
+class ReportSender:
+    """Everything that one Mixer is told. `close` in the end."""
+
+    def __init__(self, transport: TransportPlan, calls: MixerCalls, stats: CallStats) -> None:
+        self._transport = transport
+        self._calls = calls
+        self._stats = stats
+        self._encoder = ReportEncoder(global_words=calls.words)
+        self._full: deque[ReportRequest] = deque()
+        self._entries = 0
+        """In `_full`."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._ready = asyncio.Event()
+        self._sending = asyncio.create_task(self._send(), name="mixer reports")
+
+    def add(self, attributes: dict[str, Value]) -> None:
+        """Take one report in."""
+        try:
+            self._encoder.add(attributes)
+        except InvalidAttributes as error:
+            log.warning("a request cannot be reported: %s", error)
+            self._stats.reports_dropped += 1
+            return
+        size = len(self._encoder)
+        if size >= self._transport.batch_entries or not self._transport.report_batch:
+            self.flush()
+        elif size == 1:
+            self._timer = asyncio.get_running_loop().call_later(self._transport.batch_seconds, self.flush)
+
+    def flush(self) -> None:
+        """The batch is to be sent as it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        size = len(self._encoder)
+        if not size:
+            return
+        while self._full and self._entries + size > MAX_ENTRIES:
+            self._drop(self._full.popleft())
+        self._full.append(self._encoder.finish())
+        self._entries += size
+        self._encoder = ReportEncoder(global_words=self._calls.words)
+        self._ready.set()
+
+    async def close(self, seconds: float) -> None:
+        """Send what is left within the time; the rest is lost and counted."""
+        self.flush()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._full:  # noqa: ASYNC110 - once in the life of a proxy
+                    await asyncio.sleep(0.01)
+        self._sending.cancel()
+        await asyncio.gather(self._sending, return_exceptions=True)
+        while self._full:
+            self._drop(self._full.popleft())
+
+    def _drop(self, request: ReportRequest) -> None:
+        self._entries -= len(request.attributes)
+        self._stats.reports_dropped += len(request.attributes)
+
+    async def _send(self) -> None:
+        backoff = Backoff(0.2, 5.0)
+        while True:
+            await self._ready.wait()
+            if not self._full:
+                self._ready.clear()
+                continue
+            request = self._full[0]
+            self._stats.total_remote_report_calls += 1
+            try:
+                await self._calls.report(self._transport, request)
+            except CallFailed as error:
+                self._stats.total_remote_report_failures += 1
+                if error.code in _AWAY:
+                    log.warning("reports wait for Mixer: %s", error)
+                    await asyncio.sleep(backoff.next(random.random()))
+                    continue
+                log.error("Mixer refuses %d reports: %s", len(request.attributes), error)
+                self._stats.reports_dropped += len(request.attributes)
+            except Exception:
+                log.exception("%d reports could not be sent", len(request.attributes))
+                self._stats.reports_dropped += len(request.attributes)
+            backoff.reset()
+            if self._full and self._full[0] is request:  # else it made room for newer ones
+                self._full.popleft()
+                self._entries -= len(request.attributes)
