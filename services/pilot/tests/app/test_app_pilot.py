@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.protobuf import struct_pb2
 
+from mizzen.pilot.app import world
 from mizzen.pilot.generate import clusters
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.runtime.address import Address
@@ -133,9 +135,12 @@ async def test_changes_reach_the_clients_they_concern(pilot: Any) -> None:
         pilot.delete("config/routes.yaml")
         [resource] = (await client.next()).resources
         assert resource.version == before.version
-        metrics = await pilot.metrics()
-        assert metrics['pilot_xds_pushes{type="rds"}'] == 3
-        assert metrics["pilot_proxy_convergence_time_count"] >= 3
+
+        async def converged() -> Any:
+            metrics = await pilot.metrics()
+            return metrics if metrics["pilot_proxy_convergence_time_count"] >= 3 else None
+
+        assert (await pilot.until(converged))['pilot_xds_pushes{type="rds"}'] == 3
 
 
 async def test_bad_yaml_is_reported_and_changes_nothing(pilot: Any) -> None:
@@ -277,3 +282,28 @@ async def test_what_cannot_be_generated_is_on_the_debug_pages(pilot: Any, monkey
         response = await client.next()
         assert [resource.name for resource in response.resources] == [CLUSTER_NAME.replace("reviews", "ratings")]
         assert not response.removed_resources
+
+
+async def test_pilot_answers_while_it_builds(pilot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_reviews(pilot)
+    await pilot.until(lambda: pilot.get("/debug/endpointz"))
+    entered, proceed = asyncio.Event(), threading.Event()
+    loop, real = asyncio.get_running_loop(), world.build
+
+    def slow(*args: Any) -> Any:
+        loop.call_soon_threadsafe(entered.set)
+        assert proceed.wait(20)
+        return real(*args)
+
+    monkeypatch.setattr(world, "build", slow)
+    pilot.apply("config/ratings.yaml", SERVICE.replace("NAME", "ratings"))
+    async with asyncio.timeout(10):
+        await entered.wait()
+    async with connect(pilot.xds) as client:
+        await client.watch(CLUSTER)
+        before = {resource.name for resource in (await client.next()).resources}
+        assert CLUSTER_NAME in before
+        assert CLUSTER_NAME.replace("reviews", "ratings") not in before
+        proceed.set()
+        [resource] = (await client.next()).resources
+        assert resource.name == CLUSTER_NAME.replace("reviews", "ratings")

@@ -1,14 +1,16 @@
 """The entry: determinism, sharing, names, and the cache."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import wrappers_pb2
 
 from mizzen.pilot.generate import names, typeurls
 from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.cache import Cache
-from mizzen.pilot.generate.encoded import Encoded
+from mizzen.pilot.generate.encoded import Encoded, encode
 
 RICH = (Path(__file__).parent / "rich.yaml").read_text()
 
@@ -55,6 +57,12 @@ def test_the_cache_is_bounded() -> None:
     assert [cache.get(generator, number).name for number in (1, 2, 1, 3, 1, 2)] == ["1", "2", "1", "3", "1", "2"]
     assert len(cache) == 2
     assert (cache.hits, cache.misses) == (2, 4)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2047, 2048, 10_000])
+def test_a_version_is_a_hash_of_all_bytes(size: int) -> None:
+    made = encode("a", wrappers_pb2.BytesValue(value=bytes(size)))
+    assert made.version == hashlib.blake2b(made.body, digest_size=8).hexdigest()
 
 
 def test_unknown_types_are_refused(world: Any, sidecar: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from mizzen.pilot.xds.history import sync_status
 from mizzen.pilot.xds.metrics import ServingMetrics
 from mizzen.pilot.xds.server import DiscoveryServer
 from mizzen.pilot.xds.wire import PROXY_STATUS
+from mizzen.pilot.xds.workshop import Workshop
 from mizzen.proto import status_pb2
 from mizzen.runtime.address import Address
 from mizzen.runtime.errors import StartError
@@ -64,7 +66,8 @@ class Served:
         self.routes = Routes()
         self.connections = Connections()
         self.registry = CollectorRegistry()
-        self.server = DiscoveryServer(self._source, self.connections, ServingMetrics(self.registry))
+        self.workshop = Workshop()
+        self.server = DiscoveryServer(self._source, self.connections, ServingMetrics(self.registry), self.workshop)
         self.proxies: list[Proxy] = []
 
     def _source(self, proxy: Proxy) -> Routes:
@@ -104,6 +107,7 @@ async def served() -> AsyncIterator[Served]:
     await served.server.start(Address("127.0.0.1", 0))
     yield served
     await served.server.close()
+    served.workshop.close()
 
 
 def ask(type_url: str = ROUTE, *names: str, **fields: Any) -> discovery_pb2.DiscoveryRequest:
@@ -246,3 +250,26 @@ async def test_a_client_that_half_closes_ends_its_stream(served: Served) -> None
 async def test_a_taken_port_is_named(served: Served) -> None:
     with pytest.raises(StartError, match=f"{served.server.address} is taken"):
         await Served().server.start(served.server.address)
+
+
+async def test_generating_does_not_stop_the_event_loop(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, proceed = asyncio.Event(), threading.Event()
+    loop, real, threads = asyncio.get_running_loop(), served.routes.resources, set()
+
+    def slow(type_url: str, names: frozenset[str] | None) -> Generated:
+        threads.add(threading.current_thread().name)
+        loop.call_soon_threadsafe(entered.set)
+        assert proceed.wait(20)
+        return real(type_url, names)
+
+    monkeypatch.setattr(served.routes, "resources", slow)
+    async with served.stream(delta=False) as call:
+        await call.write(ask(ROUTE, "80"))
+        async with asyncio.timeout(10):
+            await entered.wait()
+        assert served.status()[0]["types"]["rds"]["status"] == "NOT SENT"
+        proceed.set()
+        assert len((await call.read()).resources) == 1
+        await call.write(ask(ROUTE, "9080", "80"))
+        await call.read()
+    assert threads == {"workshop_0"}, "one thread owns the sessions"

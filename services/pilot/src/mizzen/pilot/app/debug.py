@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from mizzen.pilot.snapshot.service import Endpoint, Service
 from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.history import sync_status
 from mizzen.pilot.xds.metrics import short_name
+from mizzen.pilot.xds.workshop import Workshop
 from mizzen.runtime.monitoring import Handler
 
 
@@ -30,8 +32,14 @@ class DebugPages:
     """The `/debug` pages; all are JSON."""
 
     def __init__(
-        self, world: World, connections: Connections, push_all: Callable[[], int], clock: Callable[[], float]
+        self,
+        world: World,
+        connections: Connections,
+        workshop: Workshop,
+        push_all: Callable[[], int],
+        clock: Callable[[], float],
     ) -> None:
+        self._workshop = workshop
         self._world = world
         self._connections = connections
         self._push_all = push_all
@@ -50,45 +58,29 @@ class DebugPages:
 
     async def configz(self, request: web.Request) -> web.Response:
         """Resources in use, and the problems of those that are not."""
-        resources = self._world.contents().resources
-        return _answer(
-            {
-                "version": self._world.mesh.version,
-                "resources": [to_dict(resources[key]) for key in sorted(resources)],
-                "problems": [_problem(problem) for problem in self._world.problems()],
-            }
-        )
+        return await self._answer(self._configz)
 
     async def registryz(self, request: web.Request) -> web.Response:
         """Services, oldest first."""
-        return _answer([_service(service) for service in self._world.mesh.services])
+        return await self._answer(lambda: [_service(service) for service in self._world.mesh.services])
 
     async def endpointz(self, request: web.Request) -> web.Response:
         """Endpoints by service."""
-        endpoints = self._world.mesh.endpoints
-        return _answer(
-            [
-                {
-                    "service": key.hostname,
-                    "namespace": key.namespace,
-                    "endpoints": [_endpoint(endpoint) for endpoint in endpoints[key]],
-                }
-                for key in sorted(endpoints)
-            ]
-        )
+        return await self._answer(self._endpointz)
 
     async def syncz(self, request: web.Request) -> web.Response:
         """What every client was sent and whether it took it."""
-        return _answer(sync_status(self._connections, self._clock()))
+        return await self._answer(partial(sync_status, tuple(self._connections), self._clock()))
 
     async def adsz(self, request: web.Request) -> web.Response:
         """Connections and what they watch; `?push=true` pushes to all of them."""
         pushed = self._push_all() if request.query.get("push") == "true" else 0
-        return _answer(
-            {
-                "connected": len(self._connections),
+        connected = tuple(self._connections)
+        return await self._answer(
+            lambda: {
+                "connected": len(connected),
                 "pushed": pushed,
-                "clients": [_client(connection) for connection in self._connections],
+                "clients": [_client(connection) for connection in connected],
             }
         )
 
@@ -99,10 +91,36 @@ class DebugPages:
         for connection in self._connections:
             proxy = connection.proxy
             if wanted in (connection.id, proxy.id, proxy.name, f"{proxy.name}.{proxy.namespace}"):
-                return _answer(self._dump(connection))
+                return await self._answer(partial(self._dump, connection))
             connected.add(f"{proxy.name}.{proxy.namespace}")
         reason = f"no client {wanted!r} is connected" if wanted else "?proxyID=<name>.<namespace> is missing"
-        return _answer({"error": reason, "connected": sorted(connected)}, status=404 if wanted else 400)
+        return await self._answer(
+            lambda: {"error": reason, "connected": sorted(connected)}, status=404 if wanted else 400
+        )
+
+    async def _answer(self, make: Callable[[], Any], status: int = 200) -> web.Response:
+        """A page of what `make` gives in the workshop: large ones must not stop the event loop."""
+        text = await self._workshop.run(lambda: json.dumps(make(), indent=2) + "\n")
+        return web.Response(text=text, content_type="application/json", status=status)
+
+    def _configz(self) -> Any:
+        resources = self._world.contents().resources
+        return {
+            "version": self._world.mesh.version,
+            "resources": [to_dict(resources[key]) for key in sorted(resources)],
+            "problems": [_problem(problem) for problem in self._world.problems()],
+        }
+
+    def _endpointz(self) -> Any:
+        endpoints = self._world.mesh.endpoints
+        return [
+            {
+                "service": key.hostname,
+                "namespace": key.namespace,
+                "endpoints": [_endpoint(endpoint) for endpoint in endpoints[key]],
+            }
+            for key in sorted(endpoints)
+        ]
 
     def _dump(self, connection: Connection) -> dict[str, Any]:
         mesh, watches = self._world.mesh, connection.session.watches
@@ -123,10 +141,6 @@ class DebugPages:
             if made.failures:
                 dump["failures"][short_name(type_url)] = made.failures
         return dump
-
-
-def _answer(value: Any, status: int = 200) -> web.Response:
-    return web.Response(text=json.dumps(value, indent=2) + "\n", content_type="application/json", status=status)
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
 from mizzen.pilot.xds.server import DiscoveryServer
 from mizzen.pilot.xds.source import FailureLog, MeshSource
+from mizzen.pilot.xds.workshop import Workshop
 from mizzen.runtime.lifecycle import Lifecycle
 from mizzen.runtime.monitoring import MonitoringServer
 
@@ -46,13 +48,14 @@ class Pilot:
         mesh_metrics = MeshMetrics(registry)
         self.world = World(self._stores, self._mesh_config, mesh_metrics, time.time)
         self.connections = Connections()
-        self.pusher = Pusher(self.world, self.connections, mesh_metrics, clock, limits)
+        self._workshop = Workshop()
+        self.pusher = Pusher(self.world, self.connections, mesh_metrics, self._workshop, clock, limits)
         metrics = ServingMetrics(registry)
         failures = FailureLog(metrics)
         self.server = DiscoveryServer(
-            lambda proxy: MeshSource(self.world.mesh, proxy, failures), self.connections, metrics
+            lambda proxy: MeshSource(self.world.mesh, proxy, failures), self.connections, metrics, self._workshop
         )
-        pages = DebugPages(self.world, self.connections, self.pusher.push_all, clock)
+        pages = DebugPages(self.world, self.connections, self._workshop, self.pusher.push_all, clock)
         self.monitoring = MonitoringServer(
             registry, self._not_ready, {"component": "pilot", "version": version("mizzen-pilot")}, pages.routes()
         )
@@ -63,7 +66,7 @@ class Pilot:
         self._mesh_config.load()
         for store in self._stores:
             await store.load()
-        self.world.rebuild(())
+        await asyncio.to_thread(self.world.rebuild, ())
         await self.server.start(self._settings.xds_address)
         self._loaded = True
         log.info(
@@ -86,6 +89,7 @@ class Pilot:
         self._loaded = False
         await self.server.close()
         await self.monitoring.close()
+        await asyncio.to_thread(self._workshop.close)
 
     def _not_ready(self) -> str:
         return "" if self._loaded else "the configuration is not loaded"
@@ -96,6 +100,8 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     pilot = Pilot(settings)
     try:
         await pilot.start()
+        gc.collect()
+        gc.freeze()  # most of the first mesh lives on in the next ones: the collector need not walk it
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(pilot.run())
             await lifecycle.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.app.metrics import MeshMetrics
@@ -17,6 +17,7 @@ from mizzen.pilot.snapshot.build import ENDPOINT_KINDS
 from mizzen.pilot.snapshot.diff import Change
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.xds.connections import Connection, Connections
+from mizzen.pilot.xds.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,11 @@ class Pusher:
         world: World,
         connections: Connections,
         metrics: MeshMetrics,
+        workshop: Workshop,
         clock: Callable[[], float],
         limits: Limits | None = None,
     ) -> None:
+        self._workshop = workshop
         self._world = world
         self._connections = connections
         self._metrics = metrics
@@ -56,27 +59,26 @@ class Pusher:
             except TimeoutError:
                 burst = self._debounce.take(self._clock())
                 if burst is not None:
-                    self.handle(burst)
+                    await self.handle(burst)
 
-    def handle(self, burst: Burst) -> None:
+    async def handle(self, burst: Burst) -> None:
         """Build a mesh with these changes and queue the pushes that they need."""
         old = self._world.mesh
-        change = self._world.rebuild(burst.keys)
+        change = await asyncio.to_thread(self._world.rebuild, burst.keys)
         if not change:
             return
+        new = self._world.mesh
         full = bool(change.config or change.services or change.settings)
         self._metrics.triggers.labels("config" if full else "endpoint").inc()
-        pushed = 0
-        for connection in self._connections:
-            push = affected(connection, change, burst.started, old, self._world.mesh)
-            if push.types or push.endpoints:
-                self._connections.push(connection, push)
-                pushed += 1
+        # One that connects from here on gets the new mesh anyway.
+        pushes = await self._workshop.run(_pushes, tuple(self._connections), change, burst.started, old, new)
+        for connection, push in pushes:
+            self._connections.push(connection, push)
         log.info(
             "Version %s: %d resources changed, %d of %d clients concerned",
-            self._world.mesh.version,
+            new.version,
             len(burst.keys),
-            pushed,
+            len(pushes),
             len(self._connections),
         )
 
@@ -85,6 +87,14 @@ class Pusher:
         for connection in self._connections:
             self._connections.push(connection, Push(self._clock(), frozenset(ORDER)))
         return len(self._connections)
+
+
+def _pushes(
+    connections: Iterable[Connection], change: Change, started: float, old: Mesh, new: Mesh
+) -> list[tuple[Connection, Push]]:
+    """What each client that is concerned has to hear about."""
+    found = ((connection, affected(connection, change, started, old, new)) for connection in connections)
+    return [(connection, push) for connection, push in found if push.types or push.endpoints]
 
 
 def affected(connection: Connection, change: Change, started: float, old: Mesh, new: Mesh) -> Push:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from mizzen.api.problem import Problem
@@ -55,7 +57,7 @@ class World:
         old = self.mesh
         endpoints_only = not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys)
         try:
-            with self._metrics.build_seconds.time():
+            with self._metrics.build_seconds.time(), _without_collector():
                 new = self._built(endpoints_only)
             change = difference(old, new)
         except Exception:
@@ -80,3 +82,16 @@ class World:
         if endpoints_only:
             return refresh_endpoints(config, registry, self.mesh, version)
         return build(config, registry, self.mesh, version, self._settings.settings)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Building makes hundreds of thousands of objects and no cycles.
+
+    The collector would walk all that lives for it, again and again, and every thread waits for it meanwhile.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

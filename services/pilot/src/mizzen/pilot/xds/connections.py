@@ -61,7 +61,9 @@ class Connections:
         self._pushes.take(connection.id)
 
     def push(self, connection: Connection, push: Push) -> None:
-        """Have a client hear of a change as soon as its stream is free."""
+        """Have a client hear of a change as soon as its stream is free; one that is gone meanwhile hears nothing."""
+        if connection.id not in self._by_id:
+            return
         self._pushes.add(connection.id, push)
         connection.wake.set()
 

@@ -20,6 +20,7 @@ from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
 from mizzen.pilot.xds.session import Session, Source
 from mizzen.pilot.xds.stream import Stream
+from mizzen.pilot.xds.workshop import Workshop
 from mizzen.runtime.address import Address, check_free, explain_bind_error
 from mizzen.runtime.errors import StartError
 
@@ -43,7 +44,14 @@ OPTIONS = (
 class DiscoveryServer:
     """Serves what `source` gives for a proxy at the time of each request and push."""
 
-    def __init__(self, source: Callable[[Proxy], Source], connections: Connections, metrics: ServingMetrics) -> None:
+    def __init__(
+        self,
+        source: Callable[[Proxy], Source],
+        connections: Connections,
+        metrics: ServingMetrics,
+        workshop: Workshop,
+    ) -> None:
+        self._workshop = workshop
         self._source = source
         self._connections = connections
         self._metrics = metrics
@@ -111,6 +119,7 @@ class DiscoveryServer:
             self._connections,
             lambda: self._source(connection.proxy),
             self._metrics,
+            self._workshop,
         )
         try:
             await stream.run(context, first)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
 
+from mizzen.pilot.push.queue import Push
 from mizzen.pilot.xds.connections import Connection, Connections
-from mizzen.pilot.xds.messages import Response
+from mizzen.pilot.xds.messages import DeltaRequest, Response, SotwRequest
 from mizzen.pilot.xds.metrics import ServingMetrics, short_name
 from mizzen.pilot.xds.rules import Verdict
 from mizzen.pilot.xds.session import Source
@@ -22,6 +23,7 @@ from mizzen.pilot.xds.wire import (
     write_delta,
     write_sotw,
 )
+from mizzen.pilot.xds.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ MAX_WAITING_REQUESTS = 32
 """More than a client ever has open; beyond it the client is not read from until some are answered."""
 WRITE_SECONDS = 60.0
 """How long a client may leave a response unread."""
+
+Written = tuple[Response, bytes]
+"""A response, and as it goes on the wire."""
 
 
 class Stream:
@@ -40,7 +45,9 @@ class Stream:
         connections: Connections,
         source: Callable[[], Source],
         metrics: ServingMetrics,
+        workshop: Workshop,
     ) -> None:
+        self._workshop = workshop
         self._connection = connection
         self._connections = connections
         self._source = source
@@ -74,15 +81,15 @@ class Stream:
         while True:
             wake.clear()
             if not self._inbox.empty():
-                await self._write(context, self._receive(self._inbox.get_nowait()))
+                await self._write(context, await self._receive(self._inbox.get_nowait()))
             elif self._ended:
                 return
             elif (push := self._connections.take_push(self._connection)) is not None:
                 if self._pushed_since is None:
                     self._pushed_since = push.started
-                await self._write(context, self._connection.session.push(push, self._source(), _now()))
+                await self._write(context, await self._workshop.run(self._push, push, self._source(), _now()))
             elif not await self._woken():
-                await self._write(context, self._connection.session.advance(self._source(), _now()))
+                await self._write(context, await self._workshop.run(self._advance, self._source(), _now()))
             self._note_convergence()
 
     async def _woken(self) -> bool:
@@ -95,20 +102,37 @@ class Stream:
             return False
         return True
 
-    def _receive(self, message: Any) -> tuple[Response, ...]:
+    async def _receive(self, message: Any) -> list[Written]:
         if message.type_url == PROXY_STATUS:
             self._note_status(message)
-            return ()
-        session = self._connection.session
-        request = read_delta(message) if session.delta else read_sotw(message)
-        outcome = session.receive(request, self._source(), _now())
-        if outcome.verdict is Verdict.NACK:
+            return []
+        request = read_delta(message) if self._connection.session.delta else read_sotw(message)
+        verdict, written = await self._workshop.run(self._take, request, self._source(), _now())
+        if verdict is Verdict.NACK:
             kind = short_name(request.type_url)
             self._metrics.rejects.labels(kind).inc()
             log.warning("%s refused %s: %s", self._connection.id, kind, request.error)
-        elif outcome.verdict is Verdict.STALE:
+        elif verdict is Verdict.STALE:
             self._metrics.expired_nonces.labels(short_name(request.type_url)).inc()
-        return outcome.responses
+        return written
+
+    # -- in the workshop: nothing else touches the session while its stream waits for one of these ------------------
+
+    def _take(self, request: SotwRequest | DeltaRequest, source: Source, now: float) -> tuple[Verdict, list[Written]]:
+        outcome = self._connection.session.receive(request, source, now)
+        return outcome.verdict, self._written(outcome.responses)
+
+    def _push(self, push: Push, source: Source, now: float) -> list[Written]:
+        return self._written(self._connection.session.push(push, source, now))
+
+    def _advance(self, source: Source, now: float) -> list[Written]:
+        return self._written(self._connection.session.advance(source, now))
+
+    def _written(self, responses: Iterable[Response]) -> list[Written]:
+        write = write_delta if self._connection.session.delta else write_sotw
+        return [(response, write(response)) for response in responses]
+
+    # ---------------------------------------------------------------------------------------------------------------
 
     def _note_status(self, message: Any) -> None:
         try:
@@ -121,12 +145,11 @@ class Stream:
             self._metrics.convergence.observe(_now() - self._pushed_since)
             self._pushed_since = None
 
-    async def _write(self, context: Any, responses: tuple[Response, ...]) -> None:
-        write = write_delta if self._connection.session.delta else write_sotw
-        for response in responses:
+    async def _write(self, context: Any, written: Iterable[Written]) -> None:
+        for response, body in written:
             try:
                 async with asyncio.timeout(WRITE_SECONDS):
-                    await context.write(write(response))
+                    await context.write(body)
             except TimeoutError:
                 self._metrics.write_timeouts.inc()
                 await context.abort(
