@@ -20,6 +20,7 @@ from mizzen.cli.local import commands, fleet, pod
 from mizzen.cli.local.child import Command
 from mizzen.cli.local.config import ConfigFolder
 from mizzen.cli.local.fleet import Fleet
+from mizzen.cli.local.health import Probes
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.mixer import MIXER_CONFIG
 from mizzen.cli.local.registry import RegistryFolder
@@ -90,7 +91,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         real = getattr(commands, name)
 
         def command(*args: Any) -> Command:
-            return replace(real(*args), argv=("sleep", "1000"), probe=None)
+            return replace(real(*args), argv=("sleep", "1000"), probes=Probes())
 
         return command
 

@@ -20,6 +20,7 @@ from aiohttp.test_utils import TestServer
 from mizzen.cli.local import launcher
 from mizzen.cli.local.child import Child, Command
 from mizzen.cli.local.environment import MARK, mesh_environment
+from mizzen.cli.local.health import Probes
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.locking import AlreadyLockedError, Lock, holder
 from mizzen.cli.local.logfiles import begin_logs, cap_logs
@@ -67,8 +68,8 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 async def make(home: Home, changes: Changes, client: aiohttp.ClientSession) -> AsyncIterator[Make]:
     children: list[Child] = []
 
-    def make(*argv: str, probe: Probe | None = None) -> Child:
-        command = Command("child", argv, mesh_environment(home), home.log("child"), probe=probe)
+    def make(*argv: str, **probes: Probe) -> Child:
+        command = Command("child", argv, mesh_environment(home), home.log("child"), probes=Probes(**probes))
         children.append(Child(command, client, changes))
         return children[-1]
 
@@ -140,7 +141,7 @@ async def test_readiness_follows_the_probe(make: Make, changes: Changes) -> None
     app.router.add_get("/health", health)
     server = TestServer(app)
     await server.start_server()
-    child = make("sleep", "1000", probe=Probe("127.0.0.1", server.port or 0, "/health", period=0.01, failures=2))
+    child = make("sleep", "1000", readiness=Probe("127.0.0.1", server.port or 0, "/health", period=0.01, failures=2))
     child.start()
     await changes.until(lambda: child.pid != 0)
     assert child.state == "starting"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from mizzen.attributes.bag import Bag
+from mizzen.attributes.compressed import encode
 from mizzen.mixer.adapter import QuotaArgs
 from mizzen.mixer.app.mixer import MixerService, serve
 from mizzen.mixer.app.settings import Settings
@@ -56,6 +59,9 @@ class FakeEngine:
 
     async def report(self, bags: Sequence[Bag]) -> None:
         self.events.append("report")
+
+    async def explain(self, bag: Bag, quotas: Mapping[str, QuotaArgs]) -> Mapping[str, object]:
+        return {"path": str(bag.get("request.path")), "quotas": {name: args.amount for name, args in quotas.items()}}
 
     def show_config(self) -> Mapping[str, object]:
         return {"page": "config"}
@@ -118,6 +124,21 @@ async def test_a_mixer_serves_its_policy_and_its_pages(engine: FakeEngine, setti
     finally:
         await mixer.close()
     assert engine.events == ["load", "check", "close"]
+
+
+async def test_it_explains_a_request_as_a_proxy_would_send_it(engine: FakeEngine, settings: Settings) -> None:
+    mixer = MixerService(settings, engine, CollectorRegistry())
+    await mixer.start()
+    request = CheckRequest(attributes=encode({"request.path": "/a"}), quotas={"count": {"amount": 2}})
+    text = base64.urlsafe_b64encode(request.SerializeToString()).decode()
+    try:
+        status, story = await get(mixer.monitoring.address, f"/debug/explain?check={text}")
+        assert (status, json.loads(story)) == (200, {"path": "/a", "quotas": {"count": 2}})
+        for wrong in ("", "?check=a", "?check=CgkSBAjMCxACEgEx"):
+            status, reason = await get(mixer.monitoring.address, f"/debug/explain{wrong}")
+            assert (status, reason.startswith("check is to be a CheckRequest in base64: ")) == (400, True)
+    finally:
+        await mixer.close()
 
 
 async def test_it_is_not_ready_before_the_configuration_is_read(engine: FakeEngine, settings: Settings) -> None:

@@ -107,6 +107,34 @@ def report(  # noqa: PLR0913 - one parameter for each of mixc's flags
                 say("Report RPC returned OK")
 
 
+@app.command()
+def explain(
+    automatic: Automatic = "",
+    quotas: Annotated[str, typer.Option("--quotas", "-q", help="Quotas to charge, name=amount,...")] = "",
+    server: Annotated[str, typer.Option("--mixer", "-m", help="Mixer's monitoring address.")] = MONITORING,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show which rules match a request and what each handler says; checks and quotas are asked for real."""
+    from mizzen.cli.fetch import ask_json
+    from mizzen.cli.mixer.attributes import read_attributes, read_quotas
+    from mizzen.cli.mixer.client import check_request, explain_path
+    from mizzen.cli.mixer.story import is_refused, story_lines
+    from mizzen.cli.output import say, show_data
+    from mizzen.runtime.address import Address
+
+    with _failures():
+        address = Address.parse(server)
+        request = check_request(read_attributes(automatic, {}), read_quotas(quotas))
+        story = ask_json(address.host, address.port, explain_path(request), "Mixer")
+    if output is not Format.TABLE:
+        show_data(story, output)
+    else:
+        for line in story_lines(story):
+            say(line)
+    if is_refused(story):
+        raise typer.Exit(DENIED)
+
+
 def _typed(*texts: str) -> dict[str, str]:
     """The lists of the typed flags, in the order of the readers."""
     from mizzen.cli.mixer.attributes import READERS

@@ -18,7 +18,7 @@ from typing import Literal
 import aiohttp
 
 from mizzen.cli.local import launcher
-from mizzen.cli.local.probe import EAGER_SECONDS, Judgement, Probe
+from mizzen.cli.local.health import Probes, watch
 from mizzen.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -29,17 +29,20 @@ BACKOFF_MAXIMUM = 10.0
 SETTLED_SECONDS = 10.0
 """A process that lived so long begins its next back-off anew."""
 
+UNWELL_GRACE_SECONDS = 5.0
+"""From SIGTERM to SIGKILL for a process that its probes gave up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run and how to tell that it is ready; without a probe, running is ready."""
+    """What to run, and how to tell that it is well."""
 
     name: str
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     log: Path
     address: str = ""
-    probe: Probe | None = None
+    probes: Probes = Probes()
     working_directory: Path | None = None
 
 
@@ -107,26 +110,29 @@ class Child:
         self.pid = process.pid
         if self._stopping.is_set():
             self._signal(signal.SIGTERM)  # the request to stop came while it was being started
-        watch = asyncio.create_task(self._watch_readiness())
+        watching = asyncio.create_task(watch(self.command.probes, self._client, self._set_ready))
+        ended = asyncio.create_task(process.wait())
         self._changed()
         try:
-            code = await process.wait()
+            await asyncio.wait({watching, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                return await self._put_down(watching.result(), ended)
+            code = ended.result()
         finally:
-            watch.cancel()
+            watching.cancel()
             self._signal_group()
             self.pid, self.ready = 0, False
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
-    async def _watch_readiness(self) -> None:
-        probe = self.command.probe
-        if probe is None:
-            self._set_ready(True)
-            return
-        await asyncio.sleep(probe.delay)
-        judgement = Judgement(probe.failures)
-        while True:
-            self._set_ready(judgement.answer(await probe.check(self._client)))
-            await asyncio.sleep(probe.period if self.ready else min(EAGER_SECONDS, probe.period))
+    async def _put_down(self, reason: str, ended: asyncio.Task[int]) -> str:
+        """End a process that does not do well: first it is asked to."""
+        log.warning("%s %s and is stopped", self.command.name, reason)
+        self._set_ready(False)
+        self._signal(signal.SIGTERM)
+        await asyncio.wait({ended}, timeout=UNWELL_GRACE_SECONDS)
+        self._signal_group()
+        await ended
+        return reason
 
     def _set_ready(self, ready: bool) -> None:
         if ready != self.ready:

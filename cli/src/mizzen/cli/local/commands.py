@@ -15,6 +15,7 @@ from mizzen.cli.local.child import Command
 from mizzen.cli.local.desired import PodTemplateSpec
 from mizzen.cli.local.environment import app_environment, expand
 from mizzen.cli.local.gateway import LABELS, NAME, NAMESPACE
+from mizzen.cli.local.health import Probes
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.probe import Probe
 from mizzen.cli.local.reconcile import PodKey
@@ -37,7 +38,7 @@ def pilot_command(home: Home, environ: Mapping[str, str]) -> Command:
         environ=environ,
         log=home.log("pilot"),
         address=DISCOVERY,
-        probe=Probe(layout.PILOT, layout.MONITORING_PORT, "/ready", period=PROXY_PROBE_SECONDS),
+        probes=Probes(Probe(layout.PILOT, layout.MONITORING_PORT, "/ready", period=PROXY_PROBE_SECONDS)),
     )
 
 
@@ -53,7 +54,7 @@ def mixer_command(home: Home, environ: Mapping[str, str]) -> Command:
         environ=environ,
         log=home.log("mixer"),
         address=address,
-        probe=Probe(layout.MIXER, layout.MONITORING_PORT, "/ready", period=PROXY_PROBE_SECONDS),
+        probes=Probes(Probe(layout.MIXER, layout.MONITORING_PORT, "/ready", period=PROXY_PROBE_SECONDS)),
     )
 
 
@@ -71,7 +72,7 @@ def app_command(
         environ=merged,
         log=home.log(name),
         address=f"{app}:{ports[0]}" if ports else app,
-        probe=_app_probe(container, app),
+        probes=_app_probes(container, app),
         working_directory=Path(container.working_dir) if container.working_dir else None,
     )
 
@@ -98,7 +99,7 @@ def sidecar_command(
         },
         log=home.log(name),
         address=address,
-        probe=Probe(address, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS),
+        probes=Probes(Probe(address, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS)),
     )
 
 
@@ -115,7 +116,7 @@ def gateway_command(home: Home, environ: Mapping[str, str], engine: str) -> Comm
         environ=dict(environ) | {"ISTIO_META_WORKLOAD_NAME": NAME},
         log=home.log(NAME),
         address=f"{layout.GATEWAY}:{layout.GATEWAY_PORT}",
-        probe=Probe(layout.GATEWAY_ADMIN, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS),
+        probes=Probes(Probe(layout.GATEWAY_ADMIN, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS)),
     )
 
 
@@ -128,16 +129,24 @@ def process_prefix(pod: PodKey) -> str:
     return pod.name if pod.namespace == "default" else f"{pod.namespace}.{pod.name}"
 
 
-def _app_probe(container: Container, address: str) -> Probe | None:
-    """The container's readiness probe at the application's address, else a connection to its first port."""
-    stated = container.readiness_probe
-    if stated is not None and stated.http_get is not None:
+def _app_probes(container: Container, address: str) -> Probes:
+    """The container's probes at the application's address; a connection to its first port tells that it is ready."""
+    port = _first_port(container)
+    connection = Probe(address, port) if port is not None else None
+    return Probes(
+        readiness=_app_probe(container.readiness_probe, container, address, connection),
+        liveness=_app_probe(container.liveness_probe, container, address, None),
+        startup=_app_probe(container.startup_probe, container, address, None),
+    )
+
+
+def _app_probe(stated: ProbeSpec | None, container: Container, address: str, default: Probe | None) -> Probe | None:
+    if stated is None:
+        return default
+    if stated.http_get is not None:
         return _http_probe(stated, stated.http_get, container, address)
-    target = stated.tcp_socket.port if stated is not None and stated.tcp_socket is not None else None
-    port = _port(target, container) if target is not None else _first_port(container)
-    if port is None:
-        return None
-    return Probe(address, port) if stated is None else _timed(stated, Probe(address, port))
+    port = _port(stated.tcp_socket.port, container) if stated.tcp_socket is not None else _first_port(container)
+    return _timed(stated, Probe(address, port)) if port is not None else None
 
 
 def _http_probe(stated: ProbeSpec, action: HTTPGetAction, container: Container, address: str) -> Probe | None:

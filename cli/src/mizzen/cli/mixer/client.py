@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,6 +17,22 @@ from mizzen.cli.errors import UserError
 from mizzen.proto import mixer_pb2 as pb
 
 SECONDS = 5.0
+
+
+def check_request(values: Mapping[str, Value], quotas: Mapping[str, int]) -> pb.CheckRequest:
+    """The request of a check, as a proxy would send it."""
+    request = pb.CheckRequest(
+        attributes=encode(values), global_word_count=len(WORDS), deduplication_id=str(uuid.uuid4())
+    )
+    for name, amount in quotas.items():
+        request.quotas[name].amount = amount
+        request.quotas[name].best_effort = True
+    return request
+
+
+def explain_path(request: pb.CheckRequest) -> str:
+    """Where Mixer's debug server explains a check."""
+    return f"/debug/explain?check={base64.urlsafe_b64encode(request.SerializeToString()).decode()}"
 
 
 class MixerClient:
@@ -35,12 +52,7 @@ class MixerClient:
 
     def check(self, values: Mapping[str, Value], quotas: Mapping[str, int]) -> pb.CheckResponse:
         """Ask whether a request may go on; quotas are charged as far as they go. Raises UserError."""
-        request = pb.CheckRequest(
-            attributes=encode(values), global_word_count=len(WORDS), deduplication_id=str(uuid.uuid4())
-        )
-        for name, amount in quotas.items():
-            request.quotas[name].amount = amount
-            request.quotas[name].best_effort = True
+        request = check_request(values, quotas)
         response: pb.CheckResponse = self._call("Check", request, pb.CheckResponse.FromString)
         return response
 

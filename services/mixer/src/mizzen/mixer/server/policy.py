@@ -41,6 +41,9 @@ class Engine(Policy, Protocol):
     async def close(self) -> None:
         """Close all handlers, which flush what they hold within a bounded time."""
 
+    async def explain(self, bag: Bag, quotas: Mapping[str, QuotaArgs]) -> Mapping[str, object]:
+        """Which rules match a request, what they make of it and what each handler says."""
+
     def show_config(self) -> Mapping[str, object]:
         """Resources in use, and the reasons why others are not."""
 

@@ -1,0 +1,129 @@
+"""`mizzen mixer explain`: what is asked of Mixer's debug server, and what a person reads of its story."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from mizzen.attributes.compressed import decode
+from mizzen.cli.__main__ import app
+from mizzen.proto import mixer_pb2 as pb
+
+OK = {"code": "OK", "message": ""}
+NO = {"code": "PERMISSION_DENIED", "message": "deny.denier.default:Not allowed"}
+STORY: dict[str, Any] = {
+    "generated": {},
+    "rules": [
+        {
+            "rule": "deny.rule.default",
+            "match": 'request.path == "/no"',
+            "matched": True,
+            "instances": [
+                {
+                    "instance": "version.listentry.default",
+                    "handler": "deny.denier.default",
+                    "fields": {"value": "v3"},
+                    "answer": {"status": {"code": "PERMISSION_DENIED", "message": "Not allowed"}},
+                },
+                {
+                    "instance": "count.quota.default",
+                    "handler": "memquota.default",
+                    "fields": {},
+                    "answer": {"amount": 3, "status": OK},
+                },
+                {"instance": "log.logentry.default", "handler": "stdio.default", "fields": {}},
+                {"instance": "bad.metric.default", "handler": "prom.default", "error": "lookup failed: 'x'"},
+            ],
+        },
+        {"rule": "all.rule.default", "match": "", "matched": True, "instances": []},
+        {"rule": "odd.rule.default", "match": "a == 1", "matched": False, "reason": "lookup failed: 'a'"},
+        {"rule": "no.rule.default", "match": "b", "matched": False},
+    ],
+    "verdict": {"status": NO, "valid_duration": "0:00:05", "valid_use_count": 1000},
+}
+
+
+class Server(HTTPServer):
+    story: Any = STORY
+    asked: list[pb.CheckRequest]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        assert parts.path == "/debug/explain"
+        [text] = parse_qs(parts.query)["check"]
+        self.server.asked.append(pb.CheckRequest.FromString(base64.urlsafe_b64decode(text)))
+        body = json.dumps(self.server.story).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test reads standard error."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Handler)
+    server.asked = []
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def explain(server: Server, *arguments: str) -> Any:
+    return CliRunner().invoke(app, ["mixer", "explain", "-m", f"127.0.0.1:{server.server_port}", *arguments])
+
+
+def test_a_story_of_a_refusal(server: Server) -> None:
+    result = explain(server, "-a", "request.path=/no", "-q", "count=3")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "PERMISSION_DENIED (deny.denier.default:Not allowed), valid for 0:00:05 and 1000 uses",
+        '- deny.rule.default matches (request.path == "/no")',
+        "    version.listentry.default -> deny.denier.default: PERMISSION_DENIED (Not allowed)",
+        "      value = v3",
+        "    count.quota.default -> memquota.default: grants 3, OK",
+        "    log.logentry.default -> stdio.default: not asked",
+        "    bad.metric.default -> prom.default: error: lookup failed: 'x'",
+        "- all.rule.default matches (true)",
+        "- odd.rule.default does not match (a == 1): lookup failed: 'a'",
+        "- no.rule.default does not match (b)",
+    ]
+    [request] = server.asked
+    assert decode(request.attributes) == {"request.path": "/no"}
+    assert request.quotas["count"].amount == 3
+
+
+def test_a_request_that_may_go_on(server: Server) -> None:
+    server.story = {"rules": [], "verdict": {"status": OK, "valid_duration": "0:01:00", "valid_use_count": 10000}}
+    result = explain(server, "-o", "json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == server.story
+
+
+def test_a_check_that_fails_is_no_pass(server: Server) -> None:
+    server.story = {"rules": [], "error": "performing check operation failed"}
+    result = explain(server)
+    assert (result.exit_code, result.stdout) == (1, "The check fails: performing check operation failed\n")
+
+
+def test_no_mixer(server: Server) -> None:
+    result = CliRunner().invoke(app, ["mixer", "explain", "-m", "127.0.0.1"])
+    assert result.exit_code == 2
+    assert "127.0.0.1" in result.stderr
