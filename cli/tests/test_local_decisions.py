@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +10,18 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mizzen.api.kubernetes import Container
 from mizzen.api.parse import parse
 from mizzen.api.resource import Resource
+from mizzen.cli.local.commands import app_command
 from mizzen.cli.local.desired import PodTemplateSpec, pod_templates
 from mizzen.cli.local.endpoints import Serving, endpoint_slices, pod_object
 from mizzen.cli.local.environment import expand
 from mizzen.cli.local.gateway import gateway_pod, gateway_service
+from mizzen.cli.local.health import Probes
+from mizzen.cli.local.home import Home
 from mizzen.cli.local.layout import allot, app_address, sidecar_address
+from mizzen.cli.local.probe import Probe
 from mizzen.cli.local.reconcile import Action, PodKey, Running, Start, Stop, reconcile
 from mizzen.cli.local.urls import entry_urls
 
@@ -283,3 +289,23 @@ spec:
 def test_urls_are_those_of_the_ingress_gateway(host: str, gateway: str, expected: list[str]) -> None:
     parsed = parse(DOOR % (host, gateway))
     assert entry_urls(parsed.resources) == expected
+
+
+PROBES = """
+name: web
+command: [serve]
+ports: [{name: http, containerPort: 8000}]
+livenessProbe: {httpGet: {path: alive, port: http}, periodSeconds: 7, failureThreshold: 4}
+startupProbe: {tcpSocket: {port: 8001}, initialDelaySeconds: 2}
+"""
+
+
+def test_a_container_is_probed_as_its_template_says(tmp_path: Path) -> None:
+    home, address = Home(tmp_path), "127.2.0.1"
+    container = Container.model_validate(yaml.safe_load(PROBES))
+    probes = app_command(home, {}, key(1), container, "app", 1).probes
+    assert probes.readiness == Probe(address, 8000)
+    assert probes.liveness == Probe(address, 8000, "/alive", period=7.0, failures=4)
+    assert probes.startup == Probe(address, 8001, delay=2.0)
+    bare = Container.model_validate({"name": "web", "command": ("serve",)})
+    assert app_command(home, {}, key(1), bare, "app", 1).probes == Probes()

@@ -70,8 +70,9 @@ def test_mixer_is_told_its_folder_and_addresses(home: Home) -> None:
     command = mixer_command(home, {})
     assert "127.0.1.2:9091" in command.argv
     assert str(home.config) in command.argv
-    assert command.probe is not None
-    assert (command.probe.host, command.probe.port) == ("127.0.1.2", 15014)
+    ready = command.probes.readiness
+    assert ready is not None
+    assert (ready.host, ready.port) == ("127.0.1.2", 15014)
 
 
 def test_annotations_of_the_pod_reach_pilot(home: Home) -> None:

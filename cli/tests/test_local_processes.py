@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from mizzen.cli.local import child as child_module
 from mizzen.cli.local import launcher
 from mizzen.cli.local.child import Child, Command
 from mizzen.cli.local.environment import MARK, mesh_environment
@@ -131,25 +132,93 @@ async def test_an_unknown_command_is_explained_in_its_log(make: Make, changes: C
     assert "cannot run 'no-such-command-here': No such file or directory" in child.command.log.read_text()
 
 
-async def test_readiness_follows_the_probe(make: Make, changes: Changes) -> None:
-    status = {"now": 503}
+class Patient:
+    """What a process answers to its probes, by path."""
 
-    async def health(request: web.Request) -> web.Response:
-        return web.Response(status=status["now"])
+    def __init__(self) -> None:
+        self.status: dict[str, int] = {}
+        self.asked: list[str] = []
+        app = web.Application()
+        app.router.add_get("/{name}", self._answer)
+        self.server = TestServer(app)
 
-    app = web.Application()
-    app.router.add_get("/health", health)
-    server = TestServer(app)
-    await server.start_server()
-    child = make("sleep", "1000", readiness=Probe("127.0.0.1", server.port or 0, "/health", period=0.01, failures=2))
+    def probe(self, name: str, failures: int = 2, period: float = 0.01) -> Probe:
+        return Probe("127.0.0.1", self.server.port or 0, f"/{name}", period=period, failures=failures)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        self.asked.append(name)
+        return web.Response(status=self.status.get(name, 503))
+
+
+@pytest.fixture
+async def patient() -> AsyncIterator[Patient]:
+    patient = Patient()
+    await patient.server.start_server()
+    yield patient
+    await patient.server.close()
+
+
+async def test_readiness_follows_the_probe(make: Make, changes: Changes, patient: Patient) -> None:
+    child = make("sleep", "1000", readiness=patient.probe("ready"))
     child.start()
     await changes.until(lambda: child.pid != 0)
     assert child.state == "starting"
-    status["now"] = 200
+    patient.status["ready"] = 200
     await changes.until(lambda: child.state == "running")
-    status["now"] = 500
+    patient.status["ready"] = 500
     await changes.until(lambda: child.state == "starting")
-    await server.close()
+    assert child.restarts == 0
+
+
+async def test_a_process_that_is_not_alive_is_started_again(make: Make, changes: Changes, patient: Patient) -> None:
+    patient.status |= {"alive": 200, "ready": 200}
+    child = make("sleep", "1000", readiness=patient.probe("ready"), liveness=patient.probe("alive"))
+    child.start()
+    await changes.until(lambda: child.state == "running")
+    first = child.pid
+    patient.status["alive"] = 500
+    await changes.until(lambda: child.state == "restarting")
+    assert child.reason == "failed its liveness probe"
+    assert not alive(first)
+    patient.status["alive"] = 200
+    await changes.until(lambda: child.state == "running")
+    assert child.restarts >= 1
+
+
+async def test_a_process_that_does_not_listen_to_sigterm_is_killed(
+    make: Make, changes: Changes, patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "UNWELL_GRACE_SECONDS", 0.05)
+    child = make("sh", "-c", "trap '' TERM; while :; do sleep 1000; done", liveness=patient.probe("alive"))
+    child.start()
+    await changes.until(lambda: child.state == "restarting")
+    assert child.reason == "failed its liveness probe"
+
+
+async def test_nothing_else_is_asked_before_a_process_has_started(
+    make: Make, changes: Changes, patient: Patient
+) -> None:
+    patient.status |= {"alive": 200, "ready": 200}
+    started, ready, lives = patient.probe("started", 1000), patient.probe("ready"), patient.probe("alive")
+    child = make("sleep", "1000", startup=started, readiness=ready, liveness=lives)
+    child.start()
+    async with asyncio.timeout(10):
+        while patient.asked.count("started") < 5:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.01)
+    assert set(patient.asked) == {"started"}
+    assert child.state == "starting"
+    patient.status["started"] = 200
+    await changes.until(lambda: child.state == "running")
+
+
+async def test_a_process_that_does_not_start_in_time_is_started_again(
+    make: Make, changes: Changes, patient: Patient
+) -> None:
+    child = make("sleep", "1000", startup=patient.probe("started", failures=3))
+    child.start()
+    await changes.until(lambda: child.state == "restarting")
+    assert child.reason == "did not pass its startup probe within 0.03 s"
 
 
 async def test_a_tcp_probe_asks_for_a_connection(client: aiohttp.ClientSession) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -42,7 +42,7 @@ class Command:
     environ: Mapping[str, str]
     log: Path
     address: str = ""
-    probes: Probes = Probes()
+    probes: Probes = field(default_factory=Probes)
     working_directory: Path | None = None
 
 
@@ -120,6 +120,7 @@ class Child:
             code = ended.result()
         finally:
             watching.cancel()
+            ended.cancel()
             self._signal_group()
             self.pid, self.ready = 0, False
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"

@@ -42,11 +42,12 @@ async def _starts(probe: Probe, client: aiohttp.ClientSession) -> bool:
     await asyncio.sleep(probe.delay)
     try:
         async with asyncio.timeout(probe.period * probe.failures):
-            while not await probe.check(client):
+            while True:
+                if await probe.check(client):
+                    return True
                 await asyncio.sleep(min(EAGER_SECONDS, probe.period))
     except TimeoutError:
         return False
-    return True
 
 
 async def _follow_readiness(
@@ -69,5 +70,7 @@ async def _dies(probe: Probe, client: aiohttp.ClientSession) -> None:
     """Returns when so many answers in a row were no."""
     await asyncio.sleep(probe.delay)
     judgement = Judgement(probe.failures, ready=True)
-    while judgement.answer(await probe.check(client)):
+    while True:
+        if not judgement.answer(await probe.check(client)):
+            return
         await asyncio.sleep(probe.period)
