@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_UNASKED = {"kubernetes": "asked for attributes", "quota": "not asked, charge it with -q"}
+"""What to say of handlers without an answer, by template; those of reports get nothing."""
+
 
 def is_refused(story: Mapping[str, Any]) -> bool:
     """Whether the request would not go on; a check that fails is a refusal where proxies fail closed."""
@@ -41,7 +44,7 @@ def _outcome(instance: Mapping[str, Any]) -> str:
         return f"error: {instance['error']}"
     answer = instance.get("answer")
     if answer is None:
-        return "not asked"
+        return _UNASKED.get(instance["template"], "not sent")
     granted = f"grants {answer['amount']}, " if "amount" in answer else ""
     return granted + _status(answer["status"])
 
