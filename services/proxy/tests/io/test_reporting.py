@@ -111,3 +111,27 @@ async def test_the_timer_is_the_loops_own(tmp_path: Path) -> None:
     log.append(object())  # type: ignore[arg-type]
     logs.close()
     assert (tmp_path / "log").read_text() == "x\n"
+
+
+def test_a_record_that_cannot_be_written_down_costs_only_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        @property
+        def request(self) -> object:
+            raise RuntimeError("no request to be had")
+
+    path = tmp_path / "log"
+    world = World(mesh(http={"access_logs": (AccessLogPlan(str(path), text="%REQ(:METHOD)%\n"),)}))
+    (access_log,) = world.runtime.listeners["listener"].http.logs
+    access_log.append(Broken())  # type: ignore[arg-type]
+    access_log.append(Broken())  # type: ignore[arg-type]
+    world.client().receive(GET)
+    world.accept("10.0.0.1:80").receive(OK)
+    world.loop.advance(1.0)
+    world.runtime.access_logs.close()
+    assert path.read_text() == "GET\n"
+    assert world.runtime.access_logs.dropped == 2
+    assert [record.message for record in caplog.records] == [
+        f"an entry of access log {path} cannot be made; others like it are only counted"
+    ]

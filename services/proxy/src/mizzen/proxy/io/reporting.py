@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from mizzen.proxy.engine.accesslog import Entry, bind_log
 from mizzen.proxy.engine.plan import AccessLogPlan
 from mizzen.proxy.engine.request import Record
 from mizzen.proxy.io.log_file import LogFile
+
+log = logging.getLogger(__name__)
 
 INTERVAL = 0.1
 """Seconds between batches."""
@@ -21,7 +24,7 @@ LIMIT = 50_000
 class AccessLog:
     """One log file with one format."""
 
-    __slots__ = ("_entry", "_records", "dropped", "file", "plan")
+    __slots__ = ("_entry", "_records", "_stumbled", "dropped", "file", "plan")
 
     def __init__(self, plan: AccessLogPlan, file: LogFile, hostname: str) -> None:
         self.plan = plan
@@ -29,6 +32,7 @@ class AccessLog:
         self._entry: Entry = bind_log(plan, hostname)
         self._records: list[Record] = []
         self.dropped = 0
+        self._stumbled = False
 
     def append(self, record: Record) -> None:
         """Keep a finished exchange until the next batch."""
@@ -39,11 +43,25 @@ class AccessLog:
 
     def drain(self) -> bytes:
         """The next batch as text, empty when nothing waits."""
-        records = self._records
-        entry = self._entry
-        text = b"".join([entry(record) for record in records[:BATCH]])
-        del records[:BATCH]
-        return text
+        batch = self._records[:BATCH]
+        del self._records[:BATCH]
+        return b"".join([self._line(record) for record in batch])
+
+    def waits(self) -> bool:
+        """There are records for another batch."""
+        return bool(self._records)
+
+    def _line(self, record: Record) -> bytes:
+        try:
+            return self._entry(record)
+        except Exception:
+            if not self._stumbled:
+                self._stumbled = True
+                log.exception(
+                    "an entry of access log %s cannot be made; others like it are only counted", self.plan.path
+                )
+            self.dropped += 1
+            return b""
 
 
 class AccessLogs:
@@ -74,14 +92,12 @@ class AccessLogs:
         self._timer = self._loop.call_later(0.0 if more else INTERVAL, self._tick)
 
     def _write_batches(self) -> bool:
-        """One batch of every log; True when there was something to write."""
-        wrote = False
+        """One batch of every log; True when more waits."""
         for access_log in self._logs.values():
             text = access_log.drain()
             if text:
-                wrote = True
                 access_log.file.write(text)
-        return wrote
+        return any(access_log.waits() for access_log in self._logs.values())
 
     def flush(self) -> None:
         """Format and write all that waits."""
