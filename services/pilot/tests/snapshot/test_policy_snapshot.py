@@ -103,3 +103,20 @@ def test_specs_are_bound_by_the_names_of_services(
 def test_a_binding_to_a_spec_that_does_not_exist_is_told(world: Callable[..., Any]) -> None:
     [missing] = world(BINDING.format(name="other", service="{name: web}")).problems
     assert "QuotaSpec default/other does not exist" in missing
+
+
+def test_a_spec_with_a_value_of_another_type_is_told_and_left_out(world: Callable[..., Any]) -> None:
+    made = world("""
+    apiVersion: config.istio.io/v1alpha2
+    kind: HTTPAPISpec
+    metadata: {name: api}
+    spec: {attributes: {attributes: {request.time: {timestampValue: noon}}}}
+    ---
+    apiVersion: config.istio.io/v1alpha2
+    kind: HTTPAPISpecBinding
+    metadata: {name: b}
+    spec: {apiSpecs: [{name: api}], services: [{name: web}]}
+    """)
+    [problem] = made.problems
+    assert "HTTPAPISpec default/api has a value that is not of its type" in problem
+    assert not made.mesh.policy.apis_of("web.default.svc.cluster.local")

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.json_format import ParseDict, ParseError
+
+from mizzen.api.dump import to_dict
 from mizzen.api.mixer.binding import HTTPAPISpec, HTTPAPISpecBinding, IstioService, QuotaSpec, QuotaSpecBinding
 from mizzen.api.mixer.instance import TEMPLATES, Instance
 from mizzen.api.mixer.kinds import GROUP
@@ -15,6 +18,7 @@ from mizzen.api.problem import Problem
 from mizzen.api.resource import Metadata, Resource, ResourceKey
 from mizzen.api.types import Model
 from mizzen.pilot.snapshot.select import of_kind
+from mizzen.proto import mixer_client_pb2 as pb
 
 REPORTS = frozenset({"edge", "logentry", "metric", "reportnothing", "tracespan", "servicecontrolreport"})
 SILENT = REPORTS | {"kubernetes"}
@@ -119,11 +123,27 @@ def _bound(
         services = frozenset(_hostname(service, binding.metadata, domain) for service in binding.spec.services)
         for reference in references:
             key = ResourceKey(kind, reference.namespace or binding.metadata.namespace, reference.name)
-            if key in known:
-                yield Bound(services, known[key])
+            message = f"{key} does not exist" if key not in known else _unreadable(known[key])
+            if message:
+                text = f"{message}; the binding has no effect for it"
+                problems.append(Problem(binding.source, binding.id, "spec", text, "warning"))
             else:
-                message = f"{key} does not exist; the binding has no effect for it"
-                problems.append(Problem(binding.source, binding.id, "spec", message, "warning"))
+                yield Bound(services, known[key])
+
+
+def _unreadable(spec: Resource) -> str:
+    """Why proxies cannot be given a spec; empty when they can. Its values are texts that only protobuf understands."""
+    try:
+        message_of(spec)
+    except ParseError as error:
+        return f"{spec.id} has a value that is not of its type: {error}"
+    return ""
+
+
+def message_of(spec: Resource[Any]) -> Any:
+    """A QuotaSpec or HTTPAPISpec as proxies get it; raises ParseError."""
+    message = pb.QuotaSpec() if isinstance(spec.spec, QuotaSpec) else pb.HTTPAPISpec()
+    return ParseDict(to_dict(spec)["spec"], message)
 
 
 def _hostname(service: IstioService, metadata: Metadata, domain: str) -> str:

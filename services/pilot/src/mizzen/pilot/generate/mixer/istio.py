@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf.json_format import ParseDict
-
-from mizzen.api.dump import to_dict
-from mizzen.api.resource import Resource
 from mizzen.pilot.generate.mixer.attributes import Attributes, message
 from mizzen.pilot.generate.mixer.use import Side, Use
+from mizzen.pilot.snapshot.policy import message_of
 from mizzen.proto import mixer_client_pb2 as pb
 
 FILTER = "mixer"
@@ -47,8 +43,8 @@ def inbound_service(use: Use) -> Any:
     """The route configuration of requests to the own application."""
     found = _switches(checks=use.checks, reports=use.http_reports)
     found.mixer_attributes.CopyFrom(message(use.service))
-    found.http_api_spec.extend(_messages(use.apis, pb.HTTPAPISpec))
-    found.quota_spec.extend(_messages(use.quotas, pb.QuotaSpec))
+    found.http_api_spec.extend(map(message_of, use.apis))
+    found.quota_spec.extend(map(message_of, use.quotas))
     return found
 
 
@@ -72,7 +68,3 @@ def _transport(use: Use) -> Any:
         report_cluster=use.report_cluster,
         attributes_for_mixer_proxy=message((("source.uid", use.uid),)),
     )
-
-
-def _messages(resources: Iterable[Resource[Any]], kind: Any) -> list[Any]:
-    return [ParseDict(to_dict(resource)["spec"], kind()) for resource in resources]
