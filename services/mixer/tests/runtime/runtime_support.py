@@ -102,12 +102,14 @@ class ProbeAdapter:
     name = "noop"
     templates = frozenset(TEMPLATES)
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, built: asyncio.Event) -> None:
         self._script = script
+        self._built = built
 
     async def build(self, params: Mapping[str, object], environment: Environment) -> ProbeHandler:
         name = environment.name.split(".", 1)[0]
         self._script.built.append((name, environment, params))
+        self._built.set()
         if "fail" in params:
             raise AdapterError(str(params["fail"]))
         if "crash" in params:
@@ -120,8 +122,9 @@ class Probe:
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.built = asyncio.Event()
         self.store = MemoryStore()
-        adapter = ProbeAdapter(script)
+        adapter = ProbeAdapter(script, self.built)
         self.engine = RuleEngine(self.store, find=lambda name: adapter if name == "noop" else find(name))
 
     async def check(
