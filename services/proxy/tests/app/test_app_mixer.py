@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
@@ -21,9 +22,17 @@ from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.hub import MixerHub
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.workers import Workers
-from mizzen.proxy.engine.mixer_plan import MixerPlan, QuotaClause, QuotaRulePlan, ServicePlan, TransportPlan
-from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan
+from mizzen.proxy.engine.mixer_plan import (
+    MixerPlan,
+    QuotaClause,
+    QuotaRulePlan,
+    ServicePlan,
+    TcpMixerPlan,
+    TransportPlan,
+)
+from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan, Plan, TcpPlan, WeightedCluster
 from mizzen.proxy.snapshot.ads_session import Delivery
+from mizzen.proxy.snapshot.result import Rejected
 from mizzen.proxy.snapshot.store import Held, Store
 
 CLOSED = TransportPlan(fail_open=False, batch_seconds=0.05)
@@ -49,6 +58,10 @@ async def mesh(app: SimpleNamespace) -> AsyncIterator[SimpleNamespace]:
     deliverer = Deliverer(workers, sockets, lambda: 0.0)
     port = app.unused_port()
 
+    async def deliver(*plans: Plan) -> tuple[Rejected, ...]:
+        held = tuple(Held(plan.name, "1", b"", plan, ()) for plan in plans)
+        return await deliverer.deliver(Delivery(held, ()))
+
     async def configure(transport: TransportPlan = CLOSED, **service: Any) -> None:
         plan = MixerPlan(transport, attributes=attributes(context_reporter_kind="inbound"))
         table = app.table(200)
@@ -57,10 +70,9 @@ async def mesh(app: SimpleNamespace) -> AsyncIterator[SimpleNamespace]:
         checked = replace(route, mixer=ServicePlan(**service))
         table = replace(table, hosts=(replace(host, routes=(checked,)),))
         listener = ListenerPlan("web", "127.0.0.1", port, "inbound", HttpPlan("web", "table", mixer=plan))
-        held = tuple(Held(item.name, "1", b"", item, ()) for item in (table, listener))
-        assert await deliverer.deliver(Delivery(held, ())) == ()
+        assert await deliver(table, listener) == ()
 
-    here = SimpleNamespace(mixer=mixer, hub=hub, workers=workers, configure=configure)
+    here = SimpleNamespace(mixer=mixer, hub=hub, workers=workers, configure=configure, deliver=deliver)
     here.get = lambda path="/": app.fetch("127.0.0.1", port, path)
     here.until = app.until
     yield here
@@ -239,3 +251,22 @@ async def test_reports_that_do_not_fit_are_counted(mesh: SimpleNamespace, monkey
     for _ in range(3):
         await mesh.get("/a")
     await mesh.until(lambda: mesh.hub.stats.reports_dropped == 2)
+
+
+async def test_a_connection(mesh: SimpleNamespace, app: SimpleNamespace) -> None:
+    """Checked, refused, and reported."""
+    port = app.unused_port()
+    plan = TcpMixerPlan(CLOSED, ServicePlan(attributes=attributes(destination_service="mongo")))
+    listener = ListenerPlan("tcp", "127.0.0.1", port, "inbound", TcpPlan("t", (WeightedCluster("c"),), mixer=plan))
+    assert await mesh.deliver(listener) == ()
+    mesh.mixer.answer = lambda seen, request: allow(
+        code=7 if seen["context.protocol"] == "tcp" and seen["source.ip"] == ip_address("127.0.0.1") else 0
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    writer.close()
+    await mesh.until(lambda: len(mesh.mixer.reported) == 1)
+    (report,) = mesh.mixer.reported
+    assert (report["connection.event"], report["destination.service"]) == ("close", "mongo")
+    assert (report["check.error_code"], report["context.proxy_error_code"]) == (7, "UAEX")

@@ -25,7 +25,7 @@ from playbook import (
 
 from mizzen.proxy.engine.control import CheckAnswer, Checks, FromWorker, Reports
 from mizzen.proxy.engine.mixer_plan import MixerPlan, QuotaRulePlan, ServicePlan, TransportPlan
-from mizzen.proxy.engine.plan import PathMatch, Plan, Respond, RouteMatch, RoutePlan
+from mizzen.proxy.engine.plan import Forward, PathMatch, Plan, Respond, RouteMatch, RoutePlan, WeightedCluster
 from mizzen.proxy.io.mixer import ASK_SECONDS
 
 GET = b"GET /a?b=1 HTTP/1.1\r\nHost: reviews\r\nUser: jason\r\n\r\n"
@@ -449,3 +449,21 @@ def test_too_many_waiting_requests(monkeypatch: pytest.MonkeyPatch) -> None:
         client_gets("HTTP/1.1 503 Service Unavailable", None, None, client="second"),
         asks(1),
     )
+
+
+def test_destinations_of_one_route_may_be_different_services() -> None:
+    one = WeightedCluster("reviews", 1, mixer=ServicePlan(attributes=b"one"))
+    forward = Forward((one, WeightedCluster("other", 1, mixer=ServicePlan(attributes=b"two"))))
+    route = RoutePlan("split", RouteMatch(PathMatch("prefix", "/")), forward)
+    world = play(
+        mesh(http={"mixer": MixerPlan(CLOSED)}, routes=(route,)),
+        listens(),
+        client_sends(GET),
+        asks(1),
+    )
+    assert asked(world)[0][0].contexts[0].attributes == b"one"
+    world.runtime.chance = lambda: 0.9
+    client_sends(GET, client="second")(world, Cut())
+    assert asked(world)[1][0].contexts[0].attributes == b"two"
+    mixer_says(code=0)(world, Cut())
+    client_gets("HTTP/1.1 503 Service Unavailable", None, None, client="second")(world, Cut())  # no such cluster

@@ -9,8 +9,8 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from mizzen.proto import attributes_pb2
-from mizzen.proxy.engine.mixer_plan import MixerPlan, QuotaClause, QuotaRulePlan, context_of, forwarded
-from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan, RouteTablePlan, TcpPlan
+from mizzen.proxy.engine.mixer_plan import MixerPlan, QuotaClause, QuotaRulePlan, ServicePlan, context_of, forwarded
+from mizzen.proxy.engine.plan import Forward, HttpPlan, ListenerPlan, RouteTablePlan, TcpPlan
 from mizzen.proxy.snapshot import compile_resource
 from mizzen.proxy.snapshot.result import Compiled, Rejected
 
@@ -171,3 +171,22 @@ def test_the_network_filter(make: Make) -> None:
     mixer = outcome.plan.handler.mixer
     assert mixer is not None
     assert (mixer.service.check, mixer.service.report, mixer.report_interval) == (False, True, 1.0)
+
+
+def test_weighted_clusters(make: Make) -> None:
+    service = {"@type": f"{PACKAGE}.ServiceConfig", "disable_check_calls": True}
+    clusters = [
+        {"name": "a", "weight": 1, "typed_per_filter_config": {"mixer": service}},
+        {"name": "b", "weight": 1},
+    ]
+    message = make["routes"]("r", "c")
+    action = message.virtual_hosts[0].routes[0].route
+    action.Clear()
+    ParseDict({"weighted_clusters": {"clusters": clusters}}, action)
+    outcome = compile_resource(message)
+    assert isinstance(outcome, Compiled), str(outcome)
+    assert isinstance(outcome.plan, RouteTablePlan)
+    forward = outcome.plan.hosts[0].routes[0].action
+    assert isinstance(forward, Forward)
+    first, second = forward.clusters
+    assert (first.mixer, second.mixer) == (ServicePlan(check=False), None)

@@ -164,20 +164,31 @@ ReportRecord: TypeAlias = tuple[int, RequestFacts, ResponseFacts, CheckFacts]
 """Place in `contexts`, then what happened."""
 
 
+ConnectionFacts: TypeAlias = tuple[float, bytes, int]
+"""Unix time of the start, the client's IP address, number of the connection."""
+ConnectionAsk: TypeAlias = tuple[int, int, ConnectionFacts]
+"""Serial, place in `contexts`, connection."""
+ConnectionRecord: TypeAlias = tuple[int, ConnectionFacts, str, tuple[int, int, int, int], float, str, str, CheckFacts]
+"""Place in `contexts`, connection, event (open, continue, close), bytes received and sent since the last report and
+altogether, duration in seconds, response flags, address of the endpoint, check."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """May these requests go on? Each is answered, in any order."""
+    """May these requests and connections go on? Each is answered, in any order."""
 
     contexts: tuple[MixerContext, ...]
     asks: tuple[Ask, ...]
+    connections: tuple[ConnectionAsk, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """These requests are over."""
+    """These requests are over, and this became of connections."""
 
     contexts: tuple[MixerContext, ...]
     records: tuple[ReportRecord, ...]
+    connections: tuple[ConnectionRecord, ...] = ()
 
 
 FromWorker: TypeAlias = Ready | Applied | Refused | Stats | Checks | Reports

@@ -88,6 +88,8 @@ class WeightedCluster:
     request_edits: HeaderEdits = NO_EDITS
     response_edits: HeaderEdits = NO_EDITS
     host_rewrite: str = ""
+    mixer: ServicePlan | None = None
+    """What the filter `mixer` does for requests that go here; only where the route itself says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,14 @@ PathRewrite: TypeAlias = Callable[[bytes], bytes]
 class Target:
     """One destination of a route, with everything that depends on the choice."""
 
-    __slots__ = ("cluster", "host_rewrite", "request_edits", "response_edits")
+    __slots__ = ("cluster", "host_rewrite", "mixer", "request_edits", "response_edits")
 
     def __init__(
         self, cluster: str, host_rewrite: bytes, request_edits: Edits | None, response_edits: Edits | None
     ) -> None:
         self.cluster = cluster
+        self.mixer: ServicePlan | None = None
+        """What Mixer's filter does for the requests that go here, where the route says nothing."""
         self.host_rewrite = host_rewrite
         """The Host to send; b"" keeps the request's."""
         self.request_edits = request_edits
@@ -53,6 +55,7 @@ class Route:
         "include_attempt_count",
         "kind",
         "mixer",
+        "mixer_of_target",
         "name",
         "origin",
         "redirect_location",
@@ -78,6 +81,8 @@ class Route:
     """Send x-envoy-attempt-count upstream."""
     mixer: ServicePlan | None
     """What Mixer's filter does for the route's requests; None is its default."""
+    mixer_of_target: bool
+    """That depends on where a request goes."""
 
     timeout: float
     """FORWARD: seconds until 504; 0 for none."""
@@ -149,6 +154,7 @@ def _blank(name: str, origin: str, host: VirtualHostPlan) -> Route:
     route.body = b""
     route.response_edits = None
     route.mixer = None
+    route.mixer_of_target = False
     return route
 
 
@@ -157,12 +163,14 @@ def _bind_forward(route: Route, action: Forward, plan: RoutePlan, host: VirtualH
         def levels(kind: str) -> tuple[HeaderEdits, ...]:
             return tuple(getattr(level, kind) for level in (weighted, plan, host, table))
 
-        return Target(
+        target = Target(
             weighted.cluster,
             (weighted.host_rewrite or action.host_rewrite).encode(),
             bind_edits(*levels("request_edits")),
             bind_edits(*levels("response_edits")),
         )
+        target.mixer = weighted.mixer
+        return target
 
     route.kind = FORWARD
     route.timeout = action.timeout
@@ -176,6 +184,7 @@ def _bind_forward(route: Route, action: Forward, plan: RoutePlan, host: VirtualH
     if not chosen:
         raise ValueError(f"route {plan.name!r}: the weights of the destinations add up to 0")
     route.targets = tuple(bind_target(weighted) for weighted in chosen)
+    route.mixer_of_target = plan.mixer is None and any(target.mixer is not None for target in route.targets)
     route.target = weighted_choice(route.targets, tuple(weighted.weight for weighted in chosen))
 
 

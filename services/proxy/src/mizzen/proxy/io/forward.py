@@ -10,7 +10,7 @@ from mizzen.proxy.codec.h1_write import TRANSFER_ENCODING_CHUNKED, request_head
 from mizzen.proxy.codec.headers import Head, line, replace_host
 from mizzen.proxy.engine.route import FORWARD, REDIRECT, Route
 from mizzen.proxy.engine.state import EndpointState
-from mizzen.proxy.io.exchange import CHUNKED, Exchange
+from mizzen.proxy.io.exchange import CHUNKED, UNTARGETED, Exchange
 from mizzen.proxy.io.respond import TEXT, answer, reply
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def begin(x: Exchange, route: Route | None = None) -> None:
         _answer_directly(x, route)
         return
     runtime = x.downstream.runtime
-    x.target = target = route.target(runtime.chance())
+    target = x.target
+    if target is UNTARGETED:
+        x.target = target = route.target(runtime.chance())
     cluster = runtime.clusters.get(target.cluster)
     if cluster is None:
         manager.stats.no_cluster += 1

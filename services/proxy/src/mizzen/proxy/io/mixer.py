@@ -11,7 +11,7 @@ from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.engine.check_cache import CheckCache, Context, Key
 from mizzen.proxy.engine.control import Ask, CheckAnswer, Checks, FromWorker, RequestFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext, MixerPlan, ServicePlan, context_of, forwarded
-from mizzen.proxy.engine.route import Route
+from mizzen.proxy.engine.route import Route, Target
 from mizzen.proxy.engine.stats import MixerStats
 from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, OK, UNAVAILABLE, Verdict
 from mizzen.proxy.io.exchange import UNROUTED, Exchange
@@ -60,13 +60,16 @@ class Guard:
     def __init__(self, client: MixerClient, plan: MixerPlan) -> None:
         self._client = client
         self._plan = plan
-        self._by_route: dict[Route, Context] = {}
+        self._by_route: dict[Route | Target, Context] = {}
 
     def admits(self, x: Exchange, route: Route) -> bool:
         """Whether the request may go on now; else it is answered, or waits for Mixer."""
-        context = self._by_route.get(route)
+        configured: Route | Target = route
+        if route.mixer_of_target:
+            x.target = configured = route.target(x.downstream.runtime.chance())
+        context = self._by_route.get(configured)
         if context is None:
-            context = self._bind(route)
+            context = self._bind(configured)
         x.context = context
         head = x.head
         if FORWARDED_HEADER in head:
@@ -94,7 +97,7 @@ class Guard:
         """Of a request that may have got no route."""
         return x.context or self._by_route.get(UNROUTED) or self._bind(UNROUTED)
 
-    def _bind(self, route: Route) -> Context:
+    def _bind(self, route: Route | Target) -> Context:
         if len(self._by_route) >= MAX_ROUTES:
             self._by_route.clear()  # routes of tables that were replaced
         context = self._by_route[route] = self._client.context(self._plan, route.mixer)
@@ -113,6 +116,8 @@ class MixerClient:
         """Requests that wait for an answer."""
         self.post: Callable[[FromWorker], None] | None = None
         """Gives a message to the agent; None without one."""
+        self.connections: dict[int, Callable[[CheckAnswer], None]] = {}
+        """Byte streams that wait for an answer, by its serial."""
         self._loop = loop
         self._contexts: dict[tuple[MixerContext, bytes], Context] = {}
         self._serial = 0
@@ -143,13 +148,13 @@ class MixerClient:
         pending = self._by_key.get(key) if key else None
         if pending is None:
             pending = PendingCheck(self, x, context, key, self._loop.time() + ASK_SECONDS)
-            self._serial += 1
-            self._pending[self._serial] = pending
+            serial = self.next_serial()
+            self._pending[serial] = pending
             if key:
                 self._by_key[key] = pending
             if not self._unsent:
                 self._loop.call_soon(self._send)
-            self._unsent.append((self._serial, pending))
+            self._unsent.append((serial, pending))
             if not self._ticking:
                 self._ticking = True
                 self._loop.call_later(TICK, self._tick)
@@ -163,6 +168,13 @@ class MixerClient:
             pending = self._pending.pop(item.serial, None)
             if pending is not None:
                 self._settle(pending, item)
+            elif item.serial in self.connections:
+                self.connections.pop(item.serial)(item)
+
+    def next_serial(self) -> int:
+        """Of one question."""
+        self._serial += 1
+        return self._serial
 
     def _send(self) -> None:
         """All questions of this turn of the loop in one message."""

@@ -16,6 +16,7 @@ from mizzen.proxy.engine.plan import (
     HttpPlan,
     ListenerPlan,
     RouteTablePlan,
+    TcpPlan,
 )
 from mizzen.proxy.engine.stats import HttpStats, TcpStats, export
 from mizzen.proxy.engine.table import RouteTable, bind_table
@@ -25,7 +26,8 @@ from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.listener import Listener
 from mizzen.proxy.io.mixer import Guard, MixerClient
 from mizzen.proxy.io.mixer_reports import MixerLog, ReportQueue
-from mizzen.proxy.io.reporting import AccessLogs
+from mizzen.proxy.io.mixer_tcp import TcpGuard
+from mizzen.proxy.io.reporting import AccessLog, AccessLogs
 from mizzen.proxy.io.request_ids import RequestIds
 from mizzen.proxy.io.resolver import Lookup, Resolver, look_up
 from mizzen.proxy.io.tcp_manager import TcpManager
@@ -114,7 +116,7 @@ class Runtime:
         try:
             logs = self.access_logs.bind(handler.access_logs)
             if not isinstance(handler, HttpPlan):
-                return TcpManager(handler, logs, self._tcp_stats.setdefault(handler.stat_prefix, TcpStats()))
+                return self._bind_tcp(handler, logs)
             named = handler.route_table
             table = tables.get(named) if isinstance(named, str) else bind_table(named)
         except ValueError as error:
@@ -125,6 +127,12 @@ class Runtime:
         guard = Guard(self.mixer, handler.mixer)
         manager = HttpManager(plan.name, handler, table, (*logs, MixerLog(guard, self.reports)), stats)
         manager.mixer = guard
+        return manager
+
+    def _bind_tcp(self, plan: TcpPlan, logs: tuple[AccessLog, ...]) -> TcpManager:
+        manager = TcpManager(plan, logs, self._tcp_stats.setdefault(plan.stat_prefix, TcpStats()))
+        if plan.mixer is not None:
+            manager.mixer = TcpGuard(self.mixer, plan.mixer)
         return manager
 
     def _swap(self, change: _Change, fresh: Mapping[str, Listener]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mizzen.proxy.engine.plan import TcpPlan
 from mizzen.proxy.engine.route import Target, weighted_choice
 from mizzen.proxy.engine.stats import TcpStats
 from mizzen.proxy.io.reporting import AccessLog
 
+if TYPE_CHECKING:
+    from mizzen.proxy.io.mixer_tcp import TcpGuard
+
 
 class TcpManager:
     """Envoy's tcp_proxy as values; replaced as a whole when the listener's plan changes."""
 
-    __slots__ = ("_choice", "idle_timeout", "logs", "stats")
+    __slots__ = ("_choice", "idle_timeout", "logs", "mixer", "stats")
 
     def __init__(self, plan: TcpPlan, logs: tuple[AccessLog, ...], stats: TcpStats) -> None:
         if not plan.clusters:
@@ -21,6 +26,8 @@ class TcpManager:
         self.idle_timeout = plan.idle_timeout
         self.logs = logs
         self.stats = stats
+        self.mixer: TcpGuard | None = None
+        """The filter `mixer`; None without one."""
 
     def choose(self, point: float) -> str:
         """The cluster for a point in [0, 1)."""

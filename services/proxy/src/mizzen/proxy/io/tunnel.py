@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.engine.state import EndpointState
+from mizzen.proxy.engine.verdict import DENIED
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.timers import NEVER
@@ -125,11 +126,13 @@ class Tunnel:
         self.upstream_transport_failure_reason = ""
         self.upstream_local_address = ""
         self.connection_id = self.runtime.next_connection_id()
+        self.guarded = None if self.manager.mixer is None else self.manager.mixer.watch(self)
+        """Its dealings with Mixer; None without."""
 
     # -- life -------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Choose an endpoint and connect to it."""
+        """The client is here: connect to an endpoint, when Mixer allows it."""
         self._open = 1
         transport = self.downstream.transport
         self.downstream_remote_address = address_text(transport.get_extra_info("peername"))
@@ -137,6 +140,19 @@ class Tunnel:
         self.listener.opened(self)
         self.manager.stats.downstream_cx_total += 1
         transport.set_write_buffer_limits(self.listener.buffer_limit)
+        if self.guarded is None:
+            self.connect()
+        else:
+            self.guarded.begin()
+
+    def refuse(self, reason: str) -> None:
+        """Mixer does not want this connection."""
+        self._give_up(DENIED, reason.replace(" ", "_"))
+
+    def connect(self) -> None:
+        """Choose an endpoint and connect to it."""
+        if self.downstream.transport.is_closing():
+            return
         self.upstream_cluster = name = self.manager.choose(self.runtime.chance())
         cluster = self.runtime.clusters.get(name)
         if cluster is None:
@@ -176,6 +192,8 @@ class Tunnel:
             upstream.transport.write_eof()
         if self.manager.idle_timeout:
             self.runtime.wheel.look(self, self.active_at + self.manager.idle_timeout)
+        if self.guarded is not None:
+            self.guarded.joined()
 
     def keep(self, data: bytes) -> None:
         """What the client sent before the endpoint accepted: one read, for reading pauses then."""
@@ -213,6 +231,8 @@ class Tunnel:
         stats.downstream_cx_tx_bytes_total += self.bytes_sent
         for log in self.manager.logs:
             log.append(self)
+        if self.guarded is not None:
+            self.guarded.end()
 
     def on_timer(self, now: float) -> float:
         """Close a tunnel in which nothing moves."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mizzen.proxy.engine.plan import Action, Forward, Redirect, Respond, WeightedCluster
 from mizzen.proxy.snapshot.matchers import check_regex
+from mizzen.proxy.snapshot.mixer import own_service
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.values import header_edits, seconds, wrapped
 
@@ -40,6 +41,7 @@ _CLUSTER_WEIGHT = (
     "request_headers_to_remove",
     "response_headers_to_add",
     "response_headers_to_remove",
+    "typed_per_filter_config",
 )
 _REDIRECT = (
     "https_redirect",
@@ -138,6 +140,7 @@ def _weighted_cluster(item: Any, notes: Notes, origin: str) -> WeightedCluster:
         request_edits=header_edits(item, "request", notes, origin),
         response_edits=header_edits(item, "response", notes, origin),
         host_rewrite=item.host_rewrite_literal,
+        mixer=own_service(item, notes, origin),
     )
 
 

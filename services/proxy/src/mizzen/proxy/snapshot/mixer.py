@@ -57,9 +57,16 @@ def http_filter(packed: Any, notes: Notes, *, inbound: bool) -> MixerPlan:
     )
 
 
-def service_config(packed: Any, notes: Notes, origin: str = "") -> ServicePlan:
-    """A route's own configuration; raises Invalid."""
-    return _service(unpack(packed, mixer_client_pb2.ServiceConfig), notes, origin)
+def own_service(message: Any, notes: Notes, origin: str) -> ServicePlan | None:
+    """What a route or a weighted cluster says to the filter; to others it says nothing that has an effect."""
+    configs = message.typed_per_filter_config
+    for name in sorted(configs):
+        if name != FILTER:
+            notes.add(f"{message.DESCRIPTOR.full_name}.typed_per_filter_config[{name}]", origin)
+    if FILTER not in configs:
+        return None
+    with at(f"typed_per_filter_config[{FILTER}]"):
+        return _service(unpack(configs[FILTER], mixer_client_pb2.ServiceConfig), notes, origin)
 
 
 def tcp_filter(packed: Any, notes: Notes) -> TcpMixerPlan:

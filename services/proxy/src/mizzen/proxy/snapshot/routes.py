@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mizzen.proxy.engine.mixer_plan import ServicePlan
 from mizzen.proxy.engine.plan import RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.snapshot.actions import Limits, action
 from mizzen.proxy.snapshot.matchers import NotEvaluable, route_match
-from mizzen.proxy.snapshot.mixer import FILTER, service_config
+from mizzen.proxy.snapshot.mixer import own_service
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.values import first_duplicate, header_edits, origin, wrapped
 
@@ -122,17 +121,5 @@ def _route(message: Any, retry: Any | None, limits: Limits, notes: Notes) -> Rou
         request_edits=header_edits(message, "request", notes, source),
         response_edits=header_edits(message, "response", notes, source),
         origin=source,
-        mixer=_mixer(message, notes, source),
+        mixer=own_service(message, notes, source),
     )
-
-
-def _mixer(message: Any, notes: Notes, source: str) -> ServicePlan | None:
-    """What the route says to the filter `mixer`; what it says to others has no effect."""
-    configs = message.typed_per_filter_config
-    for name in sorted(configs):
-        if name != FILTER:
-            notes.add(f"{message.DESCRIPTOR.full_name}.typed_per_filter_config[{name}]", source)
-    if FILTER not in configs:
-        return None
-    with at(f"typed_per_filter_config[{FILTER}]"):
-        return service_config(configs[FILTER], notes, source)

@@ -65,9 +65,9 @@ def report_attributes(context: MixerContext, record: ReportRecord) -> dict[str, 
             attributes[name] = headers[header]
     attributes["context.proxy_error_code"] = flags or "-"
     if endpoint:
-        for name, value in _endpoint(endpoint):
+        for name, value in endpoint_attributes(endpoint):
             attributes.setdefault(name, value)
-    _add_check(attributes, check)
+    add_check(attributes, check)
     return attributes
 
 
@@ -82,7 +82,8 @@ def _size(head: Head) -> int:
     return sum(map(len, head.values())) + 2 * len(head)
 
 
-def _add_check(attributes: dict[str, Value], check: CheckFacts) -> None:
+def add_check(attributes: dict[str, Value], check: CheckFacts) -> None:
+    """What became of the check."""
     if check is None:
         return
     code, message, cached, quota_cached = check
@@ -111,7 +112,7 @@ def ip(host: bytes) -> IPv4Address | IPv6Address | None:
 
 
 @lru_cache(maxsize=4096)
-def _endpoint(key: str) -> tuple[tuple[str, Value], ...]:
+def endpoint_attributes(key: str) -> tuple[tuple[str, Value], ...]:
     """`10.0.0.1:9080` as attributes of the destination."""
     host, _, port = key.rpartition(":")
     found = ip(host.strip("[]").encode())

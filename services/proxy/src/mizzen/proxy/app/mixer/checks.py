@@ -14,14 +14,14 @@ from google.protobuf.duration_pb2 import Duration
 from mizzen.attributes.bag import DictBag, Reference
 from mizzen.attributes.compressed import InvalidAttributes, encode
 from mizzen.attributes.referenced import decode_references
+from mizzen.attributes.values import Value
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, HeaderOperation
-from mizzen.proxy.app.mixer.attributes import check_attributes
 from mizzen.proxy.app.mixer.client import CallFailed, MixerCalls
 from mizzen.proxy.app.mixer.quota import charges
 from mizzen.proxy.app.mixer.quota_cache import Order, QuotaCache
 from mizzen.proxy.app.mixer.statistics import CallStats
 from mizzen.proxy.engine.check_cache import CheckCache, Shape
-from mizzen.proxy.engine.control import CheckAnswer, HeaderChange, RequestFacts
+from mizzen.proxy.engine.control import CheckAnswer, HeaderChange
 from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
 from mizzen.proxy.engine.verdict import OK, RESOURCE_EXHAUSTED, Verdict
 
@@ -53,9 +53,9 @@ class Checks:
         self._client = str(uuid.uuid4())
         self._calls_made = count(1)
 
-    async def decide(self, context: MixerContext, request: RequestFacts, serial: int) -> CheckAnswer:
-        """Whether this request may go on."""
-        bag = DictBag(check_attributes(context, request))
+    async def decide(self, context: MixerContext, attributes: dict[str, Value], serial: int) -> CheckAnswer:
+        """Whether this request or connection may go on."""
+        bag = DictBag(attributes)
         wanted = charges(context.quotas, bag)
         known = self._find(context, bag)
         if known is not None:

@@ -6,14 +6,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from mizzen.attributes.values import Value
 from mizzen.proxy.app.mixer.addresses import Addresses
-from mizzen.proxy.app.mixer.attributes import report_attributes
+from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
 from mizzen.proxy.app.mixer.checks import Checks
 from mizzen.proxy.app.mixer.client import MixerCalls
+from mizzen.proxy.app.mixer.connections import ConnectionAttributes
 from mizzen.proxy.app.mixer.reports import ReportSender
 from mizzen.proxy.app.mixer.statistics import CallStats
 from mizzen.proxy.engine import control
@@ -24,6 +27,7 @@ from mizzen.proxy.io.control_channel import PeerGone
 log = logging.getLogger(__name__)
 
 Reply = Callable[[control.CheckAnswers], Awaitable[None]]
+Read = Callable[[], dict[str, Value]]
 INTERNAL = 13
 
 
@@ -35,6 +39,7 @@ class MixerHub:
         self._calls = MixerCalls(addresses.find)
         self._checks = Checks(self._calls, self.stats, self._spawn)
         self._senders: dict[TransportPlan, ReportSender] = {}
+        self._connections = ConnectionAttributes()
         self._running: set[asyncio.Task[None]] = set()
 
     def heard(self, message: control.Checks | control.Reports, reply: Reply) -> None:
@@ -43,7 +48,11 @@ class MixerHub:
             self._report(message)
             return
         for serial, place, request in message.asks:
-            self._spawn(self._check(message.contexts[place], request, serial, reply))
+            context = message.contexts[place]
+            self._spawn(self._check(context, partial(check_attributes, context, request), serial, reply))
+        for serial, place, connection in message.connections:
+            context = message.contexts[place]
+            self._spawn(self._check(context, partial(self._connections.begun, context, connection), serial, reply))
 
     async def close(self, seconds: float) -> None:
         """Send the last reports within the time, and end everything."""
@@ -53,9 +62,9 @@ class MixerHub:
         await asyncio.gather(*(sender.close(seconds) for sender in self._senders.values()))
         await self._calls.close()
 
-    async def _check(self, context: MixerContext, request: control.RequestFacts, serial: int, reply: Reply) -> None:
+    async def _check(self, context: MixerContext, read: Read, serial: int, reply: Reply) -> None:
         try:
-            answer = await self._checks.decide(context, request, serial)
+            answer = await self._checks.decide(context, read(), serial)
         except Exception as error:  # the request must not wait for nothing
             log.exception("a check failed")
             code = OK if context.transport.fail_open else INTERNAL
@@ -66,14 +75,20 @@ class MixerHub:
     def _report(self, message: control.Reports) -> None:
         for record in message.records:
             context = message.contexts[record[0]]
-            sender = self._senders.get(context.transport)
-            if sender is None:
-                sender = self._senders[context.transport] = ReportSender(context.transport, self._calls, self.stats)
-            try:
-                sender.add(report_attributes(context, record))
-            except (DecodeError, ValueError, OverflowError):
-                log.exception("a request cannot be reported")
-                self.stats.reports_dropped += 1
+            self._add(context, partial(report_attributes, context, record))
+        for connection in message.connections:
+            context = message.contexts[connection[0]]
+            self._add(context, partial(self._connections.reported, context, connection))
+
+    def _add(self, context: MixerContext, read: Read) -> None:
+        sender = self._senders.get(context.transport)
+        if sender is None:
+            sender = self._senders[context.transport] = ReportSender(context.transport, self._calls, self.stats)
+        try:
+            sender.add(read())
+        except (DecodeError, ValueError, OverflowError):
+            log.exception("a request cannot be reported")
+            self.stats.reports_dropped += 1
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
