@@ -16,7 +16,7 @@ import yaml
 
 from mizzen.api.parse import parse
 from mizzen.api.resource import Resource
-from mizzen.cli.local import commands, fleet, pod
+from mizzen.cli.local import commands, fleet, withdrawal
 from mizzen.cli.local.child import Command
 from mizzen.cli.local.config import ConfigFolder
 from mizzen.cli.local.fleet import Fleet
@@ -97,7 +97,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
     for name in ("pilot_command", "mixer_command", "gateway_command", "sidecar_command"):
         monkeypatch.setattr(fleet, name, stand_in(name))
-    monkeypatch.setattr(pod, "PROPAGATION_SECONDS", 0.0)
+    monkeypatch.setattr(withdrawal, "UNTOLD_SECONDS", 0.0)
     return Home(tmp_path / "home")
 
 

@@ -70,13 +70,17 @@ class DeltaClient:
         )
         await self._call.write(request)
 
-    async def next(self) -> discovery_pb2.DeltaDiscoveryResponse:
+    async def next(self, *, accept: bool = True) -> discovery_pb2.DeltaDiscoveryResponse:
         """The next response, accepted."""
         async with asyncio.timeout(20):
             response = await self._call.read()
+        if accept:
+            await self.accept(response)
+        return response
+
+    async def accept(self, response: discovery_pb2.DeltaDiscoveryResponse) -> None:
         ack = discovery_pb2.DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
         await self._call.write(ack)
-        return response
 
 
 @contextlib.asynccontextmanager
@@ -307,3 +311,30 @@ async def test_pilot_answers_while_it_builds(pilot: Any, monkeypatch: pytest.Mon
         proceed.set()
         [resource] = (await client.next()).resources
         assert resource.name == CLUSTER_NAME.replace("reviews", "ratings")
+
+
+async def test_a_workload_can_stop_when_every_client_knows(pilot: Any) -> None:
+    apply_reviews(pilot)
+    await pilot.until(lambda: pilot.get("/debug/endpointz"))
+
+    async def state() -> Any:
+        found = await pilot.get("/debug/drainz?address=10.0.0.1")
+        return found["known"], found["behind"]
+
+    async def is_free() -> bool:
+        return await state() == (False, [])
+
+    async with connect(pilot.xds) as client:
+        await client.watch(CLUSTER)
+        await client.next()
+        await client.watch(ENDPOINT, CLUSTER_NAME)
+        await client.next()
+        await pilot.synced(1, "cds", "eds")
+        assert (await state())[0] is True
+        apply_reviews(pilot, "10.0.0.2")
+        response = await client.next(accept=False)
+        assert addresses(response) == {CLUSTER_NAME: ["10.0.0.2"]}
+        assert await state() == (False, ["client-1.default"])
+        await client.accept(response)
+        await pilot.until(is_free)
+    assert "error" in await pilot.get("/debug/drainz")

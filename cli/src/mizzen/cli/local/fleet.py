@@ -137,7 +137,7 @@ class Fleet:
         task.add_done_callback(self._retiring.discard)
 
     async def _forget_after(self, pod: Pod) -> None:
-        await pod.retire()
+        await pod.retire(self._client)
         del self._pods[pod.key]
         self._changed()
 

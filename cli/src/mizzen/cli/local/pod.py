@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import aiohttp
+
 from mizzen.cli.local import layout
 from mizzen.cli.local.child import Child
 from mizzen.cli.local.desired import PodTemplateSpec
 from mizzen.cli.local.endpoints import Serving
 from mizzen.cli.local.reconcile import PodKey, Running
+from mizzen.cli.local.withdrawal import withdrawn
 
-PROPAGATION_SECONDS = 1.5
-"""From the withdrawal of an endpoint to the last proxy that knows it: file watch and debounce are 0.2 s of it."""
 SIDECAR_GRACE_SECONDS = 10.0
 APP_GRACE_SECONDS = 5.0
 
@@ -63,9 +64,9 @@ class Pod:
         for child in self.children:
             child.start()
 
-    async def retire(self) -> None:
+    async def retire(self, client: aiohttp.ClientSession) -> None:
         """End without failing a request: `stopping` is set and published, so stop when every proxy knows."""
-        await asyncio.sleep(PROPAGATION_SECONDS)
+        await withdrawn(client, layout.sidecar_address(self.number))
         await self.stop()
 
     async def stop(self) -> None:

@@ -53,6 +53,7 @@ class DebugPages:
             "/debug/endpointz": self.endpointz,
             "/debug/syncz": self.syncz,
             "/debug/adsz": self.adsz,
+            "/debug/drainz": self.drainz,
             "/debug/config_dump": self.config_dump,
         }
 
@@ -82,6 +83,22 @@ class DebugPages:
                 "pushed": pushed,
                 "clients": [_client(connection) for connection in connected],
             }
+        )
+
+    async def drainz(self, request: web.Request) -> web.Response:
+        """Whether anybody may still send requests to `?address=`.
+
+        Nobody does when it is not `known` as an endpoint and no client is `behind` the mesh that says so.
+        """
+        address = request.query.get("address", "")
+        if not address:
+            return await self._answer(lambda: {"error": "?address=<IP> is missing"}, status=400)
+        mesh = self._world.mesh
+        told = self._connections.version == mesh.version
+        late = self._connections.behind() if told else self._connections
+        behind = sorted(f"{connection.proxy.name}.{connection.proxy.namespace}" for connection in late)
+        return await self._answer(
+            lambda: {"known": address in mesh.by_address or not told, "version": mesh.version, "behind": behind}
         )
 
     async def config_dump(self, request: web.Request) -> web.Response:

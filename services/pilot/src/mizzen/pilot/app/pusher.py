@@ -65,15 +65,17 @@ class Pusher:
         """Build a mesh with these changes and queue the pushes that they need."""
         old = self._world.mesh
         change = await asyncio.to_thread(self._world.rebuild, burst.keys)
-        if not change:
-            return
         new = self._world.mesh
+        if not change:
+            self._connections.version = new.version
+            return
         full = bool(change.config or change.services or change.settings)
         self._metrics.triggers.labels("config" if full else "endpoint").inc()
         # One that connects from here on gets the new mesh anyway.
         pushes = await self._workshop.run(_pushes, tuple(self._connections), change, burst.started, old, new)
         for connection, push in pushes:
             self._connections.push(connection, push)
+        self._connections.version = new.version
         log.info(
             "Version %s: %d resources changed, %d of %d clients concerned",
             new.version,

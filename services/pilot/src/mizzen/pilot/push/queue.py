@@ -33,6 +33,9 @@ class PushQueue:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def __contains__(self, connection: str) -> bool:
+        return connection in self._pending
+
     def add(self, connection: str, push: Push) -> None:
         """Queue a push, or merge it into the one that waits."""
         waiting = self._pending.get(connection)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mizzen.pilot.generate.typeurls import ENDPOINT
 from mizzen.pilot.push.queue import Push, PushQueue
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.xds.session import Session
@@ -30,6 +31,8 @@ class Connection:
     """Accepted fields without effect, as a proxy of ours reports them."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a request or a push waits."""
+    busy: bool = True
+    """Its stream computes or writes."""
 
 
 class Connections:
@@ -39,6 +42,8 @@ class Connections:
         self._by_id: dict[str, Connection] = {}
         self._pushes = PushQueue()
         self._count = 0
+        self.version = ""
+        """Of the newest mesh whose changes are all on their way."""
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(tuple(self._by_id.values()))
@@ -66,6 +71,16 @@ class Connections:
             return
         self._pushes.add(connection.id, push)
         connection.wake.set()
+
+    def behind(self) -> list[Connection]:
+        """Clients that have not answered all that concerns them, or refused endpoints."""
+        return [connection for connection in self if self._is_behind(connection)]
+
+    def _is_behind(self, connection: Connection) -> bool:
+        if connection.busy or connection.id in self._pushes or not connection.session.converged:
+            return True
+        endpoints = connection.session.watches.get(ENDPOINT)
+        return endpoints is not None and not endpoints.accepted
 
     def take_push(self, connection: Connection) -> Push | None:
         """What waits for a client."""

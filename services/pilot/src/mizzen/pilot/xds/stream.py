@@ -95,11 +95,14 @@ class Stream:
     async def _woken(self) -> bool:
         """False when the session wants to go on without a request or a push."""
         due = self._connection.session.due()
+        self._connection.busy = False
         try:
             async with asyncio.timeout_at(due):
                 await self._connection.wake.wait()
         except TimeoutError:
             return False
+        finally:
+            self._connection.busy = True
         return True
 
     async def _receive(self, message: Any) -> list[Written]:
