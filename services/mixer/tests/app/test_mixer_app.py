@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from mizzen.attributes.bag import Bag
 from mizzen.attributes.compressed import encode
 from mizzen.mixer.adapter import QuotaArgs
-from mizzen.mixer.app.mixer import MixerService, serve
+from mizzen.mixer.app.mixer import MixerService, live
 from mizzen.mixer.app.settings import Settings
 from mizzen.mixer.verdict import Verdict
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse
@@ -155,7 +155,7 @@ async def test_it_is_not_ready_before_the_configuration_is_read(engine: FakeEngi
 
 async def test_it_runs_until_it_is_told_to_stop(engine: FakeEngine, settings: Settings) -> None:
     lifecycle = Lifecycle()
-    running = asyncio.ensure_future(serve(settings, engine, CollectorRegistry(), lifecycle))
+    running = asyncio.ensure_future(live(MixerService(settings, engine, CollectorRegistry()), lifecycle))
     async with asyncio.timeout(SECONDS):
         await engine.watching.wait()
         lifecycle.stop("test")
@@ -166,7 +166,7 @@ async def test_it_runs_until_it_is_told_to_stop(engine: FakeEngine, settings: Se
 async def test_what_hinders_the_start_is_told_and_cleared_away(engine: FakeEngine, settings: Settings) -> None:
     engine.broken = True
     with pytest.raises(StartError, match="the folder cannot be read"):
-        await serve(settings, engine, CollectorRegistry(), Lifecycle())
+        await live(MixerService(settings, engine, CollectorRegistry()), Lifecycle())
     assert engine.events == ["close"]
 
 
@@ -176,7 +176,7 @@ async def test_a_taken_port_is_named(engine: FakeEngine, settings: Settings) -> 
     try:
         wanted = Settings(Address("127.0.0.1", port), settings.monitoring_address, settings.config_dir)
         with pytest.raises(StartError, match=f"127.0.0.1:{port} is taken by another process"):
-            await serve(wanted, engine, CollectorRegistry(), Lifecycle())
+            await live(MixerService(wanted, engine, CollectorRegistry()), Lifecycle())
     finally:
         taken.close()
         await taken.wait_closed()

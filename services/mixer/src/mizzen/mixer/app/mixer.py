@@ -8,9 +8,12 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from mizzen.api.store.watch import FolderStore
 from mizzen.mixer.adapters.metrics import REGISTRY as ADAPTERS
 from mizzen.mixer.app.debug import debug_pages
 from mizzen.mixer.app.settings import Settings
+from mizzen.mixer.runtime.engine import RuleEngine
+from mizzen.mixer.runtime.metrics import EngineCollector
 from mizzen.mixer.server.calls import Calls
 from mizzen.mixer.server.metrics import ServerMetrics
 from mizzen.mixer.server.overload import LoadShedder
@@ -64,9 +67,16 @@ class MixerService:
         await self.monitoring.close()
 
 
-async def serve(settings: Settings, engine: Engine, registry: CollectorRegistry, lifecycle: Lifecycle) -> None:
-    """The life of the process."""
-    mixer = MixerService(settings, engine, registry)
+async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
+    """The life of the process: policy from the folder of the settings."""
+    engine = RuleEngine(FolderStore(settings.config_dir), settings.default_namespace)
+    registry = CollectorRegistry()
+    registry.register(EngineCollector(engine))
+    await live(MixerService(settings, engine, registry), lifecycle)
+
+
+async def live(mixer: MixerService, lifecycle: Lifecycle) -> None:
+    """From start to end; raises StartError."""
     try:
         await mixer.start()
         async with asyncio.TaskGroup() as tasks:
