@@ -69,7 +69,7 @@ def test_mixer_can_use_all_of_the_default_telemetry() -> None:
 def test_mixer_is_told_its_folder_and_addresses(home: Home) -> None:
     command = mixer_command(home, {})
     assert "127.0.1.2:9091" in command.argv
-    assert str(home.config) in command.argv
+    assert {str(home.config), str(home.registry), "127.0.1.2:42422"} <= set(command.argv)
     ready = command.probes.readiness
     assert ready is not None
     assert (ready.host, ready.port) == ("127.0.1.2", 15014)

@@ -26,6 +26,8 @@ def test_defaults_are_those_of_the_local_mesh_and_of_istio() -> None:
         (["--address", "[::1]:1"], {"address": Address("::1", 1)}),
         (["--monitoring-address=0.0.0.0:2"], {"monitoring_address": Address("0.0.0.0", 2)}),
         (["--config-dir", "/etc/mizzen"], {"config_dir": Path("/etc/mizzen")}),
+        (["--registry-dir", "/pods"], {"registry_dir": Path("/pods")}),
+        (["--prometheus-address", "127.0.0.1:3"], {"prometheus_address": Address("127.0.0.1", 3)}),
         (["--default-namespace", "mesh"], {"default_namespace": "mesh"}),
         (["--max-message-size", "5"], {"max_message_bytes": 5}),
         (["--max-concurrent-streams", "6"], {"max_streams": 6}),

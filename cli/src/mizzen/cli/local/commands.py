@@ -49,7 +49,8 @@ def mixer_command(home: Home, environ: Mapping[str, str]) -> Command:
         argv=(
             *(sys.executable, "-m", "mizzen.mixer"),
             *("--address", address, "--monitoring-address", f"{layout.MIXER}:{layout.MONITORING_PORT}"),
-            *("--config-dir", str(home.config)),
+            *("--config-dir", str(home.config), "--registry-dir", str(home.registry)),
+            *("--prometheus-address", f"{layout.MIXER}:{layout.TELEMETRY_PORT}"),
         ),
         environ=environ,
         log=home.log("mixer"),

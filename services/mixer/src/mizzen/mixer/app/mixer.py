@@ -9,6 +9,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from mizzen.api.store.watch import FolderStore
+from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.metrics import REGISTRY as ADAPTERS
 from mizzen.mixer.app.debug import debug_pages
 from mizzen.mixer.app.settings import Settings
@@ -69,6 +70,9 @@ class MixerService:
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     """The life of the process: policy from the folder of the settings."""
+    DEFAULTS.config = settings.config_dir
+    DEFAULTS.registry = settings.registry_dir
+    DEFAULTS.prometheus = settings.prometheus_address
     engine = RuleEngine(FolderStore(settings.config_dir), settings.default_namespace)
     registry = CollectorRegistry()
     registry.register(EngineCollector(engine))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from mizzen.mixer.adapters.defaults import EVERYWHERE
 from mizzen.mixer.server.overload import Limits, Mode
 from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
@@ -23,6 +24,10 @@ class Settings:
     address: Address
     monitoring_address: Address
     config_dir: Path
+    registry_dir: Path | None = None
+    """A folder of YAML with the platform's Pods, for adapters that look them up."""
+    prometheus_address: Address = EVERYWHERE
+    """Where the adapter prometheus serves its page."""
     default_namespace: str = "istio-system"
     """Rules in this namespace apply to every request."""
     max_message_bytes: int = 1 << 20
@@ -61,6 +66,8 @@ def _add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
     flag("address", "127.0.1.2:9091", "where proxies connect, plaintext gRPC")
     flag("monitoring-address", "127.0.1.2:15014", "/ready, /metrics, /version and /debug")
     flag("config-dir", ".mizzen/config", "folder of the mesh's YAML, watched")
+    flag("registry-dir", "", "folder of YAML with the platform's Pods, for handlers that name none")
+    flag("prometheus-address", str(EVERYWHERE), "where handlers of the adapter prometheus serve /metrics")
     flag("default-namespace", "istio-system", "rules in this namespace apply to every request")
     flag("max-message-size", "1048576", "bytes of the largest message that is read")
     flag("max-concurrent-streams", "1024", "calls at once on one connection")
@@ -82,6 +89,8 @@ def _settings(given: argparse.Namespace) -> Settings:
         address=Address.parse(given.address),
         monitoring_address=Address.parse(given.monitoring_address),
         config_dir=Path(given.config_dir),
+        registry_dir=Path(given.registry_dir) if given.registry_dir else None,
+        prometheus_address=Address.parse(given.prometheus_address),
         default_namespace=given.default_namespace,
         max_message_bytes=int(_number("max-message-size", given.max_message_size, least=1)),
         max_streams=int(_number("max-concurrent-streams", given.max_concurrent_streams, least=1)),
