@@ -85,9 +85,9 @@ def test_annotations_of_the_pod_reach_pilot(home: Home) -> None:
 APPLIED = "apiVersion: config.istio.io/v1alpha2\nkind: prometheus\nmetadata: {name: handler, namespace: istio-system}\n"
 
 
-@pytest.mark.parametrize("mixer", [True, False])
+@pytest.mark.parametrize(("asked", "mixer"), [(None, True), (True, True), (False, False)])
 def test_a_first_start_brings_telemetry_and_leaves_what_is_applied(
-    home: Home, monkeypatch: pytest.MonkeyPatch, mixer: bool
+    home: Home, monkeypatch: pytest.MonkeyPatch, asked: bool | None, mixer: bool
 ) -> None:
     file = home.path / "mine.yaml"
     file.write_text(APPLIED + "spec: {metrics: []}")
@@ -98,7 +98,7 @@ def test_a_first_start_brings_telemetry_and_leaves_what_is_applied(
     monkeypatch.setattr(up, "fixed_addresses", lambda: ())
     monkeypatch.setattr(up, "start_supervisor", end)
     with pytest.raises(UserError, match="far enough"):
-        up.bring_up(home, "python", [str(file)], mixer=mixer)
+        up.bring_up(home, "python", [str(file)], mixer=asked)
     names = {f"{key.kind}/{key.name}" for key in ConfigStore(home.config).read()}
     assert ("rule/promhttp" in names) is mixer
     assert wants_mixer(home) is mixer

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from mizzen.api.dump import to_dict, to_yaml
+from mizzen.api.dump import to_dict
 from mizzen.api.kinds import KINDS
 from mizzen.api.parse import Parsed, parse
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.cli.errors import UserError
+from mizzen.cli.handwriting import appended, without
 from mizzen.runtime.files import write_atomic
 
 Outcome = Literal["created", "configured", "unchanged"]
@@ -42,10 +43,12 @@ class ConfigStore:
                     outcomes.append((resource, "unchanged"))
                     continue
                 path = self._path_of(resource.key)
-                rest = self._without(before[1], resource.key) if before is not None and before[1] != path else None
-                write_atomic(path, to_yaml([resource]))
-                if before is not None and rest is not None:
-                    _put(before[1], rest)  # after the new file, so that the resource is never missing
+                rest = self._without(path, resource.key)
+                elsewhere = before is not None and before[1] != path
+                left = self._without(before[1], resource.key) if before is not None and elsewhere else None
+                _put(path, appended(rest, resource))
+                if before is not None and left is not None:
+                    _put(before[1], left)  # after the new file, so that the resource is never missing
                 outcomes.append((resource, "created" if before is None else "configured"))
         return outcomes
 
@@ -83,26 +86,36 @@ class ConfigStore:
 
     def _parse(self, file: Path) -> Parsed:
         """What a file holds; nothing when it was removed in the meantime, problems where it is no text."""
-        try:
-            text = file.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return Parsed((), ())
-        return parse(text, file=str(file.relative_to(self._path)))
+        return parse(_read(file, "replace"), file=str(file.relative_to(self._path)))
 
     def _path_of(self, key: ResourceKey) -> Path:
         folder = key.namespace if KINDS[key.kind].namespaced else CLUSTER
         return self._path / folder / f"{key.kind}-{key.name}.yaml"
 
-    def _without(self, file: Path, key: ResourceKey) -> list[Resource]:
-        """What else a file holds, which a person may have filled. Raises UserError when not all of it can be read."""
-        parsed = self._parse(file)
+    def _without(self, file: Path, key: ResourceKey) -> str:
+        """What else is in a file, which a person may have written. Raises UserError when not all of it can be read."""
+        text = _read(file, "surrogateescape")
+        parsed = parse(text)
         if parsed.errors:
+            if file == self._path_of(key) and all(item.key == key for item in parsed.resources):
+                return ""  # its own file, which went bad
             raise UserError(f"{key} is in {file}, beside documents that cannot be read; take it out by hand.")
-        return [resource for resource in parsed.resources if resource.key != key]
+        while (found := next((item for item in parsed.resources if item.key == key), None)) is not None:
+            text = without(text, found, [item for item in parsed.resources if item.key != key])
+            parsed = parse(text)
+        return text
 
 
-def _put(file: Path, resources: list[Resource]) -> None:
-    if resources:
-        write_atomic(file, to_yaml(resources))
+def _read(file: Path, errors: str) -> str:
+    """The text of a file with its line ends as they are; empty when there is no file."""
+    try:
+        return file.read_bytes().decode("utf-8", errors)
+    except FileNotFoundError:
+        return ""
+
+
+def _put(file: Path, text: str) -> None:
+    if text:
+        write_atomic(file, text.encode("utf-8", "surrogateescape"))
     else:
         file.unlink(missing_ok=True)

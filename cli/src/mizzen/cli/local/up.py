@@ -78,9 +78,9 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Non
 
 
 def _with_mixer(home: Home, asked: bool | None) -> bool:
-    """What the mesh config says; of a mesh that has none, what is asked for."""
+    """What the mesh config says; a mesh that has none gets Mixer unless it is not wanted."""
     if not home.mesh_config.exists():
-        return asked is True
+        return asked is not False
     named = wants_mixer(home)
     if asked is False and named:
         raise UserError(f"{home.mesh_config} names Mixer; take mixerCheckServer and mixerReportServer out of it first.")
