@@ -7,6 +7,7 @@ from mizzen.api import kubernetes
 from mizzen.api.destinationrule import DestinationRule
 from mizzen.api.gateway import Gateway
 from mizzen.api.mixer import kinds as mixer_kinds
+from mizzen.api.mixer.rbac import ServiceRole, ServiceRoleBinding
 from mizzen.api.rules import (
     Rules,
     destinationrule,
@@ -84,6 +85,8 @@ KINDS: Mapping[str, Kind] = {
         _networking(WorkloadEntry, workloadentry.check),
         _networking(Sidecar, sidecar.check),
         *(_mixer(name, model) for name, model in mixer_kinds.MODELS.items()),
+        Kind(ServiceRole, "rbac.istio.io", ("v1alpha1",)),
+        Kind(ServiceRoleBinding, "rbac.istio.io", ("v1alpha1",)),
         Kind(kubernetes.Service, "", ("v1",), label_name=True),
         Kind(kubernetes.Endpoints, "", ("v1",), flat=True),
         Kind(kubernetes.EndpointSlice, "discovery.k8s.io", ("v1",), flat=True),

@@ -1,76 +1,22 @@
-"""ServiceRole and ServiceRoleBinding (rbac.istio.io/v1alpha1) from YAML. Source: istio/api, rbac/v1alpha1 at 1.0.9."""
+"""ServiceRole and ServiceRoleBinding from YAML."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import Field
 
-from mizzen.api.types import Model
+from mizzen.api.mixer.rbac import ServiceRole, ServiceRoleBinding
 from mizzen.mixer.adapter import AdapterError
-from mizzen.mixer.adapters.params import by_number, read
+from mizzen.mixer.adapters.params import read
 
 log = logging.getLogger(__name__)
 
 GROUP = "rbac.istio.io"
-
-
-class Constraint(Model):
-    """A property of the action that must have one of these values."""
-
-    key: str
-    values: tuple[str, ...] = ()
-
-
-class AccessRule(Model):
-    """What may be done. No paths means every path."""
-
-    services: Annotated[tuple[str, ...], Field(min_length=1)]
-    paths: tuple[str, ...] = ()
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
-    constraints: tuple[Constraint, ...] = ()
-
-
-class ServiceRole(Model):
-    """Things that may be done."""
-
-    rules: tuple[AccessRule, ...] = ()
-
-
-class Subject(Model):
-    """Who: everything that is set must be so."""
-
-    user: str = ""
-    group: str = ""
-    properties: dict[str, str] = Field(default_factory=dict)
-
-
-class RoleRef(Model):
-    """A role of the binding's namespace."""
-
-    kind: str
-    name: Annotated[str, Field(min_length=1)]
-
-
-class Mode(StrEnum):
-    """PERMISSIVE bindings are for trying out; Mixer's adapter never looked at this."""
-
-    ENFORCED = "ENFORCED"
-    PERMISSIVE = "PERMISSIVE"
-
-
-class ServiceRoleBinding(Model):
-    """Who has a role."""
-
-    subjects: tuple[Subject, ...] = ()
-    role_ref: RoleRef
-    mode: Annotated[Mode, by_number(Mode)] = Mode.ENFORCED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
+from mizzen.api.mixer.rbac import AccessRule, ServiceRole, ServiceRoleBinding, Subject
 from mizzen.attributes.values import Value
-from mizzen.mixer.adapters.rbac.resources import AccessRule, Named, ServiceRole, ServiceRoleBinding, Subject
+from mizzen.mixer.adapters.rbac.resources import Named
 from mizzen.mixer.templates import Action, Authorization
 from mizzen.mixer.templates import Subject as Caller
 
