@@ -13,6 +13,7 @@ from mizzen.proxy.app import prometheus, stats_page
 from mizzen.proxy.app.cluster_page import clusters_json, clusters_text
 from mizzen.proxy.app.config_dump import config_dump, unsupported
 from mizzen.proxy.app.delivery import DIRECTIONS
+from mizzen.proxy.app.istio_metrics import labelled
 from mizzen.proxy.app.server_stats import server_stats
 from mizzen.proxy.app.servers import Request, Response, Routes
 from mizzen.proxy.app.state import AgentState
@@ -93,7 +94,9 @@ class AdminPages:
         return Response(f"{name}\n", status=200 if name == "LIVE" else 503)
 
     async def _collect(self) -> Stats:
-        return add(await self._state.workers.stats(), server_stats(self._state, time.time()))
+        state = self._state
+        counted = labelled(await state.workers.stats(), state.settings.node, state.session.store)
+        return add(counted, server_stats(state, time.time()))
 
     async def _stats(self, request: Request) -> Response:
         form = request.query.get("format", "")

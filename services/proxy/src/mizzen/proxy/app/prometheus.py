@@ -7,6 +7,7 @@ from collections import defaultdict
 from itertools import accumulate
 from typing import Final
 
+from mizzen.proxy.app.istio_metrics import read_labels
 from mizzen.proxy.app.stats_page import Selection
 from mizzen.proxy.engine.control import StatKey, Stats
 from mizzen.proxy.engine.stats import BUCKETS
@@ -44,6 +45,8 @@ def exposition(stats: Stats, selection: Selection) -> str:
 def metric(key: StatKey) -> tuple[str, Labels]:
     """Name and labels: response codes and the names of clusters, listeners and so on are labels."""
     scope, name, rest = key
+    if scope == "istio":
+        return f"istio_{rest}", read_labels(name)
     labels: list[tuple[str, str]] = []
     code = _CODE.search(rest)
     if code is not None:

@@ -248,6 +248,7 @@ class EndpointPlan:
     healthy: bool = True
     locality: str = ""
     workload: str = ""
+    """`<workload>;<namespace>;<canonical name>;<canonical revision>;<cluster>`, as far as Pilot knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +278,8 @@ class ClusterPlan:
     dns_refresh: float = 60.0
     http2: bool = False
     """The endpoints want HTTP/2; this proxy refuses the requests until it speaks it."""
+    service: tuple[str, str, str] = ("", "", "")
+    """Host, name and namespace of the service that it belongs to."""
     origin: str = ""
 
 

@@ -8,6 +8,7 @@ from mizzen.proxy.codec.headers import line
 from mizzen.proxy.engine.plan import HttpPlan
 from mizzen.proxy.engine.stats import HttpStats
 from mizzen.proxy.engine.table import RouteTable
+from mizzen.proxy.io.telemetry import Sample
 
 if TYPE_CHECKING:
     from mizzen.proxy.io.exchange import Exchange
@@ -25,6 +26,7 @@ class HttpManager:
 
     __slots__ = (
         "accept_http_10",
+        "direction",
         "discovers_table",
         "generate_request_id",
         "headers_timeout",
@@ -36,6 +38,7 @@ class HttpManager:
         "mixer",
         "name",
         "normalize_path",
+        "samples",
         "server",
         "stats",
         "stream_idle_timeout",
@@ -56,6 +59,10 @@ class HttpManager:
         """The table is named (RDS) and not part of the listener."""
         self.table_name = plan.route_table if isinstance(plan.route_table, str) else plan.route_table.name
         self.logs = logs
+        self.direction = ""
+        """The listener's."""
+        self.samples: list[Sample] = []
+        """What becomes of finished requests in Istio's metrics."""
         self.mixer: Guard | None = None
         """The filter `mixer`; None without one."""
         self.stats = stats

@@ -31,6 +31,7 @@ from mizzen.proxy.io.reporting import AccessLog, AccessLogs
 from mizzen.proxy.io.request_ids import RequestIds
 from mizzen.proxy.io.resolver import Lookup, Resolver, look_up
 from mizzen.proxy.io.tcp_manager import TcpManager
+from mizzen.proxy.io.telemetry import Telemetry
 from mizzen.proxy.io.timers import Wheel
 
 
@@ -51,6 +52,7 @@ class Runtime:
         self.wheel = Wheel(loop)
         self.request_ids = RequestIds()
         self.access_logs = AccessLogs(loop, socket.gethostname())
+        self.telemetry = Telemetry()
         self.mixer = MixerClient(loop)
         self.reports = ReportQueue(loop, self.mixer)
         self.clusters: dict[str, Cluster] = {}
@@ -122,11 +124,12 @@ class Runtime:
         except ValueError as error:
             raise ValueError(f"listener {plan.name}: {error}") from error
         stats = self._http_stats.setdefault(handler.stat_prefix, HttpStats())
-        if handler.mixer is None:
-            return HttpManager(plan.name, handler, table, logs, stats)
-        guard = Guard(self.mixer, handler.mixer)
-        manager = HttpManager(plan.name, handler, table, (*logs, MixerLog(guard, self.reports)), stats)
-        manager.mixer = guard
+        manager = HttpManager(plan.name, handler, table, logs, stats)
+        manager.direction = plan.direction
+        manager.samples = self.telemetry.samples
+        if handler.mixer is not None:
+            manager.mixer = guard = Guard(self.mixer, handler.mixer)
+            manager.logs = (*logs, MixerLog(guard, self.reports))
         return manager
 
     def _bind_tcp(self, plan: TcpPlan, logs: tuple[AccessLog, ...]) -> TcpManager:
@@ -239,6 +242,7 @@ class Runtime:
             export("tcp", prefix, tcp, stats)
         for name, listener in self.listeners.items():
             export("listener", name, listener.stats, stats)
+        self.telemetry.export(stats)
         export("http_mixer_filter", "", self.mixer.stats, stats)
         stats.counters["mizzen_mixer", "", "check_failures_total"] = self.mixer.failures
         stats.counters["mizzen_mixer", "", "reports_dropped_total"] = self.reports.dropped

@@ -11,6 +11,7 @@ from mizzen.proxy.engine.state import EndpointState
 from mizzen.proxy.engine.verdict import DENIED
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import address_text
+from mizzen.proxy.io.telemetry import Key
 from mizzen.proxy.io.timers import NEVER
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ class Tunnel:
         self._early.clear()
         if self.downstream.eof:
             upstream.transport.write_eof()
+        self.runtime.telemetry.stream(self._kind(), tcp_connections_opened_total=1)
         if self.manager.idle_timeout:
             self.runtime.wheel.look(self, self.active_at + self.manager.idle_timeout)
         if self.guarded is not None:
@@ -229,10 +231,23 @@ class Tunnel:
         stats = self.manager.stats
         stats.downstream_cx_rx_bytes_total += self.bytes_received
         stats.downstream_cx_tx_bytes_total += self.bytes_sent
+        if self.upstream is not None:
+            received, sent = self.bytes_received, self.bytes_sent
+            self.runtime.telemetry.stream(
+                self._kind(),
+                tcp_connections_closed_total=1,
+                tcp_received_bytes_total=received,
+                tcp_sent_bytes_total=sent,
+            )
         for log in self.manager.logs:
             log.append(self)
         if self.guarded is not None:
             self.guarded.end()
+
+    def _kind(self) -> Key:
+        """What Istio's metrics tell apart."""
+        workload = self.endpoint.workload if self.endpoint is not None else ""
+        return (self.listener.plan.direction, self.upstream_cluster, -1, self.flags, workload, b"")
 
     def on_timer(self, now: float) -> float:
         """Close a tunnel in which nothing moves."""

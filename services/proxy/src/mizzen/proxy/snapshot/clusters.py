@@ -9,7 +9,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.endpoints import endpoint_set
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
-from mizzen.proxy.snapshot.values import origin, seconds, type_name, unpack, wrapped
+from mizzen.proxy.snapshot.values import origin, seconds, service, type_name, unpack, wrapped
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
@@ -87,6 +87,7 @@ def cluster(message: Any, notes: Notes) -> ClusterPlan:
         or wrapped(message, "max_requests_per_connection", 0),
         dns_refresh=seconds(message, "dns_refresh_rate", 5.0),
         http2=_http2(message, options),
+        service=service(message.metadata),
         origin=source,
     )
 

@@ -52,7 +52,7 @@ def _endpoint(item: Any, priority: int, locality: str, names: bool) -> EndpointP
         priority=priority,
         healthy=item.health_status not in _UNHEALTHY,
         locality=locality,
-        workload=istio_metadata(item.metadata, "workload").partition(";")[0],
+        workload=istio_metadata(item.metadata, "workload"),
     )
 
 

@@ -12,6 +12,7 @@ from mizzen.proxy.snapshot.result import Invalid, Notes, at
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
+_SERVICE = ("host", "name", "namespace")
 ISTIO = "istio"
 """The metadata namespace in which Pilot names the object a resource comes from."""
 
@@ -48,6 +49,18 @@ def istio_metadata(metadata: Any, key: str) -> str:
         return ""
     fields = metadata.filter_metadata[ISTIO].fields
     return str(fields[key].string_value) if key in fields else ""
+
+
+def service(metadata: Any) -> tuple[str, str, str]:
+    """Host, name and namespace of the first service that Pilot names; empty when there is none."""
+    if ISTIO not in metadata.filter_metadata:
+        return "", "", ""
+    fields = metadata.filter_metadata[ISTIO].fields
+    for item in fields["services"].list_value.values if "services" in fields else ():
+        found = item.struct_value.fields
+        host, name, namespace = (found[key].string_value if key in found else "" for key in _SERVICE)
+        return host, name, namespace
+    return "", "", ""
 
 
 def origin(metadata: Any) -> str:
