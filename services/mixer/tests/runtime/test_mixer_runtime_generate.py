@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import pytest
 from runtime_support import Script, resource, rule, together
 
+from mizzen.attributes.bag import DictBag
 from mizzen.mixer.adapter import QuotaArgs
 from mizzen.mixer.verdict import PolicyError
 
@@ -150,3 +151,13 @@ async def test_an_address_of_a_pod_is_an_address(start):
     )
     await probe.check({})
     assert [name for name, _ in probe.script.checked] == ["a"]
+
+
+async def test_an_explanation_shows_what_a_generator_was_asked_and_what_came_of_it(start):
+    bound = BINDINGS + '    source.uid: $out.source_pod_uid | "generated"\n'
+    probe = await start(together(BASE.replace(BINDINGS, bound), rule("r", "a: name.listentry")), script())
+    story = await probe.engine.explain(DictBag({}), {})
+    assert story["generated"]["source.uid"] == "generated"
+    (asked,) = story["rules"][0]["instances"]
+    assert asked["fields"]["source_uid"] == ""
+    assert story["rules"][1]["instances"][0]["fields"] == {"value": "pod-1"}

@@ -34,7 +34,7 @@ async def explain(plan: Plan, request: Bag, quotas: Mapping[str, QuotaArgs]) -> 
         prepared = await prepare(plan, request, tracked)
     except PolicyError as error:
         return {"error": str(error), "rules": []}
-    narrator = _Narrator(prepared, quotas)
+    narrator = _Narrator(prepared, tracked, quotas)
     rules = [await narrator.rule(name, variants) for name, variants in _by_name(prepared).items()]
     story["generated"] = plain(prepared.generated)
     story["rules"] = rules
@@ -67,8 +67,9 @@ def _by_name(prepared: Prepared) -> dict[str, list[tuple[str, PlannedRule]]]:
 
 
 class _Narrator:
-    def __init__(self, prepared: Prepared, quotas: Mapping[str, QuotaArgs]) -> None:
+    def __init__(self, prepared: Prepared, request: Bag, quotas: Mapping[str, QuotaArgs]) -> None:
         self._bag = prepared.bag
+        self._request = request
         self._quotas = {name.lower(): args for name, args in quotas.items()}
         self._results: list[tuple[str, CheckResult]] = []
         self._editing: list[PlannedRule] = []
@@ -95,7 +96,8 @@ class _Narrator:
             "handler": step.destination.name,
         }
         try:
-            instance = step.build(self._bag)
+            # Generators were asked before there were generated attributes.
+            instance = step.build(self._request if variety == "generate" else self._bag)
         except EvaluationError as error:
             if variety != "report":
                 self.errors.append(str(error))
