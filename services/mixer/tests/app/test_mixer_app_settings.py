@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_defaults_are_those_of_the_local_mesh_and_of_istio() -> None:
         (["--monitoring-address=0.0.0.0:2"], {"monitoring_address": Address("0.0.0.0", 2)}),
         (["--config-dir", "/etc/mizzen"], {"config_dir": Path("/etc/mizzen")}),
         (["--registry-dir", "/pods"], {"registry_dir": Path("/pods")}),
+        (["--max-valid-duration", "1.5"], {"longest_validity": timedelta(seconds=1.5)}),
         (["--prometheus-address", "127.0.0.1:3"], {"prometheus_address": Address("127.0.0.1", 3)}),
         (["--default-namespace", "mesh"], {"default_namespace": "mesh"}),
         (["--max-message-size", "5"], {"max_message_bytes": 5}),

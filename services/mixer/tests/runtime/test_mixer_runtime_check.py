@@ -6,9 +6,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from runtime_support import Script, resource, rule, together
+from runtime_support import MemoryStore, Script, resource, rule, together
 
+from mizzen.attributes.bag import DictBag
 from mizzen.mixer.adapter import CheckResult
+from mizzen.mixer.runtime.engine import RuleEngine
 from mizzen.mixer.runtime.verdicts import ALLOWED, Combined, combine
 from mizzen.mixer.status import OK, Code, Status
 from mizzen.mixer.verdict import DEFAULT_DURATION, DEFAULT_USES, HeaderAction, HeaderOperation, PolicyError
@@ -227,3 +229,11 @@ async def test_a_match_is_evaluated_once_however_many_actions(start):
     (shown,) = probe.engine.show_rules()
     assert shown["match_errors"] == 1
     assert shown["last_match_error"] == "lookup failed: 'source.user'"
+
+
+@pytest.mark.parametrize(("longest", "valid"), [(2 * S, 2 * S), (90 * S, DEFAULT_DURATION)])
+async def test_a_verdict_is_kept_no_longer_than_mixer_allows(longest, valid):
+    engine = RuleEngine(MemoryStore(), longest_validity=longest)
+    await engine.load()
+    verdict = await engine.check(DictBag({}), {}, "")
+    assert (verdict.valid_duration, verdict.valid_use_count) == (valid, DEFAULT_USES)

@@ -51,6 +51,7 @@ def mixer_command(home: Home, environ: Mapping[str, str]) -> Command:
             *("--address", address, "--monitoring-address", f"{layout.MIXER}:{layout.MONITORING_PORT}"),
             *("--config-dir", str(home.config), "--registry-dir", str(home.registry)),
             *("--prometheus-address", f"{layout.MIXER}:{layout.TELEMETRY_PORT}"),
+            *("--max-valid-duration", "1"),  # a change is live within a second, of policy too
         ),
         environ=environ,
         log=home.log("mixer"),

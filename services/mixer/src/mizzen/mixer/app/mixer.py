@@ -73,7 +73,9 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     DEFAULTS.config = settings.config_dir
     DEFAULTS.registry = settings.registry_dir
     DEFAULTS.prometheus = settings.prometheus_address
-    engine = RuleEngine(FolderStore(settings.config_dir), settings.default_namespace)
+    engine = RuleEngine(
+        FolderStore(settings.config_dir), settings.default_namespace, longest_validity=settings.longest_validity
+    )
     registry = CollectorRegistry()
     registry.register(EngineCollector(engine))
     await live(MixerService(settings, engine, registry), lifecycle)

@@ -6,6 +6,7 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -30,6 +31,8 @@ class Settings:
     """Where the adapter prometheus serves its page."""
     default_namespace: str = "istio-system"
     """Rules in this namespace apply to every request."""
+    longest_validity: timedelta = timedelta.max
+    """For how long at most proxies may keep a verdict."""
     max_message_bytes: int = 1 << 20
     max_streams: int = 1024
     """Calls at once on one connection; others wait at the client."""
@@ -69,6 +72,7 @@ def _add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
     flag("registry-dir", "", "folder of YAML with the platform's Pods, for handlers that name none")
     flag("prometheus-address", str(EVERYWHERE), "where handlers of the adapter prometheus serve /metrics")
     flag("default-namespace", "istio-system", "rules in this namespace apply to every request")
+    flag("max-valid-duration", "0", "seconds that proxies may keep a verdict at most; 0 is as long as handlers say")
     flag("max-message-size", "1048576", "bytes of the largest message that is read")
     flag("max-concurrent-streams", "1024", "calls at once on one connection")
     flag("max-concurrent-requests", "1024", "calls at once in all; more are refused as UNAVAILABLE")
@@ -92,6 +96,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         registry_dir=Path(given.registry_dir) if given.registry_dir else None,
         prometheus_address=Address.parse(given.prometheus_address),
         default_namespace=given.default_namespace,
+        longest_validity=_longest(_number("max-valid-duration", given.max_valid_duration)),
         max_message_bytes=int(_number("max-message-size", given.max_message_size, least=1)),
         max_streams=int(_number("max-concurrent-streams", given.max_concurrent_streams, least=1)),
         max_requests=int(_number("max-concurrent-requests", given.max_concurrent_requests, least=1)),
@@ -99,6 +104,10 @@ def _settings(given: argparse.Namespace) -> Settings:
         log_level=_choice("log-level", given.log_level, LEVELS),
         log_format=cast("LogFormat", _choice("log-format", given.log_format, ("text", "json"))),
     )
+
+
+def _longest(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds) if seconds else timedelta.max
 
 
 def _limits(given: argparse.Namespace) -> Limits:

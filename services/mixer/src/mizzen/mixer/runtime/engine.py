@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from mizzen.api.mixer.kinds import GROUP, MODELS
 from mizzen.api.resource import Resource, ResourceKey
@@ -36,13 +37,21 @@ HELD = "its last good version stays in use"
 class RuleEngine:
     """Policy from a store of resources. Implements `mizzen.mixer.server.policy.Engine`."""
 
-    def __init__(self, store: Store, default_namespace: str = "istio-system", find: Find = registry.find) -> None:
+    def __init__(
+        self,
+        store: Store,
+        default_namespace: str = "istio-system",
+        find: Find = registry.find,
+        longest_validity: timedelta = timedelta.max,
+    ) -> None:
         self.config = Config()
         self.handlers = Handlers()
         self.loads = Loads()
         self._store = store
         self._default_namespace = default_namespace
         self._find = find
+        self._longest_validity = longest_validity
+        """How long a proxy may keep a verdict, whatever handlers say: so soon a new rule holds everywhere."""
         self._plan = Plan()
         self._good: dict[ResourceKey, Resource] = {}
 
@@ -78,7 +87,10 @@ class RuleEngine:
     async def check(self, bag: Bag, quotas: Mapping[str, QuotaArgs], deduplication_id: str) -> Verdict:
         """Judge one request; raises PolicyError."""
         with (plan := self._plan):
-            return await judge(plan, bag, quotas, deduplication_id, self.loads)
+            verdict = await judge(plan, bag, quotas, deduplication_id, self.loads)
+        if verdict.valid_duration > self._longest_validity:
+            return replace(verdict, valid_duration=self._longest_validity)
+        return verdict
 
     async def report(self, bags: Sequence[Bag]) -> None:
         """Send telemetry about requests; raises PolicyError."""
