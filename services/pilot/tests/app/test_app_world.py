@@ -94,6 +94,14 @@ def test_config_is_built_and_counted(setting: Setting) -> None:
     assert setting.registry.get_sample_value("pilot_virt_services") == 1
 
 
+def test_the_mesh_is_current_when_it_is_made_of_what_the_stores_hold(setting: Setting) -> None:
+    assert setting.world.is_current()
+    setting.store.put(one(ROUTE))
+    assert not setting.world.is_current()
+    setting.world.rebuild({one(ROUTE).key})
+    assert setting.world.is_current()
+
+
 def test_nothing_new_is_no_change(setting: Setting) -> None:
     assert not setting.world.rebuild({ResourceKey("VirtualService", "default", "reviews")})
 

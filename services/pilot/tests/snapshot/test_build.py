@@ -105,6 +105,28 @@ def test_problems(world: Any) -> None:
             metadata: {name: a}
             spec: {host: reviews, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
         """),
+        ("spec.subsets[0].trafficPolicy.portLevelSettings[0].loadBalancer.localityLbSetting: localities are not", """
+            apiVersion: networking.istio.io/v1
+            kind: DestinationRule
+            metadata: {name: a}
+            spec:
+              host: reviews
+              subsets:
+              - name: v1
+                trafficPolicy:
+                  portLevelSettings:
+                  - port: {number: 80}
+                    loadBalancer: {localityLbSetting: {distribute: [{from: eu/*, to: {eu/*: 100}}]}}
+        """),
+        ("warning: ServiceEntry default/a: spec.ports[1]: without spec.addresses", """
+            apiVersion: networking.istio.io/v1
+            kind: ServiceEntry
+            metadata: {name: a}
+            spec:
+              hosts: [db.example.com]
+              resolution: DNS
+              ports: [{number: 443, name: https, protocol: TLS}, {number: 3306, name: db, protocol: TCP}]
+        """),
         ("DYNAMIC_DNS is not supported", """
             apiVersion: networking.istio.io/v1
             kind: ServiceEntry
@@ -115,3 +137,27 @@ def test_problems(world: Any) -> None:
     for expected, text in cases:
         problems = world(text).problems
         assert any(expected in problem for problem in problems), (expected, problems)
+
+
+def test_what_has_its_effect_is_no_problem(world: Any) -> None:
+    made = world("""
+        apiVersion: networking.istio.io/v1
+        kind: DestinationRule
+        metadata: {name: a}
+        spec: {host: reviews, trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: false}}}}
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: a}
+        spec:
+          hosts: [db.example.com]
+          addresses: [10.1.2.3]
+          resolution: DNS
+          ports: [{number: 3306, name: db, protocol: TCP}]
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: b}
+        spec: {hosts: [web.example.com], resolution: DNS, ports: [{number: 443, name: https, protocol: TLS}]}
+    """)
+    assert made.problems == []

@@ -6,9 +6,14 @@ from mizzen.cli.commands.options import Files, Namespace
 
 
 def apply(files: Files, namespace: Namespace = "default") -> None:
-    """Create or change resources; when one of them is wrong, none is applied."""
+    """Create or change resources; when one of them is wrong, none is applied.
+
+    While the mesh is up, this ends when Pilot uses them, with what of them has no effect.
+    """
     from mizzen.api.kubernetes import Deployment
     from mizzen.cli.checked import checked_inputs
+    from mizzen.cli.errors import UserError
+    from mizzen.cli.findings import findings
     from mizzen.cli.local.access import config_home
     from mizzen.cli.local.desired import pod_templates
     from mizzen.cli.local.home import Home
@@ -25,3 +30,9 @@ def apply(files: Files, namespace: Namespace = "default") -> None:
             warn(f"warning: Deployment {template.namespace}/{template.deployment} does not run: {template.complaint}")
     if holder(home.lock) is None:
         warn("The mesh is down; this takes effect at the next `mizzen up`.")
+        return
+    try:
+        for finding in findings(resources):
+            warn(finding)
+    except UserError as error:
+        warn(f"Applied, but: {error}")

@@ -58,7 +58,7 @@ class DebugPages:
         }
 
     async def configz(self, request: web.Request) -> web.Response:
-        """Resources in use, and the problems of those that are not."""
+        """Resources, whether the mesh is made of them yet (`current`), and what is wrong with them."""
         return await self._answer(self._configz)
 
     async def registryz(self, request: web.Request) -> web.Response:
@@ -124,6 +124,7 @@ class DebugPages:
         resources = self._world.contents().resources
         return {
             "version": self._world.mesh.version,
+            "current": self._world.is_current(),
             "resources": [to_dict(resources[key]) for key in sorted(resources)],
             "problems": [_problem(problem) for problem in self._world.problems()],
         }

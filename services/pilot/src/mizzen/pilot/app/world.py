@@ -48,6 +48,12 @@ class World:
         """What all stores hold; the first store wins where two have the same resource."""
         return merge(store.contents for store in self._stores)
 
+    def is_current(self) -> bool:
+        """Whether the mesh is made of what the stores hold now."""
+        contents = self.contents()
+        wanted = (*registry_of(contents).resources, *config_of(contents))
+        return {resource.key: resource for resource in wanted} == dict(self.mesh.resources)
+
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the resources, by themselves and together."""
         return (*self.contents().problems, *self.mesh.problems)

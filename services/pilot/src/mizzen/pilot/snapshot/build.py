@@ -9,6 +9,7 @@ from mizzen.api.destinationrule import DestinationRule
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
+from mizzen.api.serviceentry import ServiceEntry
 from mizzen.api.sidecar import Sidecar
 from mizzen.api.virtualservice import VirtualService
 from mizzen.pilot.base.meshconfig import MeshConfig
@@ -49,6 +50,7 @@ def build(
     problems += conflicts.of_gateways(gateways)
     problems += conflicts.of_sidecars(sidecars)
     problems += conflicts.of_rules(rules)
+    problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
     return Mesh(
         version=version,
         settings=settings,

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings, DestinationRule, TrafficPolicy
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource
+from mizzen.api.serviceentry import Resolution as ServiceEntryResolution
+from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
 from mizzen.api.sidecar import Sidecar
+from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base import protocol
 from mizzen.pilot.snapshot.virtualservice import MESH, Routing
+
+NO_ADDRESS = frozenset({ServiceEntryResolution.NONE, ServiceEntryResolution.DYNAMIC_DNS})
+"""Resolutions whose hosts have no use for an address of their own."""
+NO_LOCALITY = "localities are not preferred by this version: all endpoints share the load by their weights"
 
 
 def of_routings(routings: Iterable[Routing], gateways: frozenset[tuple[str, str]]) -> Iterator[Problem]:
@@ -60,13 +68,45 @@ def of_sidecars(sidecars: Iterable[Resource[Sidecar]]) -> Iterator[Problem]:
 
 
 def of_rules(rules: Iterable[Resource[DestinationRule]]) -> Iterator[Problem]:
-    """TLS settings that need certificates from the mesh, and tunnels."""
+    """TLS settings that need certificates from the mesh, tunnels, and preferences among localities."""
     for rule in rules:
         subsets = ((f"spec.subsets[{i}].trafficPolicy", s.traffic_policy) for i, s in enumerate(rule.spec.subsets))
         for path, policy in (("spec.trafficPolicy", rule.spec.traffic_policy), *subsets):
             if policy is not None:
                 for place, message in _of_policy(policy):
                     yield Problem(rule.source, rule.id, f"{path}.{place}", message)
+                for place in _locality_places(policy):
+                    yield Problem(rule.source, rule.id, f"{path}.{place}", NO_LOCALITY, "warning")
+
+
+def of_service_entries(entries: Iterable[Resource[ServiceEntry]]) -> Iterator[Problem]:
+    """Hosts that would get an address from Istio, without which their TCP ports cannot be told apart."""
+    for entry in entries:
+        spec = entry.spec
+        stated = spec.addresses or (entry.status is not None and cast("ServiceEntryStatus", entry.status).addresses)
+        if stated or spec.resolution in NO_ADDRESS or all(map(hosts.is_wildcard, spec.hosts)):
+            continue
+        for index, port in enumerate(spec.ports):
+            spoken = protocol.parse(port.protocol)
+            if spoken.is_tcp and not spoken.is_tls:
+                message = (
+                    f"without spec.addresses it takes the connections of port {port.number} to every unknown address: "
+                    "this version gives no addresses by itself"
+                )
+                yield Problem(entry.source, entry.id, f"spec.ports[{index}]", message, "warning")
+
+
+def _locality_places(policy: TrafficPolicy) -> Iterator[str]:
+    ports = ((f"portLevelSettings[{i}].", port.load_balancer) for i, port in enumerate(policy.port_level_settings))
+    for place, balancer in (("", policy.load_balancer), *ports):
+        if balancer is None:
+            continue
+        for name, setting in (
+            ("localityLbSetting", balancer.locality_lb_setting),
+            ("zoneAwareLbSetting", balancer.zone_aware_lb_setting),
+        ):
+            if setting is not None and setting.enabled is not False:
+                yield f"{place}loadBalancer.{name}"
 
 
 def _of_policy(policy: TrafficPolicy) -> Iterator[tuple[str, str]]:
