@@ -108,6 +108,8 @@ class MemoryTransport(asyncio.Transport):
         self._loop = loop
         self.protocol = protocol
         self.written = bytearray()
+        self.held: deque[bytes] = deque()
+        """What arrived while the protocol did not want to read."""
         self.reading = True
         self.eof = False
         self.closing = False
@@ -140,6 +142,7 @@ class MemoryTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.reading = True
+        self._loop.call_soon(self._deliver)
 
     def close(self) -> None:
         if not self.closing:
@@ -157,9 +160,13 @@ class MemoryTransport(asyncio.Transport):
     # what the peer does
 
     def receive(self, data: bytes) -> None:
-        if not self.closing:
-            self.protocol.data_received(data)
+        self.held.append(data)
+        self._deliver()
         self._loop.run()
+
+    def _deliver(self) -> None:
+        while self.held and self.reading and not self.closing:
+            self.protocol.data_received(self.held.popleft())
 
     def end(self) -> None:
         if not self.closing and not self.protocol.eof_received():

@@ -407,7 +407,7 @@ def test_a_paused_endpoint_connection_reads_again_when_it_rests() -> None:
     client.receive(GET)
     endpoint = world.accept(ADDRESS)
     client.protocol.pause_writing()
-    endpoint.receive(OK)
+    endpoint.protocol.data_received(OK)  # read before the pause
     assert endpoint.reading
 
 

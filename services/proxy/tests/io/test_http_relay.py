@@ -263,6 +263,39 @@ def test_a_bad_request_behind_a_good_one_waits_for_its_turn() -> None:
     )
 
 
+def client_got(world: World, responses: int) -> None:
+    assert _take(world.client()).count(b"HTTP/1.1 200 OK\r\n") == responses
+
+
+def test_a_connection_reads_on_after_pipelined_requests() -> None:
+    play(
+        mesh(),
+        client_sends(GET + GET),
+        connects(ADDRESS),
+        endpoint_sends(OK),
+        endpoint_sends(OK),
+        lambda world, cut: client_got(world, 2),
+        client_sends(GET),
+        endpoint_sends(OK),
+        client_gets("HTTP/1.1 200 OK", None, b"ok"),
+    )
+
+
+def test_a_pipelined_request_whose_body_is_broken_is_refused_in_its_turn() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"
+    world = World(mesh())
+    client = world.client()
+    client.receive(GET + post)
+    endpoint = world.accept(ADDRESS)
+    assert _take(endpoint).startswith(b"GET ")
+    endpoint.receive(OK)
+    first, _, second = _take(client).partition(b"ok")
+    assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert second.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert _take(endpoint) == b""
+    assert client.eof
+
+
 def test_many_pipelined_direct_answers() -> None:
     routes = (RoutePlan("hi", RouteMatch(PathMatch("exact", "/hi")), Respond(200, b"hi")),)
     world = World(mesh(routes=routes))

@@ -315,16 +315,15 @@ class Downstream:
             return
         self._serving = True
         while self._queue and self._is_free():
-            self._start(self._queue.popleft())
+            x = self._queue.popleft()
+            if not self._queue and self._refused is None:
+                self.resume_reading(PIPELINE)  # before `x` is through: the rest of its body may be among what waits
+            self._start(x)
         self._serving = False
-        if not self._is_free():
-            return
-        if self._refused is not None:
+        if self._refused is not None and self._is_free():
             refused, local, reason = self._refused
             self._refused = None
             self.refuse(refused, local, reason)
-        else:
-            self.resume_reading(PIPELINE)
 
     def _is_free(self) -> bool:
         return self.current is None and not self.closing
@@ -361,6 +360,8 @@ class Downstream:
         x.keep_alive = False
         self.parsing = None
         if self.current is not None and self.current is not x:
+            if self._queue and self._queue[-1] is x:
+                self._queue.pop()  # its head was good, its body is not
             self._refused = (x, local, reason)
             self.pause_reading(PIPELINE)
             return
