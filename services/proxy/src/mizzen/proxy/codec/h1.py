@@ -18,6 +18,12 @@ MAX_HEADERS: Final = 100
 MAX_QUIET_BYTES: Final = 16 * 1024
 """Bytes of chunk-size lines (their extensions) or of a trailer section read without a piece of body between them."""
 
+MAX_LENGTH_LINE: Final = 64
+"""Bytes of a Content-Length line: 20 digits hold any length that llhttp takes, and int() takes no endless zeros."""
+
+MAX_HOST_LINE: Final = 1024
+"""Bytes of a Host line; DNS names have 253. This and the limit above also bound what the caches below may hold."""
+
 
 def check_transfer_encoding(lines: bytes) -> None:
     """Nothing but `chunked` can be relayed: another coding would be forwarded under a wrong name."""
@@ -53,6 +59,8 @@ def split_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
 @lru_cache(1024)
 def read_length(lines: bytes) -> int:
     """The length in a Content-Length header, from its line, which llhttp has judged."""
+    if len(lines) > MAX_LENGTH_LINE:
+        raise FramingError("an oversized Content-Length")
     return int(lines[len(b"content-length:") :])
 
 
@@ -61,6 +69,8 @@ def read_host(lines: bytes) -> bytes:
     """The authority in a Host header, from its line."""
     if b"\r\n" in lines:
         raise FramingError("more than one Host header")
+    if len(lines) > MAX_HOST_LINE:
+        raise FramingError("an oversized Host")
     return check_authority(lines[len(b"host:") :].strip(b" \t"))
 
 

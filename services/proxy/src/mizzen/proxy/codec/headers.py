@@ -81,7 +81,7 @@ class ConnectionOptions:
 NO_OPTIONS: Final = ConnectionOptions()
 
 
-@lru_cache(1024)
+@lru_cache(64)  # few, as a line may be as long as a head
 def connection_options(lines: bytes) -> ConnectionOptions:
     """Read a Connection header from its line or lines."""
     members = tokens(value_of({b"connection": lines}, b"connection") or b"")

@@ -408,7 +408,7 @@ class Downstream:
 
 _REFUSALS: Final = {
     "low_version": "HTTP/1.0 is not accepted here",
-    "upgrade_failed": "upgrades are not accepted here",
+    "upgrade_failed": "upgrades and tunnels are not accepted here",
     "missing_host_header": "the request has no Host header",
     "request_headers_too_large": "the request head is too large",
 }

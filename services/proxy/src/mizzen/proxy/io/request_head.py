@@ -35,6 +35,8 @@ def admit(x: Exchange, lines: list[bytes]) -> LocalReply | None:
         raise FramingError("a malformed request line")
     x.method, target, version = words
     x.head = head = read_head(lines)
+    if x.method == b"CONNECT":  # in any form of target: the endpoint would take what follows for a tunnel
+        return flags.UPGRADE_REFUSED
     if len(lines) > MAX_HEADERS:
         return flags.HEADERS_TOO_LARGE
     if version != b"HTTP/1.1":
