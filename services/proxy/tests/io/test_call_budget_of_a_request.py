@@ -2,9 +2,13 @@
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from types import FrameType
 
 from playbook import World, mesh
+
+from mizzen.proxy.engine.control import CheckAnswer, Checks, FromWorker
+from mizzen.proxy.engine.mixer_plan import MixerPlan, ServicePlan
 
 GET = b"GET /productpage HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
 OK = (
@@ -14,10 +18,41 @@ OK = (
 CEILING = 40
 
 
+CHECKED = CEILING + 8
+"""With Mixer and a known result: the key of what it depends on, the look-up, acting on it, the report."""
+
+
 def test_a_plain_get() -> None:
-    world = World(mesh(forward={"timeout": 15.0}))
+    calls = calls_of_a_request(World(mesh(forward={"timeout": 15.0})))
+    assert calls.total() <= CEILING, calls.most_common()
+    assert calls["upstream_h1.py:_finish"] == 1, "the request went through"
+
+
+def test_a_get_that_was_checked_before() -> None:
+    service = ServicePlan(forward=b"f")
+    world = World(mesh(http={"mixer": MixerPlan()}, route={"mixer": service}, forward={"timeout": 15.0}))
+    posted: list[FromWorker] = []
+    world.runtime.mixer.post = posted.append
+
+    def allow() -> None:
+        world.loop.run()
+        (question,) = posted
+        assert isinstance(question, Checks)
+        references = frozenset({"destination.service", ("request.headers", "user")})
+        answer = CheckAnswer(question.asks[0][0], references=references, valid_for=60.0, uses=100)
+        world.runtime.mixer.answered([answer])
+
+    calls = calls_of_a_request(world, allow)
+    assert calls.total() <= CHECKED, calls.most_common()
+    assert calls["upstream_h1.py:_finish"] == 1, "the request went through"
+    assert len(posted) == 1, "nothing was asked"
+
+
+def calls_of_a_request(world: World, begun: Callable[[], None] = lambda: None) -> Counter[str]:
+    """Of the second one on a connection; `begun` is called when the first one has been sent."""
     client = world.client()
     client.receive(GET)
+    begun()
     endpoint = world.accept("10.0.0.1:80")
     endpoint.receive(OK)
     calls: Counter[str] = Counter()
@@ -33,5 +68,4 @@ def test_a_plain_get() -> None:
         endpoint.protocol.data_received(OK)
     finally:
         sys.setprofile(None)
-    assert calls.total() <= CEILING, calls.most_common()
-    assert calls["upstream_h1.py:_finish"] == 1, "the request went through"
+    return calls

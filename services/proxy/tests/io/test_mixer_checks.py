@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from playbook import (
@@ -42,13 +43,14 @@ def mixed(transport: TransportPlan = CLOSED, *, trusts_peer: bool = False, **ser
     return mesh(http={"mixer": plan}, route={"mixer": ServicePlan(**service)})
 
 
+_POSTED: WeakKeyDictionary[World, list[FromWorker]] = WeakKeyDictionary()
+
+
 def posted(world: World) -> list[FromWorker]:
-    mixer = world.runtime.mixer
-    if mixer.post is None:
-        found: list[FromWorker] = []
-        mixer.post = found.append
-        mixer.found = found  # type: ignore[attr-defined]
-    return mixer.found  # type: ignore[attr-defined, no-any-return]
+    if world not in _POSTED:
+        _POSTED[world] = []
+        world.runtime.mixer.post = _POSTED[world].append
+    return _POSTED[world]
 
 
 def listens() -> Step:
@@ -439,11 +441,14 @@ def test_reports_that_nobody_takes_are_counted() -> None:
     assert (world.runtime.mixer.stats.total_report_calls, world.runtime.reports.dropped) == (1, 1)
 
 
-def test_too_many_waiting_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mizzen.proxy.io.mixer.MAX_WAITING", 1)
+def test_too_many_waiting_requests() -> None:
+    def narrows(world: World, cut: Cut) -> None:
+        world.runtime.mixer.max_waiting = 1
+
     play(
         mixed(),
         listens(),
+        narrows,
         client_sends(GET),
         client_sends(GET, client="second"),
         client_gets("HTTP/1.1 503 Service Unavailable", None, None, client="second"),

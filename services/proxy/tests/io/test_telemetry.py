@@ -84,9 +84,8 @@ def test_samples_fall_into_their_buckets(values: list[tuple[float, int, int]]) -
     assert sums.count == len(values)
 
 
-def test_clients_are_not_told_apart_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mizzen.proxy.io.telemetry.MAX_KEYS", 2)
-    telemetry = Telemetry()
+def test_clients_are_not_told_apart_without_end() -> None:
+    telemetry = Telemetry(max_keys=2)
     for number in range(5):
         telemetry.samples.append(("inbound", "c", 200, "", "", b"%d" % number, 1.0, 0, 0))
     stats = Stats(1)

@@ -93,9 +93,9 @@ class Guard:
         client.ask(x, context, alone=bool(plan.quotas))
         return False
 
-    def context_of(self, x: Exchange) -> Context:
-        """Of a request that may have got no route."""
-        return x.context or self._by_route.get(UNROUTED) or self._bind(UNROUTED)
+    def unrouted(self) -> Context:
+        """Of a request that has got no route."""
+        return self._by_route.get(UNROUTED) or self._bind(UNROUTED)
 
     def _bind(self, route: Route | Target) -> Context:
         if len(self._by_route) >= MAX_ROUTES:
@@ -116,6 +116,7 @@ class MixerClient:
         """Requests that wait for an answer."""
         self.post: Callable[[FromWorker], None] | None = None
         """Gives a message to the agent; None without one."""
+        self.max_waiting = MAX_WAITING
         self.connections: dict[int, Callable[[CheckAnswer], None]] = {}
         """Byte streams that wait for an answer, by its serial."""
         self._loop = loop
@@ -141,7 +142,7 @@ class MixerClient:
 
     def ask(self, x: Exchange, context: Context, *, alone: bool) -> None:
         """Let the request wait for Mixer's word; `alone`: not for the word about another one like it."""
-        if self.post is None or self.waiting >= MAX_WAITING:
+        if self.post is None or self.waiting >= self.max_waiting:
             self._resolve(x, context, self._failure(context, 0, UNAVAILABLE, "too many checks are under way"))
             return
         key: Key = () if alone else (context, *[shape.key(x) for shape in context.shapes])

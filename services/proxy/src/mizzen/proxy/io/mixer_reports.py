@@ -88,7 +88,7 @@ class MixerLog:
 
     def append(self, record: Exchange) -> None:
         """Report a finished exchange if its service wants that."""
-        plan = self._guard.context_of(record).plan
+        plan = (record.context or self._guard.unrouted()).plan
         if plan.report:
             self._queue.add(plan, record)
 

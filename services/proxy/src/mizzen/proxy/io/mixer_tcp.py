@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mizzen.proxy.engine.control import CheckAnswer, Checks, ConnectionFacts, ConnectionRecord, Reports
 from mizzen.proxy.engine.mixer_plan import MixerContext, TcpMixerPlan
 from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, OK, UNAVAILABLE, Verdict
-from mizzen.proxy.io.mixer import ASK_SECONDS, MAX_WAITING, MixerClient
+from mizzen.proxy.io.mixer import ASK_SECONDS, MixerClient
 from mizzen.proxy.io.timers import NEVER
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class GuardedConnection:
             return
         client.stats.total_check_calls += 1
         client.stats.total_quota_calls += bool(context.quotas)
-        if client.post is None or len(client.connections) >= MAX_WAITING:
+        if client.post is None or len(client.connections) >= client.max_waiting:
             self._fail(UNAVAILABLE, "too many checks are under way")
             return
         self._serial = client.next_serial()

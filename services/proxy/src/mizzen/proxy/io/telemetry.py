@@ -53,7 +53,8 @@ class Sums:
 class Telemetry:
     """What one worker has carried."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
         self.samples: list[Sample] = []
         """Finished requests that are not folded yet."""
         self._requests: dict[Key, Sums] = {}
@@ -81,7 +82,7 @@ class Telemetry:
             grouped.setdefault(sample[:6], []).append(sample[6:])
         self.samples.clear()
         for key, values in grouped.items():
-            if key not in self._requests and len(self._requests) >= MAX_KEYS:
+            if key not in self._requests and len(self._requests) >= self._max_keys:
                 key = (*key[:5], b"")  # noqa: PLW2901 - the same without the client
             self._requests.setdefault(key, Sums()).add(values)
 
