@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulation.cases.base import SERVICES, case, outbound
+from simulation.cases.base import ROUTES_OF_REVIEWS, case, named_headers, outbound
 from simulation.harness.call import Call, Case
 from simulation.harness.world import World
 
 YAML = (
-    SERVICES
-    + r"""
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: reviews, namespace: default}
-spec:
-  hosts: [reviews]
-  http:
-  - name: rw-prefix
+    ROUTES_OF_REVIEWS
+    + r"""  - name: rw-prefix
     match: [{uri: {prefix: /old/}}]
     rewrite: {uri: /new/}
     route: [&v1 {destination: {host: reviews, subset: v1}}]
@@ -106,7 +99,7 @@ def _forward(
 
 
 def _redirect(name: str, path: str, status: int, location: str, host: str = "reviews", **headers: str) -> Case:
-    call = Call(host, path, headers={key.replace("_", "-"): value for key, value in headers.items()})
+    call = Call(host, path, headers=named_headers(**headers))
     return case("actions", name, call, kind="redirect", status=status, location=location)
 
 

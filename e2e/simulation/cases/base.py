@@ -34,6 +34,15 @@ spec:
 ---
 """
 
+ROUTES_OF_REVIEWS = f"""{SERVICES}apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews, namespace: default}}
+spec:
+  hosts: [reviews]
+  http:
+"""
+"""Up to the first of its routes."""
+
 
 def outbound(service: str, subset: str = "", port: int = 9080, namespace: str = "default") -> str:
     """The name of a Kubernetes service's cluster."""
@@ -42,3 +51,8 @@ def outbound(service: str, subset: str = "", port: int = 9080, namespace: str = 
 
 def case(world: str, name: str, call: Call, **expected: Any) -> Case:
     return Case(world, name, call, expected)
+
+
+def named_headers(**named: str) -> dict[str, str]:
+    """Headers by Python names: `end_user` stands for `end-user`."""
+    return {name.replace("_", "-"): value for name, value in named.items()}

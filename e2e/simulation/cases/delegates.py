@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulation.cases.base import SERVICES, case, outbound
+from simulation.cases.base import SERVICES, case, named_headers, outbound
 from simulation.harness.call import Call, Case
 from simulation.harness.world import World
 
@@ -63,8 +63,8 @@ WORLDS = (World("delegate", YAML, errors=LEFT_OUT),)
 
 
 def _route(name: str, route: str, path: str, cluster: str, **headers: str) -> Case:
-    sent = {key.replace("_", "-"): value for key, value in headers.items()}
-    return case("delegate", name, Call("reviews", path, headers=sent), kind="forward", route=route, cluster=cluster)
+    call = Call("reviews", path, headers=named_headers(**headers))
+    return case("delegate", name, call, kind="forward", route=route, cluster=cluster)
 
 
 REST = outbound("reviews")

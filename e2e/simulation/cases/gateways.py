@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulation.cases.base import SERVICES, case, outbound
+from simulation.cases.base import SERVICES, case, named_headers, outbound
 from simulation.harness.call import Call, Case
 from simulation.harness.world import World, gateway
 
@@ -146,8 +146,7 @@ WORLDS = (World("gateway", YAML, proxy=gateway()), World("beside a gateway", YAM
 
 
 def _route(host: str, path: str, route: str, cluster: str, port: int = 8080, **headers: str) -> Case:
-    sent = {key.replace("_", "-"): value for key, value in headers.items()}
-    call = Call(host, path, headers=sent, port=port)
+    call = Call(host, path, headers=named_headers(**headers), port=port)
     return case("gateway", f"{host}:{port}{path}", call, kind="forward", route=route, cluster=cluster)
 
 

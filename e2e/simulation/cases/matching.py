@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from simulation.cases.base import SERVICES, case
+from simulation.cases.base import ROUTES_OF_REVIEWS, case, named_headers
 from simulation.harness.call import Call, Case
 from simulation.harness.world import World
 
 YAML = (
-    SERVICES
-    + r"""
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: reviews, namespace: default}
-spec:
-  hosts: [reviews]
-  http:
-  - {name: exact, match: [{uri: {exact: /exact}}], route: [&v1 {destination: {host: reviews, subset: v1}}]}
+    ROUTES_OF_REVIEWS
+    + r"""  - {name: exact, match: [{uri: {exact: /exact}}], route: [&v1 {destination: {host: reviews, subset: v1}}]}
   - {name: exact-any-case, match: [{uri: {exact: /ExactCase}, ignoreUriCase: true}], route: [*v1]}
   - {name: prefix, match: [{uri: {prefix: /prefix}}], route: [*v1]}
   - {name: prefix-any-case, match: [{uri: {prefix: /Any/}, ignoreUriCase: true}], route: [*v1]}
@@ -66,8 +59,7 @@ FQDN = "reviews.default.svc.cluster.local"
 
 
 def _route(name: str, route: str, path: str, host: str = "reviews", method: str = "GET", **headers: str) -> Case:
-    sent = {key.replace("_", "-"): value for key, value in headers.items()}
-    return case("matching", name, Call(host, path, method, sent), kind="forward", route=route)
+    return case("matching", name, Call(host, path, method, named_headers(**headers)), kind="forward", route=route)
 
 
 CASES = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.push.debounce import Limits
-from mizzen.runtime.address import Address
+from mizzen.runtime.address import Address, unused_port
 from mizzen.runtime.files import write_atomic
 
 
@@ -100,3 +102,80 @@ async def pilot(tmp_path: Path) -> AsyncIterator[RunningPilot]:
     await running.start()
     yield running
     await running.stop()
+
+
+ENVOY = Path(sys.executable).with_name("envoy")
+HTTP2 = {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+}
+
+
+class Envoy:
+    """One process of a stock Envoy that Pilot configures."""
+
+    def __init__(self, home: Path) -> None:
+        self.api_type = "GRPC"
+        """The variant of ADS: GRPC or DELTA_GRPC."""
+        self._home = home
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self, xds: Address, node: str, **metadata: Any) -> None:
+        """`node` is the node's id without the domain."""
+        path = self._home / "bootstrap.json"
+        path.write_text(json.dumps(self._bootstrap(xds, node, metadata)))
+        self._process = await asyncio.create_subprocess_exec(
+            *(ENVOY, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
+            *("--log-path", str(self._home / "envoy.log")),
+        )
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+
+    def _bootstrap(self, xds: Address, node: str, metadata: dict[str, Any]) -> dict[str, Any]:
+        ads = {"ads": {}, "resource_api_version": "V3"}
+        endpoint = {"address": {"socket_address": {"address": xds.host, "port_value": xds.port}}}
+        return {
+            "node": {"id": f"{node}~default.svc.cluster.local", "cluster": "test", "metadata": metadata},
+            "dynamic_resources": {
+                "lds_config": ads,
+                "cds_config": ads,
+                "ads_config": {
+                    "api_type": self.api_type,
+                    "transport_api_version": "V3",
+                    "set_node_on_first_message_only": True,
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
+                },
+            },
+            "static_resources": {
+                "clusters": [
+                    {
+                        "name": "xds",
+                        "type": "STATIC",
+                        "typed_extension_protocol_options": HTTP2,
+                        "load_assignment": {
+                            "cluster_name": "xds",
+                            "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
+                        },
+                    }
+                ]
+            },
+        }
+
+
+@pytest.fixture
+async def envoy(tmp_path: Path) -> AsyncIterator[Envoy]:
+    process = Envoy(tmp_path)
+    yield process
+    await process.stop()
+
+
+@pytest.fixture
+def own_address() -> str:
+    """A loopback address that no other test, nor a mesh on this machine, listens on."""
+    port = unused_port()
+    return f"127.{port >> 8}.{port & 255}.1"

@@ -1,8 +1,6 @@
 """A stock Envoy as the client: it accepts everything, and no request fails while traffic follows the configuration."""
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from aiohttp import web
 
 from mizzen.runtime.address import unused_port
 
-ENVOY = Path(sys.executable).with_name("envoy")
 RICH = Path(__file__).parent.with_name("generate") / "rich.yaml"
 SERVICE = """
 apiVersion: v1
@@ -55,31 +52,6 @@ spec:
   gateways: [front]
   http: [{route: [{destination: {host: reviews, subset: SUBSET}}]}]
 """
-BOOTSTRAP: dict[str, Any] = {
-    "dynamic_resources": {
-        "lds_config": {"ads": {}, "resource_api_version": "V3"},
-        "cds_config": {"ads": {}, "resource_api_version": "V3"},
-        "ads_config": {
-            "transport_api_version": "V3",
-            "set_node_on_first_message_only": True,
-            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
-        },
-    },
-    "static_resources": {
-        "clusters": [
-            {
-                "name": "xds",
-                "type": "STATIC",
-                "typed_extension_protocol_options": {
-                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                        "explicit_http_config": {"http2_protocol_options": {}},
-                    }
-                },
-            }
-        ]
-    },
-}
 
 
 def rule(subset: str, *subsets: str) -> str:
@@ -88,21 +60,14 @@ def rule(subset: str, *subsets: str) -> str:
     return RULE.replace("SUBSETS", declared).replace("SUBSET", subset)
 
 
-def own_address() -> str:
-    """A loopback address that no other test, nor a mesh on this machine, listens on."""
-    port = unused_port()
-    return f"127.{port >> 8}.{port & 255}.1"
-
-
 class Site:
     """Two versions of a backend, an Envoy gateway in front, and a Pilot that configures it."""
 
-    def __init__(self, pilot: Any, home: Path) -> None:
+    def __init__(self, pilot: Any, envoy: Any) -> None:
         self.pilot = pilot
+        self.envoy = envoy
         self.port = unused_port()
-        self._home = home
         self._runners: list[web.AppRunner] = []
-        self._envoy: asyncio.subprocess.Process | None = None
 
     async def start(self, api_type: str) -> None:
         """Bring up the backends and their gateway."""
@@ -112,35 +77,15 @@ class Site:
         self.pilot.apply("config/reviews.yaml", SERVICE.replace("PORT", str(self.port)))
         self.pilot.apply("config/rule.yaml", rule("v1", "v1"))
         labels = {"istio": "ingressgateway"}
-        await self.start_envoy(api_type, "router~127.0.0.1~front.default", LABELS=labels, BIND_ADDRESS="127.0.0.1")
+        self.envoy.api_type = api_type
+        await self.envoy.start(
+            self.pilot.xds, "router~127.0.0.1~front.default", LABELS=labels, BIND_ADDRESS="127.0.0.1"
+        )
         await self.pilot.synced(1, "cds", "lds", "eds", "rds")
 
-    async def start_envoy(self, api_type: str, node: str, **metadata: Any) -> None:
-        path = self._home / "bootstrap.json"
-        path.write_text(json.dumps(self._bootstrap(api_type, node, metadata)))
-        self._envoy = await asyncio.create_subprocess_exec(
-            *(ENVOY, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
-            *("--log-path", str(self._home / "envoy.log")),
-        )
-
     async def stop(self) -> None:
-        if self._envoy is not None:
-            self._envoy.kill()
-            await self._envoy.wait()
         for runner in self._runners:
             await runner.cleanup()
-
-    def _bootstrap(self, api_type: str, node: str, metadata: dict[str, Any]) -> dict[str, Any]:
-        config: dict[str, Any] = json.loads(json.dumps(BOOTSTRAP))
-        config["node"] = {"id": f"{node}~default.svc.cluster.local", "cluster": "test", "metadata": metadata}
-        config["dynamic_resources"]["ads_config"]["api_type"] = api_type
-        xds = self.pilot.xds
-        address = {"socket_address": {"address": xds.host, "port_value": xds.port}}
-        config["static_resources"]["clusters"][0]["load_assignment"] = {
-            "cluster_name": "xds",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        }
-        return config
 
     async def _backend(self, version: str) -> int:
         async def answer(request: web.Request) -> web.Response:
@@ -169,8 +114,8 @@ class Site:
 
 
 @pytest.fixture
-async def site(pilot: Any, tmp_path: Path) -> AsyncIterator[Site]:
-    site = Site(pilot, tmp_path)
+async def site(pilot: Any, envoy: Any) -> AsyncIterator[Site]:
+    site = Site(pilot, envoy)
     yield site
     await site.stop()
 
@@ -179,16 +124,19 @@ VARIANTS = pytest.mark.parametrize("api_type", ["GRPC", "DELTA_GRPC"])
 
 
 @VARIANTS
-async def test_a_sidecar_accepts_all_that_istios_api_can_say(site: Site, api_type: str) -> None:
-    pilot, port = site.pilot, unused_port()
+async def test_a_sidecar_accepts_all_that_istios_api_can_say(
+    pilot: Any, envoy: Any, own_address: str, api_type: str
+) -> None:
+    port = unused_port()
+    envoy.api_type = api_type
     pilot.apply("config/rich.yaml", RICH.read_text())
     await pilot.until(lambda: pilot.get("/debug/registryz"))
-    await site.start_envoy(
-        *(api_type, "sidecar~127.0.0.1~client.default"),
+    await envoy.start(
+        *(pilot.xds, "sidecar~127.0.0.1~client.default"),
         LABELS={"app": "client"},
         INTERCEPTION_MODE="NONE",
         HTTP_PROXY_PORT=str(port),
-        BIND_ADDRESS=own_address(),
+        BIND_ADDRESS=own_address,
         APP_ADDRESS="127.0.0.1",
     )
     [row] = await pilot.synced(1, "cds", "lds", "eds", "rds")

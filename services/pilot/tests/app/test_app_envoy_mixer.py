@@ -1,8 +1,6 @@
 """A stock Envoy with Mixer configured: it accepts everything, asks about requests, obeys, and reports."""
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ from aiohttp import web
 from envoy.service.accesslog.v3 import als_pb2
 from envoy.service.auth.v3 import external_auth_pb2
 
-from mizzen.runtime.address import Address, unused_port
+from mizzen.runtime.address import unused_port
 
-ENVOY = Path(sys.executable).with_name("envoy")
 RICH = Path(__file__).parent.with_name("generate") / "rich.yaml"
 DENIED = 7
 MESH = """
@@ -96,70 +93,6 @@ class Mixer:
         return als_pb2.StreamAccessLogsResponse()
 
 
-def bootstrap(xds: Address, node: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    ads = {"ads": {}, "resource_api_version": "V3"}
-    address = {"socket_address": {"address": xds.host, "port_value": xds.port}}
-    options = {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    return {
-        "node": {"id": f"{node}~default.svc.cluster.local", "cluster": "test", "metadata": metadata},
-        "dynamic_resources": {
-            "lds_config": ads,
-            "cds_config": ads,
-            "ads_config": {
-                "api_type": "GRPC",
-                "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
-            },
-        },
-        "static_resources": {
-            "clusters": [
-                {
-                    "name": "xds",
-                    "type": "STATIC",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
-                    },
-                    "load_assignment": {
-                        "cluster_name": "xds",
-                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-                    },
-                }
-            ]
-        },
-    }
-
-
-class Envoy:
-    """One process."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self, xds: Address, node: str, **metadata: Any) -> None:
-        path = self._home / "bootstrap.json"
-        path.write_text(json.dumps(bootstrap(xds, node, metadata)))
-        self._process = await asyncio.create_subprocess_exec(
-            *(ENVOY, "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
-            *("--log-path", str(self._home / "envoy.log")),
-        )
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-
-
-@pytest.fixture
-async def envoy(tmp_path: Path) -> AsyncIterator[Envoy]:
-    process = Envoy(tmp_path)
-    yield process
-    await process.stop()
-
-
 @pytest.fixture
 async def mixer() -> AsyncIterator[Mixer]:
     stub = Mixer()
@@ -176,12 +109,6 @@ async def site(pilot: Any, tmp_path: Path) -> Any:
     return pilot
 
 
-def own_address() -> str:
-    """A loopback address that no other test, nor a mesh on this machine, listens on."""
-    port = unused_port()
-    return f"127.{port >> 8}.{port & 255}.1"
-
-
 def service(name: str, space: str, number: int, protocol: str, target: int) -> str:
     values = {"NAME": name, "SPACE": space, "NUMBER": str(number), "PROTOCOL": protocol, "TARGET": str(target)}
     text = SERVICE
@@ -191,7 +118,7 @@ def service(name: str, space: str, number: int, protocol: str, target: int) -> s
 
 
 async def test_a_sidecar_accepts_mixer_in_all_that_istios_api_can_say_even_before_mixer_exists(
-    site: Any, envoy: Envoy
+    site: Any, envoy: Any, own_address: str
 ) -> None:
     site.apply("config/rich.yaml", RICH.read_text())
     await site.until(lambda: site.get("/debug/registryz"))
@@ -200,7 +127,7 @@ async def test_a_sidecar_accepts_mixer_in_all_that_istios_api_can_say_even_befor
         LABELS={"app": "client"},
         INTERCEPTION_MODE="NONE",
         HTTP_PROXY_PORT=str(unused_port()),
-        BIND_ADDRESS=own_address(),
+        BIND_ADDRESS=own_address,
         APP_ADDRESS="127.0.0.1",
     )
     [row] = await site.synced(1, "cds", "lds", "eds", "rds")
@@ -208,7 +135,7 @@ async def test_a_sidecar_accepts_mixer_in_all_that_istios_api_can_say_even_befor
     assert not [name for name in await site.metrics() if name.startswith("pilot_total_xds_rejects")]
 
 
-async def test_a_gateway_asks_obeys_and_reports(site: Any, envoy: Envoy, mixer: Mixer) -> None:
+async def test_a_gateway_asks_obeys_and_reports(site: Any, envoy: Any, mixer: Mixer) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(text="yes")
 

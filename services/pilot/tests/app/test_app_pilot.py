@@ -27,20 +27,8 @@ from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.runtime.address import Address
 
 CLUSTER_NAME = "outbound|9080||reviews.default.svc.cluster.local"
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {name: NAME}
-spec: {ports: [{port: 9080, name: http}], selector: {app: NAME}}
-"""
-SLICE = """
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: reviews-1, labels: {kubernetes.io/service-name: reviews}}
-addressType: IPv4
-ports: [{name: http, port: 9080}]
-endpoints: [{addresses: [ADDRESS]}]
-"""
+SERVICE = (Path(__file__).parent / "service.yaml").read_text()
+SLICE = (Path(__file__).parent / "slice.yaml").read_text()
 ROUTES = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService

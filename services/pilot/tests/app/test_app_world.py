@@ -1,6 +1,7 @@
 """From changed keys to a mesh, a difference, and the pushes it needs."""
 
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,20 +19,8 @@ from mizzen.pilot.ingest.config.memory import MemoryStore
 from mizzen.pilot.snapshot.service import ServiceKey
 
 REVIEWS = ServiceKey("reviews.default.svc.cluster.local", "default")
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {name: reviews}
-spec: {ports: [{port: 9080, name: http}], selector: {app: reviews}}
-"""
-SLICE = """
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: reviews-1, labels: {kubernetes.io/service-name: reviews}}
-addressType: IPv4
-ports: [{name: http, port: 9080}]
-endpoints: [{addresses: [ADDRESS]}]
-"""
+SERVICE = (Path(__file__).parent / "service.yaml").read_text().replace("NAME", "reviews")
+SLICE = (Path(__file__).parent / "slice.yaml").read_text()
 ROUTE = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
