@@ -72,8 +72,15 @@ def test_a_body_is_not_read_as_a_head() -> None:
 def test_an_announced_body_stops_who_forgets_it() -> None:
     reader = HeadReader(request=True)
     reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n")
-    with pytest.raises(FramingError, match="empty line"):
+    with pytest.raises(FramingError, match="on_body"):
         reader.read(GET)
+
+
+def test_a_head_begins_where_the_announced_body_would() -> None:
+    reader = HeadReader(request=True)
+    reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+    with pytest.raises(FramingError):
+        reader.read(b"12345" + GET)
 
 
 def test_nonsense_is_refused_before_it_ends() -> None:

@@ -29,12 +29,14 @@ _IGNORED: Final = (
     "url",
     "status",
     "header",
-    "body",
     "message_complete",
-    "chunk_header",
     "chunk_complete",
 )
 """What llhttp could report besides; httptools looks all of them up, and finds None faster than nothing."""
+
+
+def _refuse_body(*_: object) -> None:
+    raise FramingError("a head where a body was announced")
 
 
 class HeadReader:
@@ -48,6 +50,7 @@ class HeadReader:
         """A token for the head that is being read: llhttp takes it at the end, and a second end finds none."""
         self._hooks = SimpleNamespace(**dict.fromkeys(f"on_{event}" for event in _IGNORED))
         self._hooks.on_headers_complete = self._due.pop
+        self._hooks.on_body = self._hooks.on_chunk_header = _refuse_body
         self._parser: _Parser = self._make(self._hooks)
         self._partial = bytearray()
         self.size = 0
