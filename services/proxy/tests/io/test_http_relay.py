@@ -230,6 +230,57 @@ def test_informational_responses_are_passed_on() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "header", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Connection: close, x", b"Keep-Alive: 1"]
+)
+def test_an_informational_response_says_nothing_of_framing_or_its_connection(header: bytes) -> None:
+    play(
+        mesh(),
+        client_sends(GET),
+        connects(ADDRESS),
+        endpoint_sends(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n" + header + b"\r\n\r\n"),
+        client_gets_bytes(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"),
+        endpoint_sends(OK),
+        client_gets("HTTP/1.1 200 OK", None, b"ok"),
+    )
+
+
+def test_a_connection_that_mixed_http_10_and_chunked_serves_nobody_else() -> None:
+    play(
+        mesh(),
+        client_sends(GET),
+        connects(ADDRESS),
+        endpoint_sends(
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+        ),
+        client_gets("HTTP/1.1 200 OK", {"transfer-encoding": "chunked"}, None),
+        endpoint_is(closed=True),
+    )
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_of_our_own_has_no_body_where_none_may_be(status: int) -> None:
+    world = World(mesh(routes=(RoutePlan("no", RouteMatch(PathMatch("prefix", "/")), Respond(status, b"body")),)))
+    world.client().receive(GET)
+    head, _, body = _take(world.client()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"content-type" not in head
+    assert b"content-length" not in head
+    assert body == b""
+
+
+def test_a_reason_stays_on_its_line() -> None:
+    play(
+        mesh(route={"origin": "a\r\nx: b\0"}, endpoints=()),
+        client_sends(GET),
+        client_gets(
+            "HTTP/1.1 503 Service Unavailable",
+            {"x-mesh-reason": "UH cluster reviews has no endpoint to send to (a  x: b )", "x": None},
+            None,
+        ),
+    )
+
+
 def test_pipelined_requests_are_answered_in_order() -> None:
     play(
         mesh(),

@@ -12,6 +12,8 @@ from mizzen.proxy.io.exchange import Exchange
 CLOSE: Final = b"connection: close"
 KEEP_ALIVE: Final = b"connection: keep-alive"
 TEXT: Final = b"content-type: text/plain"
+_ONE_LINE: Final = bytes(byte if byte >= 0x20 and byte != 0x7F else 0x20 for byte in range(256))
+"""Blanks for control characters: a reason may quote what came from far away."""
 
 
 def reply(x: Exchange, local: LocalReply, reason: str) -> None:
@@ -27,7 +29,7 @@ def reply(x: Exchange, local: LocalReply, reason: str) -> None:
     if x.route.origin:
         reason = f"{reason} ({x.route.origin})"
     x.status = local.status
-    mesh_reason = f"{x.flags or '-'} {reason}".encode("latin-1", "replace")
+    mesh_reason = f"{x.flags or '-'} {reason}".encode("latin-1", "replace").translate(_ONE_LINE)
     head: Head = {}
     if local.body:
         head[b"content-type"] = TEXT
@@ -38,7 +40,10 @@ def reply(x: Exchange, local: LocalReply, reason: str) -> None:
 def answer(x: Exchange, status: int, head: Head, body: bytes) -> None:
     """Write a whole response of our own and be done with the exchange."""
     downstream = x.downstream
-    if status != 204 and status != 304:
+    if status == 204 or status == 304:  # RFC 9112 §6.3: a body would be read as the next response
+        body = b""
+        head.pop(b"content-type", None)
+    else:
         head[b"content-length"] = b"content-length: %d" % len(body)
     head[b"server"] = x.manager.server
     head[b"date"] = downstream.runtime.date()

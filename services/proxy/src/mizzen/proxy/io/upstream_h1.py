@@ -236,6 +236,8 @@ class Upstream:
         kind = self._read_framing(x, status, head)
         options = leave_connection(head)
         self._keep_alive = not options.close and (version == b"HTTP/1.1 " or options.keep_alive)
+        if self._chunked is not None and version != b"HTTP/1.1 ":
+            self._keep_alive = False  # RFC 9112 §6.1: where its body ends is doubtful
         self._head_complete = True
         x.status = status
         x.details = flags.VIA_UPSTREAM
@@ -318,6 +320,9 @@ class Upstream:
             raise FramingError("a status that nobody asked for")
         if self._informational > MAX_INFORMATIONAL:
             raise FramingError("informational responses without end")
+        self._heads.body_follows()  # none does, whatever the head says; nor does it say how the connection ends
+        leave_connection(head)
+        head.pop(b"content-length", None)
         if not x.http_10:
             self._out.append(response_head(status, head))
 
