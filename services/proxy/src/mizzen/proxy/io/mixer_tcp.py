@@ -110,7 +110,7 @@ class GuardedConnection:
 
     def _facts(self) -> ConnectionFacts:
         tunnel = self._tunnel
-        host = tunnel.downstream_remote_address.rpartition(":")[0]
+        host = tunnel.downstream_remote_address.rpartition(":")[0].strip("[]")
         return (tunnel.start_time, host.encode(), tunnel.connection_id)
 
     def _report(self, event: str) -> None:

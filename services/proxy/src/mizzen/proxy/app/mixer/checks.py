@@ -48,7 +48,8 @@ class Checks:
         self._stats = stats
         self._spawn = spawn
         self._cache = CheckCache()
-        self._shapes: dict[frozenset[Reference], Shape] = {}
+        self._shapes: dict[TransportPlan, dict[frozenset[Reference], Shape]] = {}
+        """Apart for each Mixer: two may decide differently."""
         self._quotas: dict[TransportPlan, QuotaCache] = {}
         self._client = str(uuid.uuid4())
         self._calls_made = count(1)
@@ -80,18 +81,20 @@ class Checks:
         if not context.transport.check_cache:
             return None
         now = time.monotonic()
-        verdict = self._cache.find(list(self._shapes.values()), cast("Any", bag), now)
+        shapes = self._shapes.get(context.transport, {})
+        verdict = self._cache.find(list(shapes.values()), cast("Any", bag), now)
         return None if verdict is None else replace(verdict.answer, valid_for=verdict.expires_at - now)
 
     def _keep(self, context: MixerContext, bag: DictBag, answer: CheckAnswer) -> None:
         references = answer.references
         if references is None or answer.uses == 0 or not context.transport.check_cache:
             return
-        shape = self._shapes.get(references)
+        shapes = self._shapes.setdefault(context.transport, {})
+        shape = shapes.get(references)
         if shape is None:
-            if len(self._shapes) >= MAX_SHAPES:
+            if len(shapes) >= MAX_SHAPES:
                 return
-            shape = self._shapes[references] = bag_shape(references)
+            shape = shapes[references] = bag_shape(references)
         self._cache.keep(shape, cast("Any", bag), Verdict(answer, time.monotonic()))
 
     def _take(self, transport: TransportPlan, bag: DictBag, wanted: Mapping[str, int]) -> list[str]:

@@ -1,0 +1,144 @@
+"""What the agent says to Mixer of requests and connections."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from mizzen.proto.attributes_pb2 import Attributes
+from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
+from mizzen.proxy.app.mixer.connections import ConnectionAttributes
+from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts
+from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
+from mizzen.proxy.snapshot.store import Held, Store
+
+ONE, TWO = "10.0.0.1:9091", "10.0.0.2:9091"
+HEAD = {b"host": b"Host: reviews", b"user-agent": b"User-Agent: curl", b"cookie": b"Cookie: a=1\r\nCookie: b=2"}
+
+
+def context(**values: str) -> MixerContext:
+    return MixerContext(TransportPlan(), said(**values), check=True, report=True)
+
+
+def said(**values: str) -> bytes:
+    message = Attributes()
+    for name, value in values.items():
+        message.attributes[name.replace("_", ".")].string_value = value
+    return message.SerializeToString()
+
+
+def request(forwarded: bytes = b"", client: bytes = b"10.0.0.9", **more: bytes) -> RequestFacts:
+    head = HEAD | {name.replace("_", "-").encode(): value for name, value in more.items()}
+    return (1e9, b"GET", b"/a?b=1", b"reviews:9080", b"http", head, forwarded, client)
+
+
+def report(status: int = 200, flags: str = "", endpoint: str = "", check: CheckFacts = None) -> ReportRecord:
+    response_head = {b"content-type": b"Content-Type: text/plain"}
+    trailers = {b"grpc-status": b"grpc-status: 5"}
+    return (0, request(), (status, response_head, trailers, 3, 4, 1e9 + 1, 2.0, flags, endpoint), check)
+
+
+def test_the_order_in_which_attributes_win() -> None:
+    forwarded = b64encode(said(source_uid="forwarded", request_path="forwarded", destination_service="forwarded"))
+    found = check_attributes(context(source_uid="own", destination_service="own"), request(forwarded))
+    assert (found["source.uid"], found["destination.service"]) == ("forwarded", "forwarded")
+    assert found["request.path"] == "/a?b=1"
+
+
+@pytest.mark.parametrize("forwarded", [b"%%%", b64encode(b"\xff\xff\xff"), b"YQ"])
+def test_forwarded_attributes_that_cannot_be_read_say_nothing(forwarded: bytes) -> None:
+    assert check_attributes(context(), request(forwarded)) == check_attributes(context(), request())
+
+
+def test_headers() -> None:
+    found: dict[str, Any] = check_attributes(context(), request(x_istio_attributes=b"x-istio-attributes: Zm9v"))
+    assert found["request.headers"] == {
+        ":method": "GET",
+        ":path": "/a?b=1",
+        ":authority": "reviews:9080",
+        ":scheme": "http",
+        "user-agent": "curl",
+        "cookie": "a=1,b=2",
+    }
+    assert found["request.useragent"] == "curl"
+
+
+def test_the_client() -> None:
+    assert check_attributes(context(), request())["source.ip"] == ip_address("10.0.0.9")
+    assert "source.ip" not in check_attributes(context(), request(client=b"nonsense"))
+
+
+def test_a_report() -> None:
+    found: dict[str, Any] = report_attributes(context(), report(endpoint="[::1]:9080", flags="UF,URX"))
+    assert (found["destination.ip"], found["destination.port"]) == (ip_address("::1"), 9080)
+    assert (found["response.code"], found["response.grpc_status"]) == (200, "5")
+    assert (found["request.size"], found["response.size"]) == (3, 4)
+    assert found["response.total_size"] == 4 + len("Content-Type: text/plain\r\n") + len("grpc-status: 5\r\n")
+    assert found["response.duration"] == timedelta(seconds=2)
+    assert found["response.time"] == datetime.fromtimestamp(1e9 + 1, UTC)
+    assert found["context.proxy_error_code"] == "UF,URX"
+    assert "check.cache_hit" not in found
+
+
+@pytest.mark.parametrize(
+    ("status", "check", "code"),
+    [(200, None, 200), (0, None, 500), (0, (7, "PERMISSION_DENIED:no", True, False), 403)],
+)
+def test_the_response_code(status: int, check: CheckFacts, code: int) -> None:
+    assert report_attributes(context(), report(status, check=check))["response.code"] == code
+
+
+def test_a_connection() -> None:
+    names = ConnectionAttributes()
+    connection = (1e9, b"10.0.0.9", 7)
+    begun = names.begun(context(destination_service="mongo"), connection)
+    assert (begun["context.protocol"], begun["source.ip"]) == ("tcp", ip_address("10.0.0.9"))
+    assert str(begun["connection.id"]).endswith("-7")
+    amounts = (1, 2, 3, 4)
+    running = names.reported(context(), (0, connection, "continue", amounts, 10.0, "", "10.0.0.1:27017", None))
+    assert (running["connection.received.bytes"], running["connection.sent.bytes_total"]) == (1, 4)
+    assert (running["destination.port"], "connection.duration" in running) == (27017, False)
+    closed = names.reported(context(), (0, connection, "close", amounts, 10.0, "UAEX", "", (7, "no", False, False)))
+    assert closed["connection.duration"] == timedelta(seconds=10)
+    assert (closed["check.error_code"], closed["context.proxy_error_code"]) == (7, "UAEX")
+
+
+def cluster(discovery: Any, *endpoints: tuple[str, bool]) -> Store:
+    store = Store()
+    found = tuple(EndpointPlan(address, 9091, healthy=healthy) for address, healthy in endpoints)
+    plan = ClusterPlan("mixer", discovery, endpoint_set="eds" if discovery == "eds" else EndpointSetPlan("eds", found))
+    store.kinds["cluster"]["mixer"] = Held("mixer", "1", b"", plan, ())
+    if discovery == "eds":
+        store.kinds["endpoint_set"]["eds"] = Held("eds", "1", b"", EndpointSetPlan("eds", found), ())
+    return store
+
+
+@pytest.mark.parametrize(
+    ("store", "target"),
+    [
+        (
+            cluster("eds", ("10.0.0.2", True), ("10.0.0.1", True), ("10.0.0.3", False)),
+            "ipv4:10.0.0.1:9091,10.0.0.2:9091",
+        ),
+        (cluster("static", ("::1", True)), "ipv6:[::1]:9091"),
+        (cluster("dns", ("mixer.example", True)), "dns:///mixer.example:9091"),
+    ],
+)
+def test_where_mixer_is(store: Store, target: str) -> None:
+    assert Addresses(store, "").find("mixer") == target
+    assert Addresses(store, "127.0.0.1:1").find("mixer") == "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("store", "reason"),
+    [(Store(), "cluster mixer is not known"), (cluster("eds", ("10.0.0.1", False)), "cluster mixer has no endpoint")],
+)
+def test_where_mixer_is_not(store: Store, reason: str) -> None:
+    with pytest.raises(LookupError, match=reason):
+        Addresses(store, "").find("mixer")
