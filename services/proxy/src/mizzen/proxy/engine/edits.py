@@ -16,6 +16,13 @@ from mizzen.proxy.engine.request import Record
 FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection"})
 """Headers that say where a message ends: edited, they would let a body pass for the next message."""
 
+_NAME_CHARACTERS: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def is_name(text: str) -> bool:
+    """It can be a header's name (RFC 9110 §5.1), and thus cannot smuggle in another header."""
+    return bool(text) and _NAME_CHARACTERS.issuperset(text)
+
 
 class Edits:
     """Edits of a head, in place. Names keep the case they are configured with; comparison ignores case."""

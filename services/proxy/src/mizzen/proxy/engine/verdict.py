@@ -7,7 +7,7 @@ from typing import Final
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.headers import Head, add, line
 from mizzen.proxy.engine.control import CheckAnswer, HeaderChange
-from mizzen.proxy.engine.edits import FRAMING, Edits
+from mizzen.proxy.engine.edits import FRAMING, Edits, is_name
 from mizzen.proxy.engine.request import Record
 
 OK: Final = 0
@@ -101,8 +101,7 @@ def bind_changes(changes: tuple[HeaderChange, ...]) -> Edits | None:
 
 def _is_editable(name: str, value: str) -> bool:
     low = name.lower()
-    framing = not low or low.startswith(":") or low == "host" or low in FRAMING
-    return not framing and not any(char in name or char in value for char in "\r\n\0")
+    return is_name(name) and low != "host" and low not in FRAMING and not any(char in value for char in "\r\n\0")
 
 
 class HeaderChanges(Edits):

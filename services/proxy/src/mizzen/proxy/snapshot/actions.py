@@ -9,7 +9,7 @@ from mizzen.proxy.engine.plan import Action, Forward, Redirect, Respond, Weighte
 from mizzen.proxy.snapshot.matchers import check_regex
 from mizzen.proxy.snapshot.mixer import own_service
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
-from mizzen.proxy.snapshot.values import header_edits, seconds, wrapped
+from mizzen.proxy.snapshot.values import header_edits, one_line, one_word, seconds, wrapped
 
 _ROUTE_TIMEOUT = 15.0
 """Envoy's default of RouteAction.timeout, seconds."""
@@ -106,9 +106,9 @@ def _forward(message: Any, retry: Any | None, notes: Notes, origin: str) -> Forw
     return Forward(
         clusters=_clusters(message, notes, origin),
         timeout=seconds(message, "timeout", _ROUTE_TIMEOUT),
-        prefix_rewrite=message.prefix_rewrite,
+        prefix_rewrite=one_word(message, "prefix_rewrite"),
         regex_rewrite=_regex_rewrite(message),
-        host_rewrite=message.host_rewrite_literal,
+        host_rewrite=one_word(message, "host_rewrite_literal"),
         retry_connect_failures=0 if policy is None else _retries(policy, notes, origin),
     )
 
@@ -139,7 +139,7 @@ def _weighted_cluster(item: Any, notes: Notes, origin: str) -> WeightedCluster:
         weight=item.weight.value,
         request_edits=header_edits(item, "request", notes, origin),
         response_edits=header_edits(item, "response", notes, origin),
-        host_rewrite=item.host_rewrite_literal,
+        host_rewrite=one_word(item, "host_rewrite_literal"),
         mixer=own_service(item, notes, origin),
     )
 
@@ -149,7 +149,8 @@ def _regex_rewrite(message: Any) -> tuple[str, str] | None:
         return None
     with at("regex_rewrite.pattern.regex"):
         pattern = check_regex(message.regex_rewrite.pattern.regex)
-    return pattern, message.regex_rewrite.substitution
+    with at("regex_rewrite"):
+        return pattern, one_word(message.regex_rewrite, "substitution")
 
 
 def _retries(policy: Any, notes: Notes, origin: str) -> int:
@@ -173,11 +174,11 @@ def _redirect(message: Any, notes: Notes, origin: str) -> Redirect:
         raise Invalid("response_code", f"unknown value {message.response_code}")
     return Redirect(
         code=_REDIRECT_CODES[message.response_code],
-        scheme=message.scheme_redirect,
-        host=message.host_redirect,
+        scheme=one_line(message, "scheme_redirect"),
+        host=one_line(message, "host_redirect"),
         port=message.port_redirect,
-        path=message.path_redirect,
-        prefix=message.prefix_rewrite,
+        path=one_line(message, "path_redirect"),
+        prefix=one_line(message, "prefix_rewrite"),
         https=message.https_redirect,
         strip_query=message.strip_query,
     )

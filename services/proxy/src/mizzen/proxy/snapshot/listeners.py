@@ -18,7 +18,7 @@ from mizzen.proxy.snapshot.endpoints import socket_address
 from mizzen.proxy.snapshot.mixer import HTTP_CONFIG, TCP_CONFIG, http_filter, tcp_filter
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.routes import route_table
-from mizzen.proxy.snapshot.values import origin, seconds, type_name, unpack, wrapped
+from mizzen.proxy.snapshot.values import one_line, origin, seconds, type_name, unpack, wrapped
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
@@ -185,7 +185,7 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
     return HttpPlan(
         stat_prefix=message.stat_prefix,
         route_table=_routes(message, notes),
-        server_name=message.server_name or "envoy",
+        server_name=one_line(message, "server_name") or "envoy",
         use_remote_address=wrapped(message, "use_remote_address", False),
         trusted_hops=message.xff_num_trusted_hops,
         generate_request_id=wrapped(message, "generate_request_id", True),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from mizzen.proxy.engine.edits import FRAMING
+from mizzen.proxy.engine.edits import FRAMING, is_name
 from mizzen.proxy.engine.formatter import bind_format
 from mizzen.proxy.engine.plan import NO_EDITS, HeaderEdits
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BREAKING_TIME = re.compile(r"%START_TIME\([^)]*%[-_^#0-9]*n")
+"""strftime's line break; an access log may have it, a header may not."""
 
 _SERVICE = ("host", "name", "namespace")
 ISTIO = "istio"
@@ -126,14 +128,30 @@ def check_editable(name: str) -> None:
     """Raise Invalid unless a header operation may name this header."""
     if name.startswith(":") or name.lower() == "host":
         raise Invalid("", f"{name} may not be changed by a header operation; use host_rewrite_literal for the host")
-    if not name or not _TOKEN.issuperset(name):
+    if not is_name(name):
         raise Invalid("", f"{name!r} is not a header name")
 
 
 def check_value(value: str) -> None:
     """Raise Invalid for what would split a head."""
-    if any(char in value for char in "\r\n\0"):
+    if any(char in value for char in "\r\n\0") or _BREAKING_TIME.search(value):
         raise Invalid("", "a header value may not contain line breaks or NUL")
+
+
+def one_line(message: Any, field: str) -> str:
+    """A text field that becomes part of a header; raises Invalid for what would split a head."""
+    text = str(getattr(message, field))
+    with at(field):
+        check_value(text)
+    return text
+
+
+def one_word(message: Any, field: str) -> str:
+    """A text field that becomes part of a request line or of Host; raises Invalid for blanks and line breaks."""
+    text = one_line(message, field)
+    if " " in text or "\t" in text:
+        raise Invalid(field, f"{text!r} may not contain blanks")
+    return text
 
 
 def _is_known_format(value: str) -> bool:
