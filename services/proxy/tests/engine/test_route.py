@@ -72,6 +72,7 @@ def test_routes_to_nowhere_are_refused(clusters: tuple[WeightedCluster, ...]) ->
         (PathMatch("prefix", "/PRE", ignore_case=True), "/new", b"/pre?y", b"/new?y"),
         (PathMatch("exact", "/ex"), "/new", b"/ex?y=/ex", b"/new?y=/ex"),
         (PathMatch("regex", "/[a-z]+"), "/new", b"/abc", b"/new"),
+        (PathMatch("prefix", "/pre"), "new", b"/pre", b"/new"),
     ],
 )
 def test_prefix_rewrite(match: PathMatch, rewrite: str, path: bytes, expected: bytes) -> None:
@@ -88,6 +89,8 @@ def test_prefix_rewrite(match: PathMatch, rewrite: str, path: bytes, expected: b
         ("x", r"a\\b", b"/x", b"/a\\b"),
         ("x", "g<1>", b"/x", b"/g<1>"),
         ("nothing", "y", b"/x", b"/x"),
+        ("^/x", "", b"/x?q", b"/?q"),
+        ("^/", "", b"/x", b"/x"),
     ],
 )
 def test_regex_rewrite(pattern: str, substitution: str, path: bytes, expected: bytes) -> None:

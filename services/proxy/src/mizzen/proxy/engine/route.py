@@ -212,6 +212,7 @@ def _bind_rewrite(action: Forward, path: PathMatch) -> PathRewrite | None:
 
 def _replace_start(match: PathMatch, replacement: bytes) -> PathRewrite:
     """Replace the matched prefix; of an exact or regex match, the whole path before the query."""
+    replacement = _rooted(replacement)
     if match.kind == "prefix":
         size = len(match.value.encode())
         return lambda path: replacement + path[size:]
@@ -223,6 +224,11 @@ def _replace_start(match: PathMatch, replacement: bytes) -> PathRewrite:
     return replace_whole
 
 
+def _rooted(path: bytes) -> bytes:
+    """A path begins with a slash; without one, or empty, it would spoil the request line."""
+    return path if path[:1] == b"/" else b"/" + path
+
+
 def _replace_matches(pattern: str, substitution: str) -> PathRewrite:
     r"""Replace every match in the path before the query; `\1` is a group, `\0` the match (RE2)."""
     compiled = regex(pattern)
@@ -232,7 +238,7 @@ def _replace_matches(pattern: str, substitution: str) -> PathRewrite:
     def rewrite(path: bytes) -> bytes:
         bare, mark, query = path.partition(b"?")
         new: bytes = sub(replacement, bare)
-        return new + mark + query
+        return (new if new == bare else _rooted(new)) + mark + query
 
     return rewrite
 
