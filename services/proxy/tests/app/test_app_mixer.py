@@ -270,3 +270,19 @@ async def test_a_connection(mesh: SimpleNamespace, app: SimpleNamespace) -> None
     (report,) = mesh.mixer.reported
     assert (report["connection.event"], report["destination.service"]) == ("close", "mongo")
     assert (report["check.error_code"], report["context.proxy_error_code"]) == (7, "UAEX")
+
+
+async def test_mixers_that_are_no_longer_named_make_room(
+    mesh: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mizzen.proxy.app.mixer.hub.MAX_SENDERS", 1)
+    for number in range(2):
+        await mesh.configure(replace(CLOSED, max_retry=number, batch_seconds=60.0), check=False)
+        await mesh.get(f"/{number}")
+        await mesh.until(lambda number=number: any(sender._transport.max_retry == number for sender in senders(mesh)))
+    await mesh.until(lambda: len(mesh.mixer.reported) == 1)
+    assert mesh.mixer.reported[0]["request.path"] == "/0"
+
+
+def senders(mesh: SimpleNamespace) -> list[Any]:
+    return list(mesh.hub._senders.values())

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import replace
 from itertools import count
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -30,12 +30,14 @@ INTERNAL: Final = 13
 FOREVER: Final = 1e9
 """Seconds for which a result holds when Mixer does not say."""
 MAX_SHAPES: Final = 256
+MAX_TRANSPORTS: Final = 8
 _CHANGES: Final[dict[int, Any]] = {
     HeaderOperation.REPLACE: "replace",
     HeaderOperation.REMOVE: "remove",
     HeaderOperation.APPEND: "append",
 }
 
+Kept = TypeVar("Kept")
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Runs something in the background."""
 
@@ -89,7 +91,7 @@ class Checks:
         references = answer.references
         if references is None or answer.uses == 0 or not context.transport.check_cache:
             return
-        shapes = self._shapes.setdefault(context.transport, {})
+        shapes = _of(context.transport, self._shapes, dict)
         shape = shapes.get(references)
         if shape is None:
             if len(shapes) >= MAX_SHAPES:
@@ -99,7 +101,7 @@ class Checks:
 
     def _take(self, transport: TransportPlan, bag: DictBag, wanted: Mapping[str, int]) -> list[str]:
         """Use up prefetched tokens; the quotas that have not enough of them."""
-        cache = self._quotas.setdefault(transport, QuotaCache())
+        cache = _of(transport, self._quotas, QuotaCache)
         exhausted = []
         for name, amount in wanted.items():
             now = time.monotonic()
@@ -146,6 +148,15 @@ class Checks:
         except CallFailed:
             self._stats.total_remote_check_failures += 1
             raise
+
+
+def _of(transport: TransportPlan, known: dict[TransportPlan, Kept], make: Callable[[], Kept]) -> Kept:
+    """What is kept for a Mixer; that of the one seen first makes room."""
+    if transport not in known:
+        if len(known) >= MAX_TRANSPORTS:
+            del known[next(iter(known))]
+        known[transport] = make()
+    return known[transport]
 
 
 def read_answer(response: CheckResponse, transport: TransportPlan) -> CheckAnswer:

@@ -15,7 +15,7 @@ from mizzen.attributes.values import Value
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
 from mizzen.proxy.app.mixer.checks import Checks
-from mizzen.proxy.app.mixer.client import MixerCalls
+from mizzen.proxy.app.mixer.client import CALL_SECONDS, MixerCalls
 from mizzen.proxy.app.mixer.connections import ConnectionAttributes
 from mizzen.proxy.app.mixer.reports import ReportSender
 from mizzen.proxy.app.mixer.statistics import CallStats
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 Reply = Callable[[control.CheckAnswers], Awaitable[None]]
 Read = Callable[[], dict[str, Value]]
 INTERNAL = 13
+MAX_SENDERS = 8
+"""Mixers, or ways to speak to one, that there may be at a time; what configuration no longer names makes room."""
 
 
 class MixerHub:
@@ -83,6 +85,8 @@ class MixerHub:
     def _add(self, context: MixerContext, read: Read) -> None:
         sender = self._senders.get(context.transport)
         if sender is None:
+            if len(self._senders) >= MAX_SENDERS:
+                self._spawn(self._senders.pop(next(iter(self._senders))).close(CALL_SECONDS))
             sender = self._senders[context.transport] = ReportSender(context.transport, self._calls, self.stats)
         try:
             sender.add(read())
