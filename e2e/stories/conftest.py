@@ -29,8 +29,8 @@ def mesh(
 ) -> Iterator[LocalMesh]:
     """The demo on the local runtime, with the data plane under test."""
     mesh = LocalMesh(tmp_path_factory.mktemp("home"), request.config.getoption("--engine"))
-    mesh.ok("up", "--engine", mesh.engine)
     try:
+        mesh.ok("up", "--engine", mesh.engine)
         yield mesh
     finally:
         mesh.ok("down")

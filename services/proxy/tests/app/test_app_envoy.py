@@ -50,6 +50,7 @@ def test_the_bootstrap_says_who_and_where(settings: Settings) -> None:
     assert ads.api_type == ads.DELTA_GRPC
     cluster = message.static_resources.clusters[0]
     assert cluster.name == ads.grpc_services[0].envoy_grpc.cluster_name
+    assert message.cluster_manager.upstream_bind_config.source_address.address == "127.0.0.1"
     endpoint = cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address
     assert (endpoint.address, endpoint.port_value) == tuple(settings.discovery_address)
     ports = [item.address.socket_address.port_value for item in message.static_resources.listeners]

@@ -29,6 +29,7 @@ def bootstrap(settings: Settings) -> dict[str, Any]:
             "cds_config": _ADS,
             "lds_config": _ADS,
         },
+        "cluster_manager": _cluster_manager(node.metadata.get("BIND_ADDRESS", "")),
         "static_resources": {
             "clusters": [_xds_cluster(settings.discovery_address), _cluster(ADMIN_CLUSTER, settings.admin_address)],
             "listeners": [
@@ -37,6 +38,13 @@ def bootstrap(settings: Settings) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _cluster_manager(own: object) -> dict[str, Any]:
+    """On loopback every workload shares 127.0.0.1 unless it calls from its own address; Mixer tells them by that."""
+    if not str(own).startswith("127."):
+        return {}
+    return {"upstream_bind_config": {"source_address": {"address": own, "port_value": 0}}}
 
 
 def _cluster(name: str, address: Address) -> dict[str, Any]:
