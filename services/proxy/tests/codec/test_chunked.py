@@ -95,6 +95,7 @@ def test_nothing_passes_that_llhttp_refuses(fragments: list[bytes], stride: int)
     ("wire", "reason"),
     [
         (b"3;" + b"a" * 20_000, "oversized"),
+        (b"3;" + b"a" * 1_500, "oversized chunk extensions"),
         (b"0\r\n" + b"T: x\r\n" * 101, "more than 100 trailers"),
         (b"0\r\n" + b"T: " + b"x" * 17_000, "oversized"),
         (b"0\r\nTransfer-Encoding: chunked\r\n", "framing header"),

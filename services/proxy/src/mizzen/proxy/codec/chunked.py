@@ -8,6 +8,10 @@ from typing import Final
 from mizzen.proxy.codec.h1 import MAX_HEADERS, MAX_QUIET_BYTES
 from mizzen.proxy.codec.headers import FramingError, Head, read_head
 
+MAX_SIZE_LINE: Final = 1024
+"""Bytes of a chunk size with its extensions. The start of a line is matched anew with each read, so that 16 KiB of
+extensions, a byte at a time, would take seconds."""
+
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
@@ -78,6 +82,8 @@ class ChunkedReader:
         if self._quiet > MAX_QUIET_BYTES:
             raise FramingError("oversized chunk extensions or trailers")
         text = self._line + piece
+        if len(text) > MAX_SIZE_LINE and self._state == _SIZE:
+            raise FramingError("oversized chunk extensions")
         form, refusal = _LINE_SO_FAR[self._state]
         if form.fullmatch(text) is None:
             raise FramingError(refusal)
