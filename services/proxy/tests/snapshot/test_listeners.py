@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from envoy.extensions.filters.http.rbac.v3 import rbac_pb2  # noqa: F401  # registers the type for json_format
+from envoy.extensions.filters.http.lua.v3 import lua_pb2  # noqa: F401  # registers the type for json_format
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2  # noqa: F401
 from google.protobuf.json_format import ParseDict
 
 from mizzen.proxy.engine.plan import AccessLogPlan, HttpPlan, TcpPlan
@@ -30,6 +31,7 @@ ROUTER = {
     "name": "router",
     "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
 }
+LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 
 
@@ -109,8 +111,21 @@ def test_a_listener_is_not_opened_without_its_guard(make: Make) -> None:
     )
 
 
-def test_a_filter_that_would_change_requests_is_reported(make: Make) -> None:
-    message = make["listener"]("l", upgrade_configs=[{"upgrade_type": "websocket"}])
+@pytest.mark.parametrize(
+    ("upgrades", "reported"),
+    [([], []), (["websocket"], []), (["WebSocket"], []), (["websocket", "CONNECT"], ["upgrade_configs"])],
+)
+def test_an_upgrade_is_reported_unless_it_is_the_one_that_everybody_gets(
+    make: Make, upgrades: list[str], reported: list[str]
+) -> None:
+    message = make["listener"]("l", upgrade_configs=[{"upgrade_type": name} for name in upgrades])
     outcome = compile_resource(message)
     assert isinstance(outcome, Compiled)
-    assert [item.field.rpartition(".")[2] for item in outcome.unsupported] == ["upgrade_configs"]
+    assert [item.field.rpartition(".")[2] for item in outcome.unsupported] == reported
+
+
+def test_a_filter_that_would_change_requests_is_reported(make: Make) -> None:
+    lua = {"name": "lua", "typed_config": {"@type": f"type.googleapis.com/{LUA}"}}
+    outcome = compile_resource(make["listener"]("l", http_filters=[lua, ROUTER]))
+    assert isinstance(outcome, Compiled)
+    assert [item.field for item in outcome.unsupported] == [LUA]

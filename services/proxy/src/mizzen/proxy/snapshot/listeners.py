@@ -71,6 +71,7 @@ _HTTP = (
     "request_id_extension",
     "drain_timeout",
     "preserve_external_request_id",
+    "upgrade_configs",  # looked at in _http
 )
 _KEEP_ESCAPED_SLASHES = (0, 1)
 _GUARDS = frozenset(
@@ -182,6 +183,8 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
     notes.check(http1, ("header_key_format", "accept_http_10", "allow_absolute_url"))
     if message.path_with_escaped_slashes_action not in _KEEP_ESCAPED_SLASHES:
         notes.add(f"{message.DESCRIPTOR.full_name}.path_with_escaped_slashes_action")
+    if any(upgrade.upgrade_type.lower() != "websocket" for upgrade in message.upgrade_configs):
+        notes.add(f"{message.DESCRIPTOR.full_name}.upgrade_configs")  # Pilot offers WebSocket unasked, to everybody
     return HttpPlan(
         stat_prefix=message.stat_prefix,
         route_table=_routes(message, notes),
