@@ -1,0 +1,212 @@
+"""Policy and telemetry as Istio 1.0's tasks tell them: the rules are in demo/bookinfo/policy, in its own syntax."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.fluentd import Fluentd
+from support.load import under_load
+from support.mesh import LocalMesh, eventually, get
+
+from mizzen.runtime.address import unused_port
+
+POLICY = Path(__file__).parents[2] / "demo" / "bookinfo" / "policy"
+PAGE = "/productpage"
+REVIEWS = "/api/v1/products/0/reviews"
+
+
+@contextmanager
+def in_force(mesh: LocalMesh, yaml: str) -> Iterator[None]:
+    """The rules hold inside the block."""
+    mesh.ok("apply", "-f", "-", stdin=yaml)
+    try:
+        yield
+    finally:
+        mesh.ok("delete", "-f", "-", stdin=yaml)
+
+
+def policy(sample: str) -> str:
+    return (POLICY / sample).read_text()
+
+
+def status(headers: dict[str, str] | None = None) -> int:
+    return get(PAGE, headers).status
+
+
+def log_of(mesh: LocalMesh, process: str) -> list[str]:
+    return (mesh.home / "logs" / f"{process}.log").read_text().splitlines()
+
+
+def has_stars() -> bool:
+    return any("stars" in review.get("rating", {}) for review in get(REVIEWS).json()["reviews"])
+
+
+def test_a_denier_keeps_reviews_v3_from_ratings(mesh: LocalMesh) -> None:
+    with mesh.applied("destination-rule-all.yaml"), mesh.applied("virtual-service-reviews-v3.yaml"):
+        eventually(lambda: "red" in get(REVIEWS).body.decode(), "red stars")
+        with in_force(mesh, policy("deny-reviews-v3.yaml")):
+            eventually(lambda: not has_stars(), "a page without stars")
+            assert status() == 200
+            eventually(lambda: any(" 403 " in line for line in log_of(mesh, "ratings-v1-1.sidecar")), "403s in the log")
+            asked = "destination.labels=app:ratings,source.labels=app:reviews;version:v3"
+            explained = mesh.mizzen("mixer", "explain", "-a", asked)
+            assert explained.status == 1  # refused
+            assert "deny-reviews-v3.rule.default matches" in explained.out
+            assert "Not allowed" in explained.out
+        eventually(has_stars, "stars again")
+
+
+def test_a_list_of_addresses(mesh: LocalMesh) -> None:
+    with in_force(mesh, policy("whitelist-ip.yaml")):
+        eventually(lambda: status() in (403, 404), "strangers refused")
+        assert "is not whitelisted" in get(PAGE).body.decode()
+        mesh.ok("apply", "-f", "-", stdin=policy("whitelist-ip.yaml").replace("10.57.0.0/16", "127.0.0.0/8"))
+        eventually(lambda: status() == 200, "our own network let in")
+    eventually(lambda: status() == 200, "everyone let in")
+
+
+def test_a_list_by_header(mesh: LocalMesh) -> None:
+    with in_force(mesh, policy("blacklist-header.yaml")):
+        eventually(lambda: status({"x-team": "Intruders"}) == 403, "intruders refused")
+        assert "is blacklisted" in get(PAGE, {"x-team": "intruders"}).body.decode()
+        assert status({"x-team": "friends"}) == 200
+        assert status() == 200
+    eventually(lambda: status({"x-team": "intruders"}) == 200, "intruders let in")
+
+
+def granted(user: str, seconds: float = 3.0) -> float:
+    """Requests a second that get through when a user sends as many as he can."""
+    start = time.monotonic()
+    statuses = []
+    while time.monotonic() - start < seconds:
+        statuses.append(status({"end-user": user}))
+    assert set(statuses) <= {200, 429}
+    return statuses.count(200) / seconds
+
+
+def limits_users(user: str) -> bool:
+    return any(status({"end-user": user}) == 429 for _ in range(30))
+
+
+def test_a_quota_for_each_user(mesh: LocalMesh) -> None:
+    with in_force(mesh, policy("productpage-quota.yaml")):
+        eventually(lambda: limits_users("first"), "too many requests refused")
+        assert "Quota is exhausted for: requestcount" in "".join(
+            get(PAGE, {"end-user": "first"}).body.decode() for _ in range(20)
+        )
+        assert 3 <= granted("second") <= 12  # 5, more or less what a window boundary and prefetching let through
+    eventually(lambda: not limits_users("first"), "no limit any more")
+
+
+@pytest.mark.redis
+def test_a_quota_in_redis(mesh: LocalMesh, tmp_path: Path) -> None:
+    port = unused_port()
+    program = shutil.which("redis-server") or "redis-server"
+    redis = subprocess.Popen([program, "--port", str(port), "--save", "", "--dir", str(tmp_path)])
+    try:
+        yaml = policy("productpage-quota-redis.yaml").replace("127.0.0.1:6379", f"127.0.0.1:{port}")
+        with in_force(mesh, yaml):
+            eventually(lambda: limits_users("first"), "too many requests refused")
+            assert 3 <= granted("second") <= 12
+    finally:
+        redis.kill()
+        redis.wait()
+
+
+def test_a_log_on_mixers_output(mesh: LocalMesh) -> None:
+    with in_force(mesh, policy("new-log.yaml")):
+
+        def logged() -> bool:
+            get(PAGE)
+            lines = [line for line in log_of(mesh, "mixer") if "newlog.logentry.istio-system" in line]
+            return any(json.loads(line)["destination"] == "productpage" for line in lines)
+
+        eventually(logged, "a line about productpage")
+
+
+def test_a_log_to_fluentd(mesh: LocalMesh) -> None:
+    with Fluentd() as fluentd:
+        yaml = policy("new-log-fluentd.yaml").replace("127.0.0.1:24224", fluentd.address)
+        with in_force(mesh, yaml):
+
+            def received() -> bool:
+                get(PAGE)
+                return any(record["destination"] == "productpage" for record in fluentd.records)
+
+            eventually(received, "a record about productpage")
+    assert {"severity", "source", "responseCode", "latency"} <= fluentd.records[0].keys()
+
+
+def test_an_adapter_of_ones_own_writes_an_audit_file(mesh: LocalMesh, tmp_path: Path) -> None:
+    (tmp_path / "audit.py").write_text((POLICY / "audit.py").read_text())
+    yaml = policy("audit.yaml").replace("/etc/mizzen/adapters", str(tmp_path)).replace("/var/log/mizzen", str(tmp_path))
+    written = tmp_path / "audit.jsonl"
+    with in_force(mesh, yaml):
+
+        def audited() -> bool:
+            get(PAGE)
+            lines = written.read_text().splitlines() if written.exists() else []
+            return any(json.loads(line)["to"].startswith("reviews.") for line in lines)
+
+        eventually(audited, "a call of reviews in the audit file")
+
+
+@contextmanager
+def failing_open(mesh: LocalMesh) -> Iterator[None]:
+    """Requests pass while Mixer does not answer."""
+    config = mesh.home / "mesh.yaml"
+    before = config.read_text()
+    config.write_text(f"{before}policyCheckFailOpen: true\n")
+    try:
+        yield
+    finally:
+        config.write_text(before)
+
+
+@contextmanager
+def mixer_away(mesh: LocalMesh) -> Iterator[None]:
+    """Mixer does not answer inside the block, and is a new one after it.
+
+    It is stopped first, because one that is killed is back at once.
+    """
+    pid = mesh.process("mixer")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_mixer_goes_and_comes_back(mesh: LocalMesh) -> None:
+    """Who fails closed answers that Mixer is away, who fails open serves; checks resume with Mixer."""
+    with in_force(mesh, policy("blacklist-header.yaml")):
+        eventually(lambda: status({"x-team": "intruders"}) == 403, "intruders refused")
+        with mixer_away(mesh):
+            refused = get(PAGE, {"x-team": "nobody has asked this"})
+            assert refused.status in (503, 504)
+            if mesh.engine == "python":
+                assert "mixer" in refused.headers["x-mesh-reason"].lower()
+        eventually(lambda: status({"x-team": "a friend"}) == 200, "friends let in by Mixer that is back")
+        with failing_open(mesh), mixer_away(mesh):
+            eventually(lambda: status({"x-team": "nor this"}) == 200, "strangers let in without Mixer", seconds=40)
+        eventually(lambda: status({"x-team": "intruders"}) == 403, "intruders refused by Mixer that is back")
+        eventually(lambda: status({"x-team": "a new friend"}) == 200, "others let in")
+
+
+def test_reports_never_hold_traffic_up(mesh: LocalMesh) -> None:
+    pid = mesh.process("mixer")
+    with under_load(PAGE) as load:
+        os.kill(pid, signal.SIGKILL)
+        seen = load.answered
+        eventually(lambda: load.answered > seen + 100, "a hundred requests without Mixer")
+        eventually(lambda: mesh.process("mixer") not in (0, pid), "Mixer started again")
+    assert load.failed == []
