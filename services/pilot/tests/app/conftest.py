@@ -81,6 +81,12 @@ class RunningPilot:
                 await asyncio.sleep(0.02)
         return answer
 
+    async def until_connected(self, clients: int) -> None:
+        """Wait until so many clients are connected; works while Pilot computes, when no page answers."""
+        async with asyncio.timeout(30):
+            while len(self.pilot.connections) < clients:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.005)
+
     async def synced(self, clients: int, *types: str) -> list[dict[str, Any]]:
         """Wait until so many clients have accepted these types; their rows of syncz."""
 

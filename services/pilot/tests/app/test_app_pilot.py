@@ -21,7 +21,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.protobuf import struct_pb2
 
-from mizzen.pilot.app import world
+from mizzen.pilot.app import pusher, world
 from mizzen.pilot.generate import clusters
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.runtime.address import Address
@@ -326,3 +326,31 @@ async def test_a_workload_can_stop_when_every_client_knows(pilot: Any) -> None:
         await client.accept(response)
         await pilot.until(is_free)
     assert "error" in await pilot.get("/debug/drainz")
+
+
+async def test_a_client_that_comes_while_pushes_are_made_hears_of_the_change(
+    pilot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply_reviews(pilot)
+    await pilot.until(lambda: pilot.get("/debug/endpointz"))
+    entered, proceed = asyncio.Event(), threading.Event()
+    loop, real = asyncio.get_running_loop(), pusher.affected
+
+    def slow(*args: Any) -> Any:
+        loop.call_soon_threadsafe(entered.set)
+        assert proceed.wait(20)
+        return real(*args)
+
+    monkeypatch.setattr(pusher, "affected", slow)
+    async with connect(pilot.xds) as first:
+        await first.watch(CLUSTER)
+        await first.next()
+        apply_reviews(pilot, "10.0.0.2")
+        async with asyncio.timeout(10):
+            await entered.wait()
+        async with connect(pilot.xds, 2) as second:
+            await second.watch(ENDPOINT, CLUSTER_NAME)
+            await pilot.until_connected(2)
+            proceed.set()
+            while addresses(await second.next()) != {CLUSTER_NAME: ["10.0.0.2"]}:
+                pass  # it may hear of the old ones first

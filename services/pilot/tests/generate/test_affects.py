@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mizzen.pilot.generate import typeurls
-from mizzen.pilot.generate.affects import affected_endpoint_names, affected_types
+from mizzen.pilot.generate.affects import affected_types
 from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.cache import Cache
 from mizzen.pilot.snapshot.diff import Change, difference
@@ -93,5 +93,3 @@ def test_endpoints_alone_push_endpoints_alone(world: Any, proxies: list[Any]) ->
     assert change == Change(endpoints=frozenset({key}))
     found = [affected_types(change, proxy, whole, changed) for proxy in proxies]
     assert found == [(typeurls.ENDPOINT,), (typeurls.ENDPOINT,), (), (typeurls.ENDPOINT,)]
-    name = "outbound|7000||novip.default.svc.cluster.local"
-    assert affected_endpoint_names(change, proxies[0], frozenset({name, "outbound|80||x", "odd"})) == {name}

@@ -273,3 +273,36 @@ async def test_generating_does_not_stop_the_event_loop(served: Served, monkeypat
         await call.write(ask(ROUTE, "9080", "80"))
         await call.read()
     assert threads == {"workshop_0"}, "one thread owns the sessions"
+
+
+async def test_until_a_client_has_taken_its_push_it_is_answered_from_before(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, proceed = asyncio.Event(), threading.Event()
+    loop, old, real = asyncio.get_running_loop(), served.routes, served.routes.resources
+
+    def slow(type_url: str, names: frozenset[str] | None) -> Generated:
+        loop.call_soon_threadsafe(entered.set)
+        assert proceed.wait(20)
+        return real(type_url, names)
+
+    monkeypatch.setattr(old, "resources", slow)
+    async with served.stream(delta=True) as call:
+        await call.write(
+            discovery_pb2.DeltaDiscoveryRequest(node=NODE, type_url=ROUTE, resource_names_subscribe=["80"])
+        )
+        async with asyncio.timeout(10):
+            await entered.wait()
+        [connection] = served.connections
+        connection.wake.clear()
+        await call.write(
+            discovery_pb2.DeltaDiscoveryRequest(node=NODE, type_url=ROUTE, resource_names_subscribe=["9080"])
+        )
+        await served.until(connection.wake.is_set)  # the second request waits; now there is a new mesh, and a push
+        served.routes = Routes()
+        served.routes.version = "2"
+        served.routes.known = {name: route(name, "second") for name in ("80", "9080")}
+        served.connections.push(connection, Push(0.0, frozenset({ROUTE})))
+        proceed.set()
+        versions = [(await call.read()).system_version_info for _ in range(3)]
+    assert versions == ["1", "1", "2"]

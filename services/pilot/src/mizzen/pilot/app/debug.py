@@ -94,11 +94,9 @@ class DebugPages:
         if not address:
             return await self._answer(lambda: {"error": "?address=<IP> is missing"}, status=400)
         mesh = self._world.mesh
-        told = self._connections.version == mesh.version
-        late = self._connections.behind() if told else self._connections
-        behind = sorted(f"{connection.proxy.name}.{connection.proxy.namespace}" for connection in late)
+        behind = sorted(f"{late.proxy.name}.{late.proxy.namespace}" for late in self._connections.behind())
         return await self._answer(
-            lambda: {"known": address in mesh.by_address or not told, "version": mesh.version, "behind": behind}
+            lambda: {"known": address in mesh.by_address, "version": mesh.version, "behind": behind}
         )
 
     async def config_dump(self, request: web.Request) -> web.Response:

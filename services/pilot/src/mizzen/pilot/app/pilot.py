@@ -67,7 +67,6 @@ class Pilot:
         for store in self._stores:
             await store.load()
         await asyncio.to_thread(self.world.rebuild, ())
-        self.connections.version = self.world.mesh.version
         await self.server.start(self._settings.xds_address)
         self._loaded = True
         log.info(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.world import World
-from mizzen.pilot.generate.affects import affected_endpoint_names, affected_types
+from mizzen.pilot.generate.affects import affected_types
 from mizzen.pilot.generate.typeurls import ENDPOINT, ORDER
 from mizzen.pilot.push.debounce import Burst, Debounce, Limits
 from mizzen.pilot.push.queue import Push
@@ -64,18 +64,19 @@ class Pusher:
     async def handle(self, burst: Burst) -> None:
         """Build a mesh with these changes and queue the pushes that they need."""
         old = self._world.mesh
-        change = await asyncio.to_thread(self._world.rebuild, burst.keys)
-        new = self._world.mesh
+        new, change = await asyncio.to_thread(self._world.prepare, burst.keys)
+        connected = tuple(self._connections)
+        pushes = await self._workshop.run(_pushes, connected, change, burst.started, old, new) if change else []
+        # From here on without a pause: streams go on with the old mesh until they have taken their push.
+        self._world.use(new)
         if not change:
-            self._connections.version = new.version
             return
-        full = bool(change.config or change.services or change.settings)
-        self._metrics.triggers.labels("config" if full else "endpoint").inc()
-        # One that connects from here on gets the new mesh anyway.
-        pushes = await self._workshop.run(_pushes, tuple(self._connections), change, burst.started, old, new)
+        everything = Push(burst.started, frozenset(ORDER))
+        pushes += [(late, everything) for late in self._connections if late not in connected]
         for connection, push in pushes:
             self._connections.push(connection, push)
-        self._connections.version = new.version
+        full = bool(change.config or change.services or change.settings)
+        self._metrics.triggers.labels("config" if full else "endpoint").inc()
         log.info(
             "Version %s: %d resources changed, %d of %d clients concerned",
             new.version,
@@ -103,11 +104,9 @@ def affected(connection: Connection, change: Change, started: float, old: Mesh, 
     """What of a change may concern a client; everything when that cannot be told."""
     try:
         types = frozenset(affected_types(change, connection.proxy, old, new))
-        watch = connection.session.watches.get(ENDPOINT)
-        if not change.endpoints or watch is None or watch.wildcard or change.services or change.config:
-            return Push(started, types)
-        names = affected_endpoint_names(change, connection.proxy, frozenset(watch.names))
-        return Push(started, types - {ENDPOINT}, names)
     except Exception:
         log.exception("Cannot tell what concerns %s; looking at everything", connection.id)
         return Push(started, frozenset(ORDER))
+    if ENDPOINT not in types or change.services or change.config or change.settings:
+        return Push(started, types)
+    return Push(started, types - {ENDPOINT}, frozenset(key.hostname for key in change.endpoints))

@@ -60,24 +60,32 @@ class World:
 
     def rebuild(self, keys: Iterable[ResourceKey]) -> Change:
         """Take over what changed; the difference between the mesh before and after."""
-        old = self.mesh
+        new, change = self.prepare(keys)
+        self.use(new)
+        return change
+
+    def prepare(self, keys: Iterable[ResourceKey]) -> tuple[Mesh, Change]:
+        """The mesh with what changed, and how it differs; for `use`. Only one may be in preparation."""
         endpoints_only = not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys)
         try:
             with self._metrics.build_seconds.time(), _without_collector():
                 new = self._built(endpoints_only)
-            change = difference(old, new)
+            change = difference(self.mesh, new)
         except Exception:
             log.exception("Cannot build the mesh; the last one stays in use")
             self._metrics.build_errors.inc()
             self._whole = True
-            return Change()
-        self.mesh = new
+            return self.mesh, Change()
         self._whole = False
-        self._metrics.observe(new)
-        for problem in new.problems:
+        return new, change
+
+    def use(self, mesh: Mesh) -> None:
+        """Make it the current one."""
+        old, self.mesh = self.mesh, mesh
+        self._metrics.observe(mesh)
+        for problem in mesh.problems:
             if problem not in old.problems:
                 log.warning("%s", problem)
-        return change
 
     def _built(self, endpoints_only: bool) -> Mesh:
         contents = self.contents()

@@ -9,7 +9,6 @@ from mizzen.api.gateway import Gateway
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import labels
-from mizzen.pilot.generate import names
 from mizzen.pilot.generate.clusters import NAMED
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE
 from mizzen.pilot.snapshot.destinationrule import Rule
@@ -50,14 +49,6 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
         if any(_answers(mesh, proxy, service) for mesh in meshes):
             found |= {CLUSTER, LISTENER, ROUTE}
     return tuple(url for url in ORDER if url in found)
-
-
-def affected_endpoint_names(change: Change, proxy: Proxy, wanted: frozenset[str]) -> frozenset[str]:
-    """Of the EDS names that a proxy watches, those whose endpoints an endpoints-only change can alter."""
-    changed = {key.hostname for key in change.endpoints}
-    return frozenset(
-        name for name in wanted if (cluster := names.parse_cluster(name)) is not None and cluster.host in changed
-    )
 
 
 def _scope(mesh: Mesh, proxy: Proxy) -> Scope:

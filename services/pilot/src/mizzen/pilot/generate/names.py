@@ -42,6 +42,12 @@ def parse_cluster(name: str) -> ClusterName | None:
     return ClusterName(parts[0], int(parts[1]), parts[2], parts[3])
 
 
+def host_of(name: str) -> str:
+    """The host of a cluster; what is no name of a cluster stands for itself."""
+    cluster = parse_cluster(name)
+    return cluster.host if cluster is not None else name
+
+
 def server_name(port: int, subset: str, host: str) -> str:
     """The SNI by which a mutual TLS connection names its cluster."""
     return f"outbound_.{port}_.{subset}_.{host}"

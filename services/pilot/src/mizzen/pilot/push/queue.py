@@ -14,7 +14,7 @@ class Push:
     types: frozenset[str] = frozenset()
     """Type URLs to look at whole."""
     endpoints: frozenset[str] = frozenset()
-    """EDS names to look at when EDS is not among `types`."""
+    """Hosts whose endpoints to look at when EDS is not among `types`."""
 
     def __or__(self, other: Push) -> Push:
         """Both, as one push."""

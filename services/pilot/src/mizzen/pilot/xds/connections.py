@@ -42,8 +42,6 @@ class Connections:
         self._by_id: dict[str, Connection] = {}
         self._pushes = PushQueue()
         self._count = 0
-        self.version = ""
-        """Of the newest mesh whose changes are all on their way."""
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(tuple(self._by_id.values()))
@@ -77,10 +75,14 @@ class Connections:
         return [connection for connection in self if self._is_behind(connection)]
 
     def _is_behind(self, connection: Connection) -> bool:
-        if connection.busy or connection.id in self._pushes or not connection.session.converged:
+        if connection.busy or self.has_push(connection) or not connection.session.converged:
             return True
         endpoints = connection.session.watches.get(ENDPOINT)
         return endpoints is not None and not endpoints.accepted
+
+    def has_push(self, connection: Connection) -> bool:
+        """Something waits for a client."""
+        return connection.id in self._pushes
 
     def take_push(self, connection: Connection) -> Push | None:
         """What waits for a client."""

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from mizzen.pilot.generate.encoded import Encoded
 from mizzen.pilot.generate.harvest import Generated
+from mizzen.pilot.generate.names import host_of
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, WILDCARD
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.xds.messages import ALL, DeltaRequest, Response, SotwRequest
@@ -116,7 +117,7 @@ class Session:
         if ENDPOINT in push.types:
             responses += self._update(ENDPOINT, source, now)
         elif push.endpoints:
-            responses += self._update(ENDPOINT, source, now, only=push.endpoints)
+            responses += self._update_hosts(push.endpoints, source, now)
         responses += self._settle_owed(source, now)
         self._pace.hold_news(push.types.intersection(FOLLOWERS), now)
         return (*responses, *self.advance(source, now))
@@ -195,6 +196,14 @@ class Session:
             removed = [name for name in removed if name not in leaving]
             self._retire(watch, leaving, now)
         return self._response(watch, source, changed, removed)
+
+    def _update_hosts(self, hosts: frozenset[str], source: Source, now: float) -> list[Response]:
+        """News of the endpoints of some hosts."""
+        watch = self.watches.get(ENDPOINT)
+        if watch is None or watch.wildcard:
+            return self._update(ENDPOINT, source, now)
+        only = frozenset(name for name in watch.names if host_of(name) in hosts)
+        return self._update(ENDPOINT, source, now, only=only) if only else []
 
     def _update(
         self, type_url: str, source: Source, now: float, *, only: frozenset[str] | None = None

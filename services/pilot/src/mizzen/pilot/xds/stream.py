@@ -51,6 +51,9 @@ class Stream:
         self._connection = connection
         self._connections = connections
         self._source = source
+        self._known = source()
+        """What the client was told of so far: until it has taken its push, its requests are answered from before that,
+        or it would get routes to clusters it has not heard of."""
         self._metrics = metrics
         self._inbox: asyncio.Queue[Any] = asyncio.Queue(MAX_WAITING_REQUESTS)
         self._ended = False
@@ -80,6 +83,8 @@ class Stream:
         wake = self._connection.wake
         while True:
             wake.clear()
+            if not self._connections.has_push(self._connection):
+                self._known = self._source()
             if not self._inbox.empty():
                 await self._write(context, await self._receive(self._inbox.get_nowait()))
             elif self._ended:
@@ -87,9 +92,10 @@ class Stream:
             elif (push := self._connections.take_push(self._connection)) is not None:
                 if self._pushed_since is None:
                     self._pushed_since = push.started
-                await self._write(context, await self._workshop.run(self._push, push, self._source(), _now()))
+                self._known = self._source()
+                await self._write(context, await self._workshop.run(self._push, push, self._known, _now()))
             elif not await self._woken():
-                await self._write(context, await self._workshop.run(self._advance, self._source(), _now()))
+                await self._write(context, await self._workshop.run(self._advance, self._known, _now()))
             self._note_convergence()
 
     async def _woken(self) -> bool:
@@ -110,7 +116,7 @@ class Stream:
             self._note_status(message)
             return []
         request = read_delta(message) if self._connection.session.delta else read_sotw(message)
-        verdict, written = await self._workshop.run(self._take, request, self._source(), _now())
+        verdict, written = await self._workshop.run(self._take, request, self._known, _now())
         if verdict is Verdict.NACK:
             kind = short_name(request.type_url)
             self._metrics.rejects.labels(kind).inc()
