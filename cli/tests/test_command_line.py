@@ -148,9 +148,16 @@ def test_delete_by_name_and_by_file(mizzen: Mizzen) -> None:
     mizzen("apply", "-f", "-", stdin=f"{GOOD}---{RULE}")
     assert mizzen("delete", "vs", "reviews").out == "virtualservice/reviews deleted\n"
     gone = mizzen("delete", "-f", "-", stdin=f"{GOOD}---{RULE}")
-    assert (gone.status, gone.out) == (0, "destinationrule/reviews deleted\n")
-    assert "VirtualService default/reviews is not there" in gone.err
+    assert (gone.status, gone.out) == (1, "destinationrule/reviews deleted\n")
+    assert gone.err == "VirtualService default/reviews is not there\n"
     assert mizzen.files == set()
+
+
+@pytest.mark.parametrize("args", [("vs", "reviews"), ("-f", "-")])
+def test_what_is_gone_already_may_be_as_it_should_be(mizzen: Mizzen, args: tuple[str, ...]) -> None:
+    assert mizzen("delete", *args, stdin=GOOD).status == 1
+    again = mizzen("delete", "--ignore-not-found", *args, stdin=GOOD)
+    assert (again.status, again.out, again.err) == (0, "", "")
 
 
 @pytest.mark.parametrize(

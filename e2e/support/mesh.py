@@ -79,7 +79,8 @@ class LocalMesh:
         self.ok("apply", "-f", str(NETWORKING / sample))
 
     def delete(self, sample: str) -> None:
-        self.ok("delete", "-f", str(NETWORKING / sample))
+        """Delete one of them; another sample around this one may have held some of the same resources."""
+        self.ok("delete", "--ignore-not-found", "-f", str(NETWORKING / sample))
 
     def process(self, name: str) -> int:
         """The pid of a process of the mesh."""

@@ -18,11 +18,11 @@ def delete(
     names: Annotated[list[str] | None, typer.Argument(help="The names.")] = None,
     files: OptionalFiles = None,
     namespace: Namespace = "default",
+    ignore_not_found: Annotated[
+        bool, typer.Option("--ignore-not-found", help="What is not there is as it should be.")
+    ] = False,
 ) -> None:
-    """Delete resources by file, or by kind and name.
-
-    A name that is not there is a failure (status 1); with a file, what is gone already is as it should be.
-    """
+    """Delete resources by file, or by kind and name; status 1 when one of them is not there."""
     from mizzen.api.kinds import KINDS
     from mizzen.api.resource import ResourceKey
     from mizzen.cli.checked import checked_inputs
@@ -45,8 +45,8 @@ def delete(
     for key, deleted in store.delete(keys):
         if deleted:
             say(f"{key.kind.lower()}/{key.name} deleted")
-        else:
+        elif not ignore_not_found:
             missing = True
             warn(f"{key} is not there")
-    if missing and not files:
+    if missing:
         raise typer.Exit(1)
