@@ -17,6 +17,8 @@ SHORT = {
     "po": "Pod",
     "ns": "Namespace",
 }
+GROUPS = {"networking.istio.io": "networking", "config.istio.io": "mixer", "rbac.istio.io": "rbac"}
+"""What people call Istio's API groups."""
 
 
 def kind_named(text: str) -> str:
@@ -28,8 +30,17 @@ def kind_named(text: str) -> str:
         name = kind.lower()
         if wanted in (name, plural(name)):
             return kind
-    known = ", ".join(sorted(kind.lower() for kind in KINDS))
-    raise UserError(f"There is no kind {text!r}; the kinds are {known}.")
+    raise UserError("\n".join((f"There is no kind {text!r}; the kinds are:", *_kinds_by_group())))
+
+
+def _kinds_by_group() -> list[str]:
+    """One line a group, in the order in which `mizzen.api.kinds` has them, networking first."""
+    short = {kind: f" ({text})" for text, kind in SHORT.items()}
+    groups: dict[str, list[str]] = {"networking": [], "kubernetes": []}
+    for name, kind in KINDS.items():
+        group = "kubernetes" if kind.is_kubernetes else GROUPS[kind.group]
+        groups.setdefault(group, []).append(f"{name.lower()}{short.get(name, '')}")
+    return [f"  {group}: {', '.join(names)}" for group, names in groups.items()]
 
 
 def plural(name: str) -> str:
