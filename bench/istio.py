@@ -26,6 +26,28 @@ def render(scenario: Scenario) -> str:
     return yaml.safe_dump_all(resources, sort_keys=False)
 
 
+MIXER_HOST = "istio-policy.istio-system.svc.cluster.local"
+MESH_WITH_CHECKS = f"""\
+mixerCheckServer: {MIXER_HOST}:9091
+disablePolicyChecks: false
+enableClientSidePolicyCheck: true
+"""
+    f"mixerCheckServer: {MIXER_HOST}:9091\ndisablePolicyChecks: false\nenableClientSidePolicyCheck: true\n"
+)
+
+
+def render_mixer(address: Address) -> str:
+    """Mixer as a service of the mesh."""
+    spec = {
+        "hosts": [MIXER_HOST],
+        "location": "MESH_INTERNAL",
+        "resolution": "STATIC",
+        "ports": [{"number": 9091, "name": "grpc-mixer", "protocol": "GRPC"}],
+        "endpoints": [{"address": address.host, "ports": {"grpc-mixer": address.port}}],
+    }
+    return yaml.safe_dump(_resource("networking.istio.io/v1", "ServiceEntry", "istio-policy", spec=spec))
+
+
 def _resource(api_version: str, kind: str, name: str, **body: Any) -> Resource:
     metadata = {"name": name, "namespace": "default", **body.pop("metadata", {})}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}

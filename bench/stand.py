@@ -13,6 +13,7 @@ from bench.cores import Cores
 from bench.network import addresses
 from bench.peers.agent import Envoy, Mizzen
 from bench.peers.haproxy import Haproxy
+from bench.peers.mixer import Mixer
 from bench.peers.peer import Peer
 from bench.peers.pilot import Pilot
 from bench.scenario import Address, Scenario
@@ -37,6 +38,31 @@ def http_stand(name: str, role: str, services: int) -> Iterator[Stand]:
         stack.callback(backend.stop)
         scenario = Scenario(name, role, services, backend.endpoints)
         yield Stand(scenario, cores, _peers(scenario, cores, folder, stack))
+
+
+@contextmanager
+def policy_stand(name: str, services: int) -> Iterator[Stand]:
+    """The same sidecar twice, the first one with a check of every request."""
+    with _folder() as folder, ExitStack() as stack:
+        cores, own = Cores(), addresses()
+        backend = Backend(folder, cores.rest)
+        stack.callback(backend.stop)
+        scenario = Scenario(name, "sidecar", services, backend.endpoints)
+        mixer = Mixer(next(own), folder, cores.rest)
+        stack.callback(mixer.stop)
+        mixer.wait_ready()
+        peers: list[Peer] = []
+        for label, checks in (("mizzen", mixer.address), ("mizzen without policy", None)):
+            place = folder / f"{len(peers)}"
+            place.mkdir()
+            pilot = Pilot(scenario, next(own), place, cores.rest, checks)
+            stack.callback(pilot.stop)
+            peer = Mizzen(scenario, pilot, next(own), place, cores.proxy)
+            peer.name = label
+            stack.callback(peer.stop)
+            peer.wait_ready()
+            peers.append(peer)
+        yield Stand(scenario, cores, tuple(peers))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import http1, memory, tcp
+from bench.cases import http1, memory, mixer, tcp
 from bench.measure import Result
 
 CASES: dict[str, Callable[[bool], list[Result]]] = {
@@ -13,4 +13,6 @@ CASES: dict[str, Callable[[bool], list[Result]]] = {
     "latency-c1": http1.latency,
     "memory-idle": memory.idle,
     "tcp-bulk": tcp.bulk,
+    "mixer-check": mixer.check,
+    "mixer-check-cached": mixer.check_cached,
 }

@@ -15,7 +15,9 @@ from mizzen.runtime.address import unused_port
 class Pilot:
     """A running `python -m mizzen.pilot`, ready to answer."""
 
-    def __init__(self, scenario: Scenario, address: str, folder: Path, core: set[int]) -> None:
+    def __init__(
+        self, scenario: Scenario, address: str, folder: Path, core: set[int], mixer: Address | None = None
+    ) -> None:
         self.address = Address(address, unused_port(address))
         self.monitoring = Address(address, unused_port(address))
         config, registry = folder / "config", folder / "registry"
@@ -25,6 +27,10 @@ class Pilot:
         command = [sys.executable, "-m", "mizzen.pilot", "--xds-address", str(self.address)]
         command += ["--monitoring-address", str(self.monitoring), "--log-level", "warning"]
         command += ["--config-dir", str(config), "--registry-dir", str(registry)]
+        if mixer is not None:
+            (config / "mixer.yaml").write_text(istio.render_mixer(mixer))
+            (folder / "mesh.yaml").write_text(istio.MESH_WITH_CHECKS)
+            command += ["--mesh-config", str(folder / "mesh.yaml")]
         self.process = Process("pilot", command, core, folder)
         wait_until(lambda: is_ready(f"http://{self.monitoring}/ready"), self.process, "ready")
 
