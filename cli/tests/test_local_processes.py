@@ -20,6 +20,7 @@ from aiohttp.test_utils import TestServer
 from mizzen.cli.local import child as child_module
 from mizzen.cli.local import launcher
 from mizzen.cli.local.child import Child, Command
+from mizzen.cli.local.control import stop_mesh
 from mizzen.cli.local.environment import MARK, mesh_environment
 from mizzen.cli.local.health import Probes
 from mizzen.cli.local.home import Home
@@ -27,6 +28,7 @@ from mizzen.cli.local.locking import AlreadyLockedError, Lock, holder
 from mizzen.cli.local.logfiles import begin_logs, cap_logs
 from mizzen.cli.local.ports import taken
 from mizzen.cli.local.probe import Judgement, Probe
+from mizzen.cli.local.state import MeshState, ProcessState, SupervisorState, write_state
 from mizzen.cli.local.sweep import end_processes, marked_processes
 from mizzen.runtime.address import unused_port
 
@@ -277,6 +279,22 @@ def test_the_sweep_ends_what_carries_the_mark_and_nothing_else(home: Home, tmp_p
     finally:
         theirs.kill()
         theirs.wait(timeout=30)
+
+
+def test_stopping_counts_what_the_status_shows(home: Home) -> None:
+    shown = subprocess.Popen(["sleep", "1000"], env=mesh_environment(home))
+    worker = subprocess.Popen(["sleep", "1000"], env=mesh_environment(home))
+    try:
+        wait_until(lambda: len(marked_processes(home)) == 2)
+        processes = (ProcessState("pilot", "running", shown.pid, 0, "", ""), ProcessState("a", "stopped", 0, 0, "", ""))
+        write_state(home.state, MeshState("python", "running", SupervisorState(1, ""), processes))
+        assert stop_mesh(home) == 1
+        assert (shown.wait(timeout=30), worker.wait(timeout=30)) == (-signal.SIGTERM, -signal.SIGTERM)
+        assert stop_mesh(home) == 0
+    finally:
+        for process in (shown, worker):
+            process.kill()
+            process.wait(timeout=30)
 
 
 def test_the_environment_leaves_other_networks_proxies_behind(home: Home) -> None:

@@ -11,4 +11,4 @@ def down() -> None:
 
     home = Home.locate()
     count = stop_mesh(home)
-    say(f"Stopped {count} processes." if count else "Nothing is up.")
+    say(f"Stopped {count} processes and their workers." if count else "Nothing is up.")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from mizzen.cli.local.environment import mesh_environment
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.locking import holder
+from mizzen.cli.local.state import read_state
 from mizzen.cli.local.sweep import end_processes, marked_processes
 
 STOP_SECONDS = 30.0
@@ -35,11 +36,14 @@ def start_supervisor(home: Home, engine: str) -> subprocess.Popen[bytes]:
 
 
 def stop_mesh(home: Home) -> int:
-    """End every process of the mesh, with or without a living supervisor; how many there were.
+    """End every process of the mesh, with or without a living supervisor.
 
-    A supervisor that lives is asked first, because it stops the parts in the right order.
+    A supervisor that lives is asked first, because it stops the parts in the right order. Returns how many processes
+    there were as `mizzen status` counts them, without the supervisor and workers; if there were only such, how many.
     """
-    count = len(marked_processes(home))
+    marked = set(marked_processes(home))
+    state = read_state(home.state)
+    count = sum(process.pid in marked for process in state.processes) if state is not None else 0
     pid = holder(home.lock)
     if pid:
         with suppress(ProcessLookupError):
@@ -50,4 +54,4 @@ def stop_mesh(home: Home) -> int:
     end_processes(home, SWEEP_SECONDS)
     for file in home.registry.rglob("*.yaml"):
         file.unlink(missing_ok=True)
-    return count
+    return count or len(marked)
