@@ -51,7 +51,7 @@ def has_stars() -> bool:
 
 
 def test_a_denier_keeps_reviews_v3_from_ratings(mesh: LocalMesh) -> None:
-    with mesh.applied("destination-rule-all.yaml"), mesh.applied("virtual-service-reviews-v3.yaml"):
+    with mesh.applied("virtual-service-reviews-v3.yaml"):
         eventually(lambda: "red" in get(REVIEWS).body.decode(), "red stars")
         with in_force(mesh, policy("deny-reviews-v3.yaml")):
             eventually(lambda: not has_stars(), "a page without stars")
