@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -80,9 +81,36 @@ def test_a_taken_port_stops_it_before_anything_is_written(home: Home, monkeypatc
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         monkeypatch.setattr(up, "fixed_addresses", lambda: (address,))
-        with pytest.raises(UserError, match=rf"127.0.0.1:{address[1]} is taken by .* \(pid {os.getpid()}\)"):
+        with pytest.raises(UserError) as refused:
             up.bring_up(home, "python", [])
+    assert re.search(rf"127.0.0.1:{address[1]} is taken by .* \(pid {os.getpid()}, in ", str(refused.value))
+    assert "mizzen down" not in str(refused.value)  # it would not help against a stranger
     assert not home.path.exists()
+
+
+LISTENER = """
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+time.sleep(1000)
+"""
+
+
+def test_another_mesh_in_the_way_is_named_with_the_command_that_ends_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = mesh_environment(Home(tmp_path / "another home"))
+    with subprocess.Popen([sys.executable, "-c", LISTENER], stdout=subprocess.PIPE, text=True, env=other) as process:
+        try:
+            assert process.stdout is not None
+            address = ("127.0.0.1", int(process.stdout.readline()))
+            monkeypatch.setattr(up, "fixed_addresses", lambda: (address,))
+            with pytest.raises(UserError) as refused:
+                up.bring_up(home, "python", [])
+        finally:
+            process.kill()
+    assert f"(pid {process.pid}, of the mesh in {tmp_path}/another home)" in str(refused.value)
+    assert str(refused.value).endswith(f"MIZZEN_HOME='{tmp_path}/another home' mizzen down")
 
 
 def test_progress_counts_and_names_what_is_waited_for() -> None:

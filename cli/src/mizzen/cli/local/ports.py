@@ -5,13 +5,32 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PROC = Path("/proc")
+from mizzen.cli.local.sweep import PROC, home_of
+
+_SOCKET = "socket:["
 LISTEN = "0A"
 """The state TCP_LISTEN as /proc/net/tcp writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process that listens."""
+
+    name: str
+    pid: int
+    folder: str = ""
+    """Its working directory; empty when the system does not tell."""
+    mesh: str = ""
+    """The home of the mesh that it belongs to; empty for a stranger."""
+
+    def __str__(self) -> str:
+        place = f", of the mesh in {self.mesh}" if self.mesh else f", in {self.folder}" if self.folder else ""
+        return f"{self.name} (pid {self.pid}{place})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +39,8 @@ class Taken:
 
     host: str
     port: int
-    owner: str
-    """The process, such as "python3 (pid 4711)"; empty when the system does not tell."""
+    owner: Owner | None
+    """None when the system does not tell."""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port} is taken by {self.owner or 'a process of another user'}"
@@ -29,7 +48,11 @@ class Taken:
 
 def taken(addresses: Iterable[tuple[str, int]]) -> list[Taken]:
     """Those of the addresses that cannot be listened on now."""
-    return [Taken(host, port, _owner(host, port)) for host, port in addresses if not _is_free(host, port)]
+    occupied = [address for address in addresses if not _is_free(*address)]
+    if not occupied:
+        return []
+    holders = _holders()
+    return [Taken(host, port, _owner(host, port, holders)) for host, port in occupied]
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -46,18 +69,42 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _owner(host: str, port: int) -> str:
-    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(host, port)}
+def _owner(host: str, port: int, holders: Mapping[str, int]) -> Owner | None:
+    pids = (holders.get(inode) for inode in _listening_inodes(host, port))
+    pid = next((pid for pid in pids if pid is not None), None)
+    if pid is None:
+        return None
+    process = PROC / str(pid)
+    try:
+        name = (process / "comm").read_text().strip()
+    except OSError:
+        return None  # it ended meanwhile
+    try:
+        return Owner(name, pid, str((process / "cwd").readlink()), home_of(pid))
+    except OSError:
+        return Owner(name, pid)
+
+
+def _holders() -> dict[str, int]:
+    """The process that has each socket open, by the socket's inode."""
+    found: dict[str, int] = {}
     for entry in PROC.iterdir():
         if not entry.name.isdigit():
             continue
-        try:
-            if any(str(link.readlink()) in inodes for link in (entry / "fd").iterdir()):
-                name = (entry / "comm").read_text().strip()
-                return f"{name} (pid {entry.name})"
-        except OSError:
-            continue  # it ended meanwhile, or is not ours to look at
-    return ""
+        with suppress(OSError):  # it ended meanwhile, or is not ours to look at
+            for link in (entry / "fd").iterdir():
+                if inode := _socket_inode(link):
+                    found.setdefault(inode, int(entry.name))
+    return found
+
+
+def _socket_inode(link: Path) -> str:
+    """Of what a file descriptor stands for; empty when that is no socket, or closed meanwhile."""
+    try:
+        target = str(link.readlink())
+    except OSError:
+        return ""
+    return target[len(_SOCKET) : -1] if target.startswith(_SOCKET) else ""
 
 
 def _listening_inodes(host: str, port: int) -> Iterator[str]:

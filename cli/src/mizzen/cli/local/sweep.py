@@ -15,15 +15,21 @@ PROC = Path("/proc")
 POLL_SECONDS = 0.05
 
 
+def home_of(pid: int) -> str:
+    """The home of the mesh that a process belongs to; empty for a stranger. Raises OSError."""
+    mark = f"{MARK}=".encode()
+    variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    return next((os.fsdecode(variable.removeprefix(mark)) for variable in variables if variable.startswith(mark)), "")
+
+
 def marked_processes(home: Home) -> list[int]:
     """The pids of all live processes of the mesh, except the calling one; zombies do not count."""
-    mark = f"{MARK}={home.path}".encode()
     found = []
     for entry in PROC.iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
+            if home_of(int(entry.name)) == str(home.path):
                 found.append(int(entry.name))
         except OSError:
             continue  # it ended meanwhile, or belongs to another user, who cannot be part of this mesh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import shlex
 import signal
 import subprocess
 import time
@@ -25,7 +26,7 @@ from mizzen.cli.local.layout import fixed_addresses
 from mizzen.cli.local.locking import holder
 from mizzen.cli.local.logfiles import begin_logs
 from mizzen.cli.local.mixer import MIXER_CONFIG, telemetry_file, wants_mixer
-from mizzen.cli.local.ports import taken
+from mizzen.cli.local.ports import Taken, taken
 from mizzen.cli.local.state import MeshState, read_state
 from mizzen.cli.local.urls import entry_urls
 from mizzen.cli.output import say
@@ -41,20 +42,14 @@ MESH_CONFIG = """\
 # Settings of the whole mesh, as in Istio's MeshConfig. Changes are live.
 accessLogFile: /dev/stdout
 """
-ADVICE = (
-    "If another mesh of yours runs, stop it with `mizzen down` in its folder: the addresses are fixed, so there can be "
-    "one mesh on a machine."
-)
+CONFLICT_LINES = 6
 
 
 def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | None = None) -> None:
     """Start the mesh and wait; a failure or Ctrl-C stops what was started. Raises UserError."""
     with_mixer = _with_mixer(home, mixer)
     stop_mesh(home)  # what a killed supervisor may have left
-    conflicts = taken(fixed_addresses())
-    if conflicts:
-        lines = "\n".join(f"  {conflict}" for conflict in conflicts)
-        raise UserError(f"The mesh cannot start, because addresses that it needs are in use:\n{lines}\n{ADVICE}")
+    _refuse(taken(fixed_addresses()))
     store = ConfigStore(home.config)
     if files or not store.read():
         store.write(checked_inputs(files or demo_files()))
@@ -75,6 +70,21 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Non
             raise
     say(f"The mesh is up (engine {engine}, {time.monotonic() - began:.1f} s).")
     print_urls(home)
+
+
+def _refuse(conflicts: Sequence[Taken]) -> None:
+    """Raise UserError if there is a conflict, saying how to end a mesh that is in the way."""
+    if not conflicts:
+        return
+    lines = [f"  {conflict}" for conflict in conflicts[:CONFLICT_LINES]]
+    if len(conflicts) > CONFLICT_LINES:
+        lines.append(f"  and {len(conflicts) - CONFLICT_LINES} more")
+    meshes = sorted({item.owner.mesh for item in conflicts if item.owner is not None and item.owner.mesh})
+    lines.extend(
+        f"One mesh runs on a machine; stop that one with: MIZZEN_HOME={shlex.quote(mesh)} mizzen down"
+        for mesh in meshes
+    )
+    raise UserError("\n".join(("The mesh cannot start, because addresses that it needs are in use:", *lines)))
 
 
 def _with_mixer(home: Home, asked: bool | None) -> bool:
