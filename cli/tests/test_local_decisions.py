@@ -21,6 +21,7 @@ from mizzen.cli.local.gateway import gateway_pod, gateway_service
 from mizzen.cli.local.health import Probes
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.layout import allot, app_address, sidecar_address
+from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.probe import Probe
 from mizzen.cli.local.reconcile import Action, PodKey, Running, Start, Stop, reconcile
 from mizzen.cli.local.urls import entry_urls
@@ -81,6 +82,23 @@ def test_a_template_carries_what_a_pod_needs() -> None:
 def test_replicas_do_not_change_the_revision_but_the_command_does() -> None:
     assert templates(1)["shop", "web"].revision == templates(5)["shop", "web"].revision
     assert revision() != revision("[serve, --fast]")
+
+
+TWO_PORTS = """
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}, {name: more, port: 81}]}
+"""
+
+
+def test_it_is_known_beforehand_where_pods_will_listen() -> None:
+    known = resources(f"{DEPLOYMENT % (2, '[serve]')}---{TWO_PORTS}")
+    planned = workload_addresses(known, {"shop/web-2": 5, "shop/gone-1": 1})
+    sidecars = {(f"127.1.0.{number}", port) for number in (2, 5) for port in (15000, 15007, 15021, 15090, 8000, 81)}
+    assert set(planned) == sidecars | {("127.2.0.2", 8000), ("127.2.0.5", 8000)}
+    assert len(planned) == len(set(planned))
+    assert workload_addresses(resources(DEPLOYMENT % (2, "[]")), {}) == []
 
 
 def test_an_image_without_a_command_is_named_and_not_run() -> None:

@@ -17,6 +17,7 @@ from mizzen.cli.errors import UserError
 from mizzen.cli.local import up
 from mizzen.cli.local.environment import mesh_environment
 from mizzen.cli.local.home import Home
+from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.state import MeshState, ProcessState, SupervisorState
 from mizzen.cli.local.sweep import marked_processes
 
@@ -26,6 +27,7 @@ Starter = Callable[[Home, str], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setattr(up, "fixed_addresses", lambda: ())
+    monkeypatch.setattr(up, "workload_addresses", lambda resources, numbers: [])
     return Home(tmp_path / "home")
 
 
@@ -85,6 +87,31 @@ def test_a_taken_port_stops_it_before_anything_is_written(home: Home, monkeypatc
             up.bring_up(home, "python", [])
     assert re.search(rf"127.0.0.1:{address[1]} is taken by .* \(pid {os.getpid()}, in ", str(refused.value))
     assert "mizzen down" not in str(refused.value)  # it would not help against a stranger
+    assert not home.path.exists()
+
+
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: web, command: [serve], ports: [{{containerPort: {port}}}]}}]}}
+"""
+
+
+def test_a_taken_address_of_an_application_is_found_before_it_starts(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(up, "workload_addresses", workload_addresses)
+    with socket.create_server(("127.2.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        file = tmp_path / "web.yaml"
+        file.write_text(WEB.format(port=port))
+        with pytest.raises(UserError, match=rf"127\.2\.0\.1:{port} is taken by .*\(pid {os.getpid()}"):
+            up.bring_up(home, "python", [str(file)])
     assert not home.path.exists()
 
 

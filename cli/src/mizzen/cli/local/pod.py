@@ -18,6 +18,21 @@ SIDECAR_GRACE_SECONDS = 10.0
 APP_GRACE_SECONDS = 5.0
 
 
+def serving(key: PodKey, template: PodTemplateSpec, number: int, ready: bool) -> Serving:
+    """A pod of a template at its address, as the rest of the mesh sees it."""
+    ports = [port for container in template.containers for port in container.ports]
+    return Serving(
+        namespace=key.namespace,
+        name=key.name,
+        address=layout.sidecar_address(number),
+        labels=template.labels,
+        ready=ready,
+        service_account=template.service_account,
+        deployment=key.deployment,
+        named_ports={port.name: port.container_port for port in ports if port.name},
+    )
+
+
 class Pod:
     """Runs from `start` until `retire` or `stop` has returned."""
 
@@ -48,17 +63,7 @@ class Pod:
     @property
     def serving(self) -> Serving:
         """For the registry."""
-        containers = self.template.containers
-        return Serving(
-            namespace=self.key.namespace,
-            name=self.key.name,
-            address=layout.sidecar_address(self.number),
-            labels=self.template.labels,
-            ready=self.ready,
-            service_account=self.template.service_account,
-            deployment=self.key.deployment,
-            named_ports={port.name: port.container_port for item in containers for port in item.ports if port.name},
-        )
+        return serving(self.key, self.template, self.number, self.ready)
 
     def start(self) -> None:
         for child in self.children:

@@ -26,6 +26,7 @@ from mizzen.cli.local.layout import fixed_addresses
 from mizzen.cli.local.locking import holder
 from mizzen.cli.local.logfiles import begin_logs
 from mizzen.cli.local.mixer import MIXER_CONFIG, telemetry_file, wants_mixer
+from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.ports import Taken, taken
 from mizzen.cli.local.state import MeshState, read_state
 from mizzen.cli.local.urls import entry_urls
@@ -49,10 +50,13 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Non
     """Start the mesh and wait; a failure or Ctrl-C stops what was started. Raises UserError."""
     with_mixer = _with_mixer(home, mixer)
     stop_mesh(home)  # what a killed supervisor may have left
-    _refuse(taken(fixed_addresses()))
     store = ConfigStore(home.config)
-    if files or not store.read():
-        store.write(checked_inputs(files or demo_files()))
+    known = store.read()
+    added = checked_inputs(files or demo_files()) if files or not known else ()
+    before = read_state(home.state)
+    planned = (known | {resource.key: resource for resource in added}).values()
+    _refuse(taken((*fixed_addresses(), *workload_addresses(planned, before.numbers if before else {}))))
+    store.write(added)
     home.config.mkdir(parents=True, exist_ok=True)
     begin_logs(home.logs)
     if not home.mesh_config.exists():
