@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mizzen.cli.errors import UserError
-from mizzen.cli.local import up
+from mizzen.cli.local import up, waiting
 from mizzen.cli.local.environment import mesh_environment
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.planned import workload_addresses
@@ -56,7 +56,7 @@ def test_a_supervisor_that_ends_is_shown_with_its_log(home: Home, monkeypatch: p
 def test_processes_that_do_not_get_ready_are_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
     monkeypatch.setattr(up, "start_supervisor", starting("import time; time.sleep(1000)", started))
-    monkeypatch.setattr(up, "READY_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "READY_SECONDS", 0.1)
     with pytest.raises(UserError, match="not ready: supervisor"):
         up.bring_up(home, "python", [])
     assert started[0].wait(timeout=30) == -signal.SIGTERM
@@ -146,7 +146,79 @@ def test_progress_counts_and_names_what_is_waited_for() -> None:
 
     names = [("pilot", "running"), *((f"p{n}", "starting") for n in range(5))]
     state = MeshState("python", "running", SupervisorState(1, ""), tuple(process(*item) for item in names))
-    assert str(up.Progress.of(state)) == "1 of 6 processes ready; waiting for p0, p1, p2 and 2 more"
-    assert not up.Progress.of(state).done
-    assert up.Progress(3, 3, ()).done
-    assert not up.Progress(0, 0, ()).done
+    assert str(waiting.Progress.of(state)) == "1 of 6 processes ready; waiting for p0, p1, p2 and 2 more"
+    assert not waiting.Progress.of(state).done
+    assert waiting.Progress(3, 3, ()).done
+    assert not waiting.Progress(0, 0, ()).done
+
+
+def mesh_of(*processes: tuple[str, str, int]) -> MeshState:
+    """By name, state and restarts; one that restarts has ended with status 1."""
+    states = tuple(
+        ProcessState(name, state, 0 if state == "restarting" else 1, restarts, "", "", "ended with status 1")
+        for name, state, restarts in processes
+    )
+    return MeshState("python", "running", SupervisorState(1, ""), states)
+
+
+def test_a_process_that_keeps_ending_is_told_once() -> None:
+    failures = waiting.Failures()
+    assert failures.news(mesh_of(("app", "restarting", 1), ("pilot", "running", 5))) == []
+    assert [item.name for item in failures.news(mesh_of(("app", "restarting", 2)))] == ["app"]
+    assert failures.news(mesh_of(("app", "restarting", 3))) == []
+
+
+def test_a_start_is_given_up_when_a_process_fails_although_all_others_are_ready() -> None:
+    failures = waiting.Failures()
+    assert not failures.hopeless(mesh_of(("app", "restarting", 4), ("other", "starting", 0)))
+    assert not failures.hopeless(mesh_of(("app", "restarting", 4), ("other", "running", 0)))
+    assert not failures.hopeless(mesh_of(("app", "starting", 5), ("other", "running", 0)))
+    assert failures.hopeless(mesh_of(("app", "restarting", 5), ("other", "running", 0)))
+    assert not failures.hopeless(mesh_of(("app", "running", 5), ("other", "running", 0)))
+
+
+CRASHING = """
+import os, sys
+from pathlib import Path
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.locking import Lock
+from mizzen.cli.local.state import MeshState, ProcessState, SupervisorState, write_state
+import itertools, time
+
+home = Home(Path(os.environ["MIZZEN_MESH"]))
+lock = Lock(home.lock)
+for restarts in itertools.count():
+    app = ProcessState("web-1.app", "restarting", 0, restarts, "", "", "ended with status 3")
+    write_state(home.state, MeshState("python", "running", SupervisorState(os.getpid(), ""), (app,)))
+    time.sleep(0.1)
+"""
+
+
+def test_an_application_that_cannot_run_is_said_early(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(home: Home, engine: str) -> subprocess.Popen[bytes]:
+        home.log("web-1.app").write_text("first\nno such table\n")
+        return starting(CRASHING, started)(home, engine)
+
+    monkeypatch.setattr(up, "start_supervisor", start)
+    with pytest.raises(UserError, match=r"These end again and again: web-1.app.\n.*web-1.app.log:\n  first\n"):
+        up.bring_up(home, "python", [])
+    assert started[0].wait(timeout=30) == -signal.SIGTERM
+    told = r"web-1.app ended with status 3, \d+ times so far: no such table\n"
+    assert len(re.findall(told, capsys.readouterr().err)) == 1
+
+
+def test_without_a_terminal_it_is_said_what_is_waited_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    monkeypatch.setattr(up, "start_supervisor", starting("import time; time.sleep(1000)", started))
+    monkeypatch.setattr(waiting, "READY_SECONDS", 0.3)
+    monkeypatch.setattr(waiting, "TELL_SECONDS", 0.05)
+    with pytest.raises(UserError, match="not ready: supervisor"):
+        up.bring_up(home, "python", [])
+    assert started[0].wait(timeout=30) == -signal.SIGTERM
+    assert "waiting for the supervisor\n" in capsys.readouterr().err

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
 import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
-from urllib.parse import urlsplit
 
-from rich.console import Console
-from rich.status import Status
-
-from mizzen.cli import fetch
 from mizzen.cli.checked import checked_inputs
 from mizzen.cli.errors import UserError
 from mizzen.cli.local.control import start_supervisor, stop_mesh
 from mizzen.cli.local.demo import demo_files
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.layout import fixed_addresses
-from mizzen.cli.local.locking import holder
 from mizzen.cli.local.logfiles import begin_logs
 from mizzen.cli.local.mixer import MIXER_CONFIG, telemetry_file, wants_mixer
 from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.ports import Taken, taken
-from mizzen.cli.local.state import MeshState, read_state
+from mizzen.cli.local.state import read_state
 from mizzen.cli.local.urls import entry_urls
+from mizzen.cli.local.waiting import wait_until_up
 from mizzen.cli.output import say
 from mizzen.cli.store import ConfigStore
 from mizzen.runtime.files import write_atomic
-
-READY_SECONDS = 60.0
-SERVE_SECONDS = 15.0
-POLL_SECONDS = 0.05
-LOG_LINES = 8
 
 MESH_CONFIG = """\
 # Settings of the whole mesh, as in Istio's MeshConfig. Changes are live.
@@ -68,7 +55,7 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Non
     with _sigterm_as_interrupt():
         supervisor = start_supervisor(home, engine)
         try:
-            _wait(home, supervisor)
+            wait_until_up(home, supervisor)
         except BaseException:
             stop_mesh(home)
             raise
@@ -121,77 +108,3 @@ def print_urls(home: Home) -> None:
     for url in entry_urls(ConfigStore(home.config).read().values()):
         say(f"  {url}")
     say("Look around with `mizzen status` and `mizzen proxy-status`; stop it with `mizzen down`.")
-
-
-def _wait(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
-    console = Console(stderr=True, highlight=False)
-    with console.status("Starting Pilot") as status:
-        _wait_ready(home, supervisor, status)
-        status.update("Waiting for the first page")
-        for url in entry_urls(ConfigStore(home.config).read().values())[:1]:
-            _wait_serving(url)
-
-
-def _wait_ready(home: Home, supervisor: subprocess.Popen[bytes], status: Status) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    progress = Progress(0, 0, ())
-    while time.monotonic() < deadline:
-        if supervisor.poll() is not None:
-            raise UserError(f"The supervisor ended with status {supervisor.returncode}.\n{_tail(home, 'supervisor')}")
-        state = read_state(home.state)
-        if state is not None and state.supervisor.pid == supervisor.pid and holder(home.lock) == supervisor.pid:
-            progress = Progress.of(state)
-            if progress.done:
-                return
-            status.update(str(progress))
-        time.sleep(POLL_SECONDS)
-    names = progress.waiting or ("supervisor",)
-    tails = "\n".join(_tail(home, name) for name in names[:3])
-    raise UserError(f"After {READY_SECONDS:.0f} s these are not ready: {', '.join(names)}.\n{tails}")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a start has come."""
-
-    running: int
-    total: int
-    waiting: tuple[str, ...]
-
-    @classmethod
-    def of(cls, state: MeshState) -> Progress:
-        waiting = tuple(process.name for process in state.processes if process.state != "running")
-        return cls(len(state.processes) - len(waiting), len(state.processes), waiting)
-
-    @property
-    def done(self) -> bool:
-        return self.total > 0 and not self.waiting
-
-    def __str__(self) -> str:
-        more = f" and {len(self.waiting) - 3} more" if len(self.waiting) > 3 else ""
-        return f"{self.running} of {self.total} processes ready; waiting for {', '.join(self.waiting[:3])}{more}"
-
-
-def _wait_serving(url: str) -> None:
-    """Until the address answers with success; raises UserError with the last answer."""
-    parts = urlsplit(url)
-    deadline = time.monotonic() + SERVE_SECONDS
-    last = "no answer"
-    while time.monotonic() < deadline:
-        try:
-            code, _ = fetch.get(parts.hostname or "", parts.port or 80, parts.path)
-            if code < 400:
-                return
-            last = f"status {code}"
-        except (OSError, http.client.HTTPException) as error:
-            last = str(error)
-        time.sleep(POLL_SECONDS)
-    raise UserError(f"All processes run, but after {SERVE_SECONDS:.0f} s {url} gives: {last}.")
-
-
-def _tail(home: Home, process: str) -> str:
-    try:
-        lines = home.log(process).read_text(errors="replace").splitlines()[-LOG_LINES:]
-    except FileNotFoundError:
-        lines = []
-    return "\n".join((f"{home.log(process)}:", *(f"  {line}" for line in lines)))
