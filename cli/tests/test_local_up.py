@@ -152,6 +152,25 @@ def test_progress_counts_and_names_what_is_waited_for() -> None:
     assert not waiting.Progress(0, 0, ()).done
 
 
+def test_configuration_of_last_time_is_not_a_surprise(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    monkeypatch.setattr(up, "start_supervisor", starting("", started))
+
+    def told(*files: str) -> str:
+        with pytest.raises(UserError, match="ended with status 0"):
+            up.bring_up(home, "python", files)
+        started[-1].wait(timeout=30)
+        return capsys.readouterr().out
+
+    file = tmp_path / "web.yaml"
+    file.write_text(WEB.format(port=1))
+    assert told() == told() == ""
+    assert told(str(file)).endswith(f" resources are kept from last time (rm -r {home.path} forgets the mesh).\n")
+    assert told() == f"1 resource is kept from last time (rm -r {home.path} forgets the mesh).\n"
+
+
 def mesh_of(*processes: tuple[str, str, int]) -> MeshState:
     """By name, state and restarts; one that restarts has ended with status 1."""
     states = tuple(

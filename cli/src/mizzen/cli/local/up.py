@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from mizzen.api.dump import to_dict
 from mizzen.cli.checked import checked_inputs
 from mizzen.cli.errors import UserError
 from mizzen.cli.local.control import start_supervisor, stop_mesh
@@ -44,6 +45,7 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Non
     planned = (known | {resource.key: resource for resource in added}).values()
     _refuse(taken((*fixed_addresses(), *workload_addresses(planned, before.numbers if before else {}))))
     store.write(added)
+    _tell_kept(home, store, files)
     home.config.mkdir(parents=True, exist_ok=True)
     begin_logs(home.logs)
     if not home.mesh_config.exists():
@@ -76,6 +78,19 @@ def _refuse(conflicts: Sequence[Taken]) -> None:
         for mesh in meshes
     )
     raise UserError("\n".join(("The mesh cannot start, because addresses that it needs are in use:", *lines)))
+
+
+def _tell_kept(home: Home, store: ConfigStore, files: Sequence[str]) -> None:
+    """Say it when more, or other, configuration is in force than a new mesh would have."""
+    try:
+        application = files or demo_files()
+    except UserError:
+        application = ()  # the demo is not installed, so none of this is of it
+    expected = {item.key: to_dict(item) for item in checked_inputs((*application, str(telemetry_file())))}
+    kept = sum(to_dict(item) != expected.get(key) for key, item in store.read().items())
+    if kept:
+        what = "1 resource is" if kept == 1 else f"{kept} resources are"
+        say(f"{what} kept from last time (rm -r {shlex.quote(str(home.path))} forgets the mesh).")
 
 
 def _with_mixer(home: Home, asked: bool | None) -> bool:
