@@ -21,7 +21,7 @@ up: runtime $(VENV)/.installed $(VENV)/.$(ENGINE) ## Bring up the mesh with the 
 	@$(BIN)/mizzen up --engine $(ENGINE)
 
 .PHONY: down
-down: ## Stop all of it, leave nothing behind
+down: ## Stop all of it (configuration and logs stay in .mizzen)
 	@if [ -x $(BIN)/mizzen ]; then $(BIN)/mizzen down; else echo "Nothing is up: there is no $(VENV)."; fi
 
 .PHONY: test
@@ -37,7 +37,7 @@ bench: $(BENCH_VENV)/.installed ## Measure against Envoy (and HAProxy): CASES=a,
 	@$(BENCH_VENV)/bin/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
 
 .PHONY: images
-images: ## Build container images (comes with the compose runtime; an error until then)
+images: ## Build container images: not built yet, comes with the compose runtime
 	@echo "make images: container images are not built yet; they come with the compose runtime." >&2; exit 2
 
 # Only the local runtime exists so far; asking for another one is an error, not a silent substitute.
@@ -50,10 +50,11 @@ runtime:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Mizzen needs Python 3.11 or newer; PYTHON=/path/to/python3.11 make ..." >&2; exit 1; }
+	@echo "Making the virtual environment $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python $(PYPROJECTS)
-	@echo "Installing Mizzen into $(VENV) ..."
+	@echo "Installing Mizzen into $(VENV) (about a minute) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
