@@ -10,6 +10,10 @@ def proxy_status(output: Output = Format.TABLE) -> None:
 
     SYNCED: it has the latest; STALE: it has not answered yet; NOT SENT: nothing was sent; ERROR: it refused;
     IGNORED: it does not ask for this kind.
+
+    UNSUPPORTED: so many settings the proxy was sent and does not enforce. Which, and what objects of yours ask for
+    them, is in the output of -o json, in the proxy's log, and at /unsupported of its admin address, such as
+    http://127.1.0.1:15000/unsupported.
     """
     from mizzen.cli.fetch import ask_json
     from mizzen.cli.local.access import running_mesh
