@@ -16,6 +16,7 @@ from mizzen.proxy.io.xds_client import XdsClient
 from mizzen.proxy.snapshot.ads_session import AdsSession, Delivery
 from mizzen.proxy.snapshot.result import Rejected
 from mizzen.proxy.snapshot.store import TYPE_URLS
+from mizzen.runtime.address import unused_port
 
 
 class Workers:
@@ -126,3 +127,22 @@ async def test_a_fault_of_the_session_costs_a_stream(
     pilot.send(cluster("a"), nonce="2")
     await until(lambda: acked(pilot) == ["2"])
     assert workers.running == {"a"}
+
+
+@pytest.mark.parametrize(("quiet", "level"), [(60.0, "INFO"), (0.0, "WARNING")])
+async def test_only_a_pilot_that_is_away_for_long_is_worth_a_warning(
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    quiet: float,
+    level: str,
+) -> None:
+    monkeypatch.setattr(xds_client, "QUIET_SECONDS", quiet)
+    caplog.set_level("INFO", xds_client.__name__)
+    client = XdsClient(f"127.0.0.1:{unused_port()}", AdsSession(base_pb2.Node(id="me")), workers.apply)
+    running = asyncio.create_task(client.run())
+    await until(lambda: bool(caplog.records))
+    running.cancel()
+    await asyncio.wait({running})
+    assert {record.levelname for record in caplog.records} == {level}
+    assert caplog.records[0].message.startswith("no configuration from 127.0.0.1:")

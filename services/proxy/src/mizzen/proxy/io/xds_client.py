@@ -24,6 +24,8 @@ METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregated
 PROXY_STATUS = "type.googleapis.com/mizzen.status.v1.ProxyStatus"
 RETRY_SECONDS = 1.0
 """How often listeners whose address was in use are tried again; the session knows when the rest is."""
+QUIET_SECONDS = 5.0
+"""So long without Pilot is usual, when both start together or Pilot is started again: no reason for a warning."""
 OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -47,6 +49,8 @@ class XdsClient:
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
         self._reported: dict[Unsupported, int] = {}
         self._delivering = asyncio.Lock()
+        self._heard = 0.0
+        """When Pilot was there the last time, or this client began; seconds of the event loop."""
         self.connected = False
 
     async def run(self) -> None:
@@ -57,12 +61,15 @@ class XdsClient:
 
     async def _follow(self, channel: Any) -> None:
         backoff = Backoff(base=0.2, maximum=5.0)
+        clock = asyncio.get_running_loop().time
+        self._heard = clock()
         while True:
             try:
                 await self._one_stream(channel, backoff)
                 log.info("%s ended the stream", self._address)
             except grpc.aio.AioRpcError as error:
-                log.warning("no configuration from %s: %s", self._address, error.details())
+                level = logging.INFO if clock() - self._heard < QUIET_SECONDS else logging.WARNING
+                log.log(level, "no configuration from %s: %s", self._address, error.details())
             except Exception:
                 log.exception("the stream from %s ended by a fault of this proxy", self._address)
             await asyncio.sleep(backoff.next(random.random()))
@@ -83,6 +90,8 @@ class XdsClient:
                 await self._deliver()
                 backoff.reset()
         finally:
+            if self.connected:
+                self._heard = asyncio.get_running_loop().time()
             self.connected = False
             call.cancel()
 
