@@ -183,6 +183,7 @@ def mesh_of(*processes: tuple[str, str, int]) -> MeshState:
 def test_a_process_that_keeps_ending_is_told_once() -> None:
     failures = waiting.Failures()
     assert failures.news(mesh_of(("app", "restarting", 1), ("pilot", "running", 5))) == []
+    assert failures.news(mesh_of(("app", "starting", 2))) == []
     assert [item.name for item in failures.news(mesh_of(("app", "restarting", 2)))] == ["app"]
     assert failures.news(mesh_of(("app", "restarting", 3))) == []
 

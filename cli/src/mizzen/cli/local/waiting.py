@@ -117,12 +117,17 @@ class Failures:
 
 
 def _fails(process: ProcessState) -> bool:
-    return process.state != "running" and process.restarts >= FAILURES - 1 and bool(process.reason)
+    return process.state != "running" and _ends(process) >= FAILURES
+
+
+def _ends(process: ProcessState) -> int:
+    """How often it ended; it counts as restarted only when it is started again."""
+    return process.restarts + (not process.pid and bool(process.reason))
 
 
 def _failure(home: Home, process: ProcessState) -> str:
     last = "".join(f": {line}" for line in _log_lines(home, process.name)[-1:])
-    return f"{process.name} {process.reason}, {process.restarts + (not process.pid)} times so far{last}"
+    return f"{process.name} {process.reason}, {_ends(process)} times so far{last}"
 
 
 def _not_ready(title: str, home: Home, waiting: tuple[str, ...]) -> str:
