@@ -11,13 +11,10 @@ from mizzen.mixer.templates import LogEntry
 @adapter(template="logentry")
 class Audit:
     def __init__(self, params: dict) -> None:
-        self.file = Path(params["path"]).open("a")
+        self.path = Path(params["path"])
 
     def report(self, entries: Sequence[LogEntry]) -> None:
-        for entry in entries:
-            line = {"time": entry.timestamp.isoformat(), **entry.variables}
-            self.file.write(json.dumps(line, default=str) + "\n")
-        self.file.flush()
-
-    def close(self) -> None:
-        self.file.close()
+        with self.path.open("a") as file:
+            for entry in entries:
+                line = {"time": entry.timestamp.isoformat(), **entry.variables}
+                file.write(json.dumps(line, default=str) + "\n")
