@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook import (
+    World,
     client_closes,
     client_gets,
     client_sends,
@@ -22,9 +23,10 @@ from playbook import (
 
 from mizzen.proxy.engine.control import Stats
 from mizzen.proxy.engine.stats import BUCKETS
-from mizzen.proxy.io.telemetry import Sums, Telemetry, key_name, read_key
+from mizzen.proxy.io.telemetry import BATCH, Sums, Telemetry, key_name, read_key
 
 ADDRESS = "10.0.0.1:80"
+GET = b"GET / HTTP/1.1\r\nHost: reviews\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 5\r\n\r\nhello"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -92,3 +94,19 @@ def test_clients_are_not_told_apart_without_end() -> None:
     telemetry.export(stats)
     counts: dict[Any, int] = {read_key(name)[5]: value for (_, name, _), value in stats.counters.items()}
     assert counts == {b"0": 1, b"1": 1, b"": 3}
+
+
+def test_samples_are_folded_before_they_are_many() -> None:
+    """However long nobody asks for counters: neither memory nor the work of one fold grows with the traffic."""
+    world = World(mesh())
+    client = world.client()
+    client.receive(GET)
+    endpoint = world.accept("10.0.0.1:80")
+    endpoint.receive(OK)
+    samples = world.runtime.telemetry.samples
+    most = 0
+    for _ in range(3 * BATCH):
+        client.receive(GET)
+        endpoint.receive(OK)
+        most = max(most, len(samples))
+    assert most == BATCH - 1

@@ -22,7 +22,7 @@ from mizzen.proxy.io.exchange import NO_BODY, SIZED, Exchange
 from mizzen.proxy.io.forward import abandon, begin
 from mizzen.proxy.io.request_head import admit, prepare
 from mizzen.proxy.io.respond import reply
-from mizzen.proxy.io.telemetry import LIMIT as SAMPLES
+from mizzen.proxy.io.telemetry import BATCH
 from mizzen.proxy.io.timers import NEVER
 
 if TYPE_CHECKING:
@@ -337,11 +337,12 @@ class Downstream:
         stats.statuses.record(x.status)
         stats.downstream_rq_time.record((now - x.started_at) * 1000.0)
         samples = x.manager.samples
-        if len(samples) < SAMPLES:
-            workload = "" if x.endpoint is None else x.endpoint.workload
-            took = (now - x.started_at) * 1000.0
-            key = (x.manager.direction, x.target.cluster, x.status, x.flags, workload, x.forwarded)
-            samples.append((*key, took, x.bytes_received, x.bytes_sent))
+        workload = "" if x.endpoint is None else x.endpoint.workload
+        took = (now - x.started_at) * 1000.0
+        key = (x.manager.direction, x.target.cluster, x.status, x.flags, workload, x.forwarded)
+        samples.append((*key, took, x.bytes_received, x.bytes_sent))
+        if len(samples) >= BATCH:
+            self.runtime.telemetry.fold()
         for access_log in x.manager.logs:
             access_log.append(x)
 
