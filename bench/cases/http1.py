@@ -8,7 +8,7 @@ from bench.measure import Figures, Result
 from bench.peers.peer import Peer
 from bench.rounds import Usage, alternate
 from bench.scenario import PATH
-from bench.stand import http_stand
+from bench.stand import Stand, http_stand
 
 SERVICES = 10
 CONNECTIONS = 32
@@ -32,19 +32,24 @@ def latency(quick: bool) -> list[Result]:
 def _run(name: str, role: str, connections: int, quick: bool) -> list[Result]:
     runs, seconds = (3, 3.0) if quick else (5, 8.0)
     with http_stand(name, role, SERVICES) as stand:
+        return in_turns(stand, connections, runs, seconds)
 
-        def one(peer: Peer, seconds: float = seconds) -> Figures:
-            target = Target(peer.address.host, peer.address.port, stand.scenario.measured, PATH)
-            usage = Usage(peer)
-            seen = load.run(target, connections, seconds, stand.cores.rest)
-            return Figures(
-                rps=seen.rps,
-                p50_us=seen.p50_us,
-                p99_us=seen.p99_us,
-                cpu_us_per_request=usage.cpu_us() / seen.requests,
-                rss_mb=usage.rss_mb(),
-            )
 
-        for peer in stand.peers:
-            one(peer, 1.0)  # connections made, code paths warm
-        return alternate(stand, runs, one)
+def in_turns(stand: Stand, connections: int, runs: int, seconds: float) -> list[Result]:
+    """Load on each peer of a stand, after a second that makes connections and warms code paths."""
+
+    def one(peer: Peer, seconds: float = seconds) -> Figures:
+        target = Target(peer.address.host, peer.address.port, stand.scenario.measured, PATH)
+        usage = Usage(peer)
+        seen = load.run(target, connections, seconds, stand.cores.rest)
+        return Figures(
+            rps=seen.rps,
+            p50_us=seen.p50_us,
+            p99_us=seen.p99_us,
+            cpu_us_per_request=usage.cpu_us() / seen.requests,
+            rss_mb=usage.rss_mb(),
+        )
+
+    for peer in stand.peers:
+        one(peer, 1.0)
+    return alternate(stand, runs, one)

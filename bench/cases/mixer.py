@@ -8,16 +8,15 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import load, policy
-from bench.cases.http1 import CONNECTIONS, SERVICES
+from bench import policy
+from bench.cases.http1 import CONNECTIONS, SERVICES, in_turns
 from bench.cores import Cores, pinned
-from bench.load import Target
 from bench.measure import Figures, Result
 from bench.network import addresses
 from bench.peers.mixer import CHECK, Empty, Mixer
 from bench.peers.peer import Peer
 from bench.rounds import Usage, alternate
-from bench.scenario import PATH, Scenario
+from bench.scenario import Scenario
 from bench.stand import Stand, policy_stand
 from bench.tools import find
 
@@ -51,22 +50,7 @@ def check_cached(quick: bool) -> list[Result]:
     """A sidecar that checks every request, from its cache but for one in 10,000; beside it the same without policy."""
     runs, seconds = (3, 3.0) if quick else (5, 8.0)
     with policy_stand("mixer-check-cached", SERVICES) as stand:
-
-        def one(peer: Peer, seconds: float = seconds) -> Figures:
-            target = Target(peer.address.host, peer.address.port, stand.scenario.measured, PATH)
-            usage = Usage(peer)
-            seen = load.run(target, CONNECTIONS, seconds, stand.cores.rest)
-            return Figures(
-                rps=seen.rps,
-                p50_us=seen.p50_us,
-                p99_us=seen.p99_us,
-                cpu_us_per_request=usage.cpu_us() / seen.requests,
-                rss_mb=usage.rss_mb(),
-            )
-
-        for peer in stand.peers:
-            one(peer, 1.0)
-        return alternate(stand, runs, one)
+        return in_turns(stand, CONNECTIONS, runs, seconds)
 
 
 def _h2load(program: str, peer: Peer, body: Path, seconds: int, core: set[int]) -> int:
