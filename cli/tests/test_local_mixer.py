@@ -3,7 +3,9 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Literal, cast
 
+import aiohttp
 import pytest
 
 from mizzen.api.parse import parse
@@ -11,14 +13,24 @@ from mizzen.cli.errors import UserError
 from mizzen.cli.local import up
 from mizzen.cli.local.commands import mixer_command, sidecar_command
 from mizzen.cli.local.desired import PodTemplateSpec
+from mizzen.cli.local.fleet import Fleet
 from mizzen.cli.local.home import Home
-from mizzen.cli.local.mixer import MIXER_CONFIG, mixer_services, telemetry_file, wants_mixer
+from mizzen.cli.local.mixer import (
+    EMBEDDED_CONFIG,
+    MIXER_CONFIG,
+    embeds_mixer,
+    mixer_environment,
+    mixer_services,
+    telemetry_file,
+    wants_mixer,
+)
 from mizzen.cli.local.reconcile import PodKey
 from mizzen.cli.store import ConfigStore
 from mizzen.mixer.adapters.prometheus.definition import Definition
 from mizzen.mixer.adapters.registry import find
 from mizzen.mixer.config.config import load
 from mizzen.pilot.app.meshconfig import parse_mesh_config
+from mizzen.proxy.app.settings import EmbeddedMixer, read_settings
 
 
 @pytest.fixture
@@ -44,6 +56,24 @@ def test_mixer_runs_where_the_mesh_config_names_it(home: Home, text: str, wanted
     assert not wants_mixer(home)
     home.mesh_config.write_text(text)
     assert wants_mixer(home) is wanted
+
+
+def test_the_mesh_config_says_that_mixer_is_in_the_proxies(home: Home) -> None:
+    home.mesh_config.write_text(MIXER_CONFIG)
+    assert not embeds_mixer(home)
+    assert mixer_environment(home) == {}
+    home.mesh_config.write_text(EMBEDDED_CONFIG)
+    assert parse_mesh_config(EMBEDDED_CONFIG).mixer_hosts == {"mixer.embedded"}
+    assert wants_mixer(home)
+    settings = read_settings([], mixer_environment(home))
+    assert settings.embedded_mixer == EmbeddedMixer(home.config, home.registry)
+
+
+def test_a_mixer_in_the_proxies_is_not_started(home: Home) -> None:
+    for text, started in ((MIXER_CONFIG, True), (EMBEDDED_CONFIG, False)):
+        home.mesh_config.write_text(text)
+        fleet = Fleet(home, "python", cast("aiohttp.ClientSession", None), {}, lambda: None)
+        assert ("mixer" in [process.name for process in fleet.processes]) is started
 
 
 def test_a_new_meshs_settings_are_pilots_and_name_mixers_services() -> None:
@@ -85,9 +115,9 @@ def test_annotations_of_the_pod_reach_pilot(home: Home) -> None:
 APPLIED = "apiVersion: config.istio.io/v1alpha2\nkind: prometheus\nmetadata: {name: handler, namespace: istio-system}\n"
 
 
-@pytest.mark.parametrize(("asked", "mixer"), [(None, True), (True, True), (False, False)])
+@pytest.mark.parametrize(("asked", "mixer"), [(None, True), (True, True), ("embedded", True), (False, False)])
 def test_a_first_start_brings_telemetry_and_leaves_what_is_applied(
-    home: Home, monkeypatch: pytest.MonkeyPatch, asked: bool | None, mixer: bool
+    home: Home, monkeypatch: pytest.MonkeyPatch, asked: bool | Literal["embedded"] | None, mixer: bool
 ) -> None:
     file = home.path / "mine.yaml"
     file.write_text(APPLIED + "spec: {metrics: []}")
@@ -102,6 +132,7 @@ def test_a_first_start_brings_telemetry_and_leaves_what_is_applied(
     names = {f"{key.kind}/{key.name}" for key in ConfigStore(home.config).read()}
     assert ("rule/promhttp" in names) is mixer
     assert wants_mixer(home) is mixer
+    assert embeds_mixer(home) is (asked == "embedded")
     [mine] = [r for key, r in ConfigStore(home.config).read().items() if key.kind == "prometheus"]
     assert not mine.spec.model_dump().get("metrics")
 
@@ -113,3 +144,8 @@ def test_a_flag_cannot_contradict_the_mesh_config(home: Home) -> None:
     home.mesh_config.write_text(MIXER_CONFIG)
     with pytest.raises(UserError, match=r"take mixerCheckServer and mixerReportServer out"):
         up.bring_up(home, "python", [], mixer=False)
+    with pytest.raises(UserError, match=r"(.*\n)*mixerCheckServer: mixer.embedded:9091"):
+        up.bring_up(home, "python", [], mixer="embedded")
+    home.mesh_config.write_text(EMBEDDED_CONFIG)
+    with pytest.raises(UserError, match="Only the engine python"):
+        up.bring_up(home, "envoy", [])

@@ -19,6 +19,7 @@ from mizzen.proto.attributes_pb2 import Attributes
 from mizzen.proto.mixer_pb2 import CheckResponse
 from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.mixer.client import MixerCalls
 from mizzen.proxy.app.mixer.hub import MixerHub
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.workers import Workers
@@ -50,7 +51,7 @@ async def mesh(app: SimpleNamespace) -> AsyncIterator[SimpleNamespace]:
     """A worker with one listener, its agent's hub, and a Mixer."""
     mixer = FakeMixer()
     await mixer.start()
-    hub = MixerHub(Addresses(Store(), mixer.address))
+    hub = MixerHub(MixerCalls(Addresses(Store(), mixer.address).find))
     workers = Workers(1, "WARNING")
     workers.connect(hub.heard)
     await workers.start()

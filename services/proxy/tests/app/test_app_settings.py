@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mizzen.proxy.app.settings import Defaults, Settings, read_settings
+from mizzen.proxy.app.settings import Defaults, EmbeddedMixer, Settings, read_settings
 from mizzen.runtime.address import Address
 
 
@@ -81,6 +82,16 @@ def test_no_worker_number_is_one_a_core() -> None:
     assert read("--concurrency", "3").concurrency == 3
 
 
+EMBEDDED = ("--mixer", "embedded", "--mixer-config-dir", "rules")
+
+
+def test_mixer_in_the_agent() -> None:
+    assert read("--mixer-config-dir", "rules").embedded_mixer is None
+    assert read(*EMBEDDED).embedded_mixer == EmbeddedMixer(Path("rules"))
+    settings = read(*EMBEDDED, MIZZEN_PROXY_MIXER_REGISTRY_DIR="pods")
+    assert settings.embedded_mixer == EmbeddedMixer(Path("rules"), Path("pods"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
@@ -97,6 +108,10 @@ def test_no_worker_number_is_one_a_core() -> None:
         ([], {"ISTIO_METAJSON_X": "[]"}, "ISTIO_METAJSON_X must be a JSON object"),
         ([], {"ISTIO_META_LABELS": "app=web"}, "node metadata LABELS must be an object"),
         ([], {"MIZZEN_PROXY_LOG_LEVEL": "loud"}, "log level must be one of"),
+        (["--mixer", "here"], {}, "mixer must be one of service, embedded, not 'here'"),
+        ([], {"MIZZEN_PROXY_MIXER": "embedded"}, "--mixer embedded needs --mixer-config-dir"),
+        ([*EMBEDDED, "--engine", "envoy"], {}, "--mixer embedded needs --engine python"),
+        ([*EMBEDDED, "--mixer-address", "127.0.0.1:9091"], {}, "leave --mixer-address out"),
     ],
 )
 def test_mistakes_end_with_usage(

@@ -27,6 +27,9 @@ def up(
             "--mixer/--no-mixer", help="Policy and telemetry, for a new mesh; an old one's mesh.yaml says it."
         ),
     ] = None,
+    embedded_mixer: Annotated[
+        bool, typer.Option("--embedded-mixer", help="Mixer in every proxy, in place of a service; for a new mesh.")
+    ] = False,
 ) -> None:
     """Start a mesh on this machine, wait until it serves, and print its addresses."""
     from mizzen.cli.checked import checked_inputs
@@ -38,6 +41,8 @@ def up(
     from mizzen.cli.output import say
     from mizzen.cli.store import ConfigStore
 
+    if embedded_mixer and mixer is False:
+        raise UserError("--no-mixer and --embedded-mixer contradict each other.")
     home = Home.locate()
     if holder(home.lock) is not None:
         state = read_state(home.state)
@@ -50,4 +55,4 @@ def up(
         say(f"The mesh in {home.path} is up already{f' (engine {state.engine})' if state else ''}.")
         print_urls(home)
         return
-    bring_up(home, engine.value, files or [], mixer=mixer)
+    bring_up(home, engine.value, files or [], mixer="embedded" if embedded_mixer else mixer)

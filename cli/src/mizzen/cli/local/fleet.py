@@ -20,7 +20,7 @@ from mizzen.cli.local.endpoints import endpoint_slices, pod_object
 from mizzen.cli.local.environment import mesh_environment
 from mizzen.cli.local.gateway import gateway_pod, gateway_service
 from mizzen.cli.local.home import Home
-from mizzen.cli.local.mixer import mixer_pod, mixer_services, wants_mixer
+from mizzen.cli.local.mixer import embeds_mixer, mixer_environment, mixer_pod, mixer_services, wants_mixer
 from mizzen.cli.local.pod import Pod
 from mizzen.cli.local.reconcile import PodKey, Start, reconcile
 from mizzen.cli.local.state import PodState, ProcessState
@@ -53,8 +53,10 @@ class Fleet:
         self._retiring: set[asyncio.Task[None]] = set()
         self._gateway_service = gateway_service()
         self.pilot = self._child(pilot_command(home, self._environ))
-        self.gateway = self._child(gateway_command(home, self._environ, engine))
-        self.mixer = self._child(mixer_command(home, self._environ)) if wants_mixer(home) else None
+        self._proxy_environ = self._environ | mixer_environment(home)
+        self.gateway = self._child(gateway_command(home, self._proxy_environ, engine))
+        served = wants_mixer(home) and not embeds_mixer(home)
+        self.mixer = self._child(mixer_command(home, self._environ)) if served else None
 
     def start(self) -> None:
         """Start what every mesh has."""
@@ -124,7 +126,7 @@ class Fleet:
             self._child(app_command(self._home, self._environ, key, container, part, number))
             for part, container in zip(parts, template.containers, strict=True)
         ]
-        sidecar = self._child(sidecar_command(self._home, self._environ, self._engine, key, template, number))
+        sidecar = self._child(sidecar_command(self._home, self._proxy_environ, self._engine, key, template, number))
         pod = self._pods[key] = Pod(key, template, number, apps, sidecar)
         log.info("Starting %s at %s", key, layout.sidecar_address(number))
         pod.start()

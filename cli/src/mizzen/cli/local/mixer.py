@@ -23,6 +23,13 @@ MIXER_CONFIG = f"""\
 mixerCheckServer: {POLICY}.{NAMESPACE}.svc.cluster.local:{MIXER_PORT}
 mixerReportServer: {TELEMETRY}.{NAMESPACE}.svc.cluster.local:{MIXER_PORT}
 """
+EMBEDDED = "mixer.embedded"
+"""Stands for Mixer's host in the mesh config where every proxy has Mixer's rules in its agent."""
+EMBEDDED_CONFIG = f"""\
+# Every proxy has Mixer's rules in its own agent. Without these two lines nothing is checked or reported.
+mixerCheckServer: {EMBEDDED}:{MIXER_PORT}
+mixerReportServer: {EMBEDDED}:{MIXER_PORT}
+"""
 SERVICE_YAML = """\
 apiVersion: v1
 kind: Service
@@ -38,12 +45,36 @@ spec:
 
 
 def wants_mixer(home: Home) -> bool:
-    """Whether the mesh config names Mixer; Pilot says what is wrong with one that cannot be read."""
+    """Whether the mesh config names Mixer, of either kind."""
+    return bool(_servers(home))
+
+
+def embeds_mixer(home: Home) -> bool:
+    """Whether the Mixer that the mesh config names is in the proxies, and none is to be started."""
+    servers = _servers(home)
+    return bool(servers) and all(server.rpartition(":")[0] == EMBEDDED for server in servers)
+
+
+def mixer_environment(home: Home) -> dict[str, str]:
+    """Variables of the proxies."""
+    if not embeds_mixer(home):
+        return {}
+    return {
+        "MIZZEN_PROXY_MIXER": "embedded",
+        "MIZZEN_PROXY_MIXER_CONFIG_DIR": str(home.config),
+        "MIZZEN_PROXY_MIXER_REGISTRY_DIR": str(home.registry),
+    }
+
+
+def _servers(home: Home) -> list[str]:
+    """Of checks and reports; Pilot says what is wrong with a mesh config that cannot be read."""
     try:
         stated = yaml.safe_load(home.mesh_config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return False
-    return isinstance(stated, dict) and bool(stated.get("mixerCheckServer") or stated.get("mixerReportServer"))
+        return []
+    if not isinstance(stated, dict):
+        return []
+    return [str(stated[field]) for field in ("mixerCheckServer", "mixerReportServer") if stated.get(field)]
 
 
 def mixer_services() -> list[Resource]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Literal
 
 from mizzen.api.dump import to_dict
 from mizzen.cli.checked import checked_inputs
@@ -17,7 +18,7 @@ from mizzen.cli.local.demo import demo_files
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.layout import fixed_addresses
 from mizzen.cli.local.logfiles import begin_logs
-from mizzen.cli.local.mixer import MIXER_CONFIG, telemetry_file, wants_mixer
+from mizzen.cli.local.mixer import EMBEDDED_CONFIG, MIXER_CONFIG, embeds_mixer, telemetry_file, wants_mixer
 from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.ports import Taken, taken
 from mizzen.cli.local.state import read_state
@@ -34,9 +35,9 @@ accessLogFile: /dev/stdout
 CONFLICT_LINES = 6
 
 
-def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | None = None) -> None:
+def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Literal["embedded"] | None = None) -> None:
     """Start the mesh and wait; a failure or Ctrl-C stops what was started. Raises UserError."""
-    with_mixer = _with_mixer(home, mixer)
+    mixer_config = _mixer_config(home, engine, mixer)
     stop_mesh(home)  # what a killed supervisor may have left
     store = ConfigStore(home.config)
     known = store.read()
@@ -49,10 +50,10 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Non
     home.config.mkdir(parents=True, exist_ok=True)
     begin_logs(home.logs)
     if not home.mesh_config.exists():
-        if with_mixer:
+        if mixer_config:
             known = store.read()
             store.write(item for item in checked_inputs([str(telemetry_file())]) if item.key not in known)
-        write_atomic(home.mesh_config, MESH_CONFIG + (MIXER_CONFIG if with_mixer else ""))
+        write_atomic(home.mesh_config, MESH_CONFIG + mixer_config)
     began = time.monotonic()
     with _sigterm_as_interrupt():
         supervisor = start_supervisor(home, engine)
@@ -93,16 +94,23 @@ def _tell_kept(home: Home, store: ConfigStore, files: Sequence[str]) -> None:
         say(f"{what} kept from last time (rm -r {shlex.quote(str(home.path))} forgets the mesh).")
 
 
-def _with_mixer(home: Home, asked: bool | None) -> bool:
-    """What the mesh config says; a mesh that has none gets Mixer unless it is not wanted."""
+def _mixer_config(home: Home, engine: str, asked: bool | Literal["embedded"] | None) -> str:
+    """Mixer's part of a new mesh config: there is one unless it is not wanted.
+
+    Raises UserError where an old one says otherwise than the flag.
+    """
+    named, embedded = wants_mixer(home), embeds_mixer(home)
+    if engine != "python" and (embedded or asked == "embedded"):
+        raise UserError(f"Only the engine python has a Mixer embedded, not {engine}.")
     if not home.mesh_config.exists():
-        return asked is not False
-    named = wants_mixer(home)
+        return {"embedded": EMBEDDED_CONFIG, False: ""}.get(asked, MIXER_CONFIG)
+    if asked == "embedded" and not embedded:
+        raise UserError(f"{home.mesh_config} says otherwise; let it name Mixer with these lines:\n{EMBEDDED_CONFIG}")
     if asked is False and named:
         raise UserError(f"{home.mesh_config} names Mixer; take mixerCheckServer and mixerReportServer out of it first.")
     if asked is True and not named:
         raise UserError(f"{home.mesh_config} does not name Mixer; add these lines:\n{MIXER_CONFIG}")
-    return named
+    return ""
 
 
 @contextmanager

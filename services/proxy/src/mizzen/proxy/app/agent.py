@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envoy.config.core.v3 import base_pb2
 from google.protobuf import json_format
@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from mizzen.proxy.app.admin import AdminPages
 from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.mixer.client import MixerCalls
 from mizzen.proxy.app.mixer.hub import MixerHub
 from mizzen.proxy.app.node import Node
 from mizzen.proxy.app.servers import HttpServer
@@ -23,7 +24,11 @@ from mizzen.proxy.app.state import AgentState
 from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.io.xds_client import XdsClient
 from mizzen.proxy.snapshot.ads_session import AdsSession
+from mizzen.runtime.errors import StartError
 from mizzen.runtime.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from mizzen.proxy.app.mixer.embedded import EmbeddedMixer
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +49,8 @@ class Agent:
         self._background: list[asyncio.Task[None]] = []
         session = AdsSession(node_message(settings.node))
         workers = Workers(settings.concurrency, settings.log_level.upper())
-        mixer = MixerHub(Addresses(session.store, str(settings.mixer_address or "")))
+        self._embedded = _embedded(settings)
+        mixer = MixerHub(self._embedded or MixerCalls(Addresses(session.store, str(settings.mixer_address or "")).find))
         workers.connect(mixer.heard)
         deliverer = Deliverer(workers, self._sockets, time.time)
         client = XdsClient(str(settings.discovery_address), session, deliverer.deliver)
@@ -62,8 +68,11 @@ class Agent:
             server = HttpServer(routes)
             self._parts.push_async_callback(server.close)
             await server.start(address)
+        if self._embedded is not None:
+            await self._embedded.load()
+            self._background.append(asyncio.create_task(self._embedded.watch()))
         await self.state.workers.start()
-        self._background = [asyncio.create_task(self.state.client.run()), asyncio.create_task(self._sample())]
+        self._background += [asyncio.create_task(self.state.client.run()), asyncio.create_task(self._sample())]
         log.info("%s: %d workers, admin on %s", settings.node.id, settings.concurrency, settings.admin_address)
 
     async def close(self) -> None:
@@ -109,6 +118,17 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
         running.cancel()
     finally:
         await agent.close()
+
+
+def _embedded(settings: Settings) -> EmbeddedMixer | None:
+    """Mixer's code is only imported, and paid for with memory, where it is wanted. Raises StartError."""
+    if settings.embedded_mixer is None:
+        return None
+    try:
+        from mizzen.proxy.app.mixer.embedded import EmbeddedMixer
+    except ImportError as error:
+        raise StartError(f"--mixer embedded needs mizzen-proxy[mixer]: {error}") from error
+    return EmbeddedMixer(settings.embedded_mixer, settings.prometheus_address.host)
 
 
 def node_message(node: Node) -> Any:

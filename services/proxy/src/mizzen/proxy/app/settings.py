@@ -24,6 +24,16 @@ Engine = Literal["python", "envoy"]
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddedMixer:
+    """Mixer's rules in the agent itself."""
+
+    config_dir: Path
+    """A folder of YAML, watched."""
+    registry_dir: Path | None = None
+    """A folder of YAML with the platform's Pods, for adapters that look them up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How this proxy runs."""
 
@@ -36,6 +46,8 @@ class Settings:
     """GET /stats/prometheus."""
     mixer_address: Address | None = None
     """Mixer, in place of the endpoints of the clusters that Pilot names."""
+    embedded_mixer: EmbeddedMixer | None = None
+    """Mixer in this process, in place of any service."""
     engine: Engine = "python"
     concurrency: int = 1
     """Workers, or Envoy's worker threads."""
@@ -97,6 +109,9 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("service-cluster", "", "Envoy's --service-cluster; else <app label>.<namespace>")
     flag("labels", "", "the pod's labels, app=reviews,version=v1")
     flag("discovery-address", "127.0.1.1:15010", "Pilot")
+    flag("mixer", "service", "service, or embedded: in this process, with the engine python")
+    flag("mixer-config-dir", "", "folder of YAML with the rules of an embedded Mixer")
+    flag("mixer-registry-dir", "", "folder of YAML with the platform's Pods, for an embedded Mixer")
     flag("mixer-address", "", "Mixer; else the clusters that Pilot names")
     flag("bind-address", defaults.bind_address, "where listeners bind in place of the wildcard")
     flag("app-address", "", "where the application listens, in interception mode NONE")
@@ -133,6 +148,7 @@ def _settings(given: argparse.Namespace, environment: Mapping[str, str], default
         status_address=Address.parse(f"{monitoring}:{given.status_port}"),
         prometheus_address=Address.parse(f"{monitoring}:{given.prometheus_port}"),
         mixer_address=Address.parse(given.mixer_address) if given.mixer_address else None,
+        embedded_mixer=_embedded_mixer(given, engine),
         engine=engine,
         concurrency=_concurrency(given.concurrency),
         drain_seconds=_seconds(given.drain_seconds),
@@ -158,6 +174,19 @@ def _metadata(given: argparse.Namespace, engine: Engine, stated: dict[str, Any],
     if engine == "python":
         metadata["MIZZEN_PROXY"] = "1"
     return metadata
+
+
+def _embedded_mixer(given: argparse.Namespace, engine: Engine) -> EmbeddedMixer | None:
+    if _choice("mixer", given.mixer, ("service", "embedded")) == "service":
+        return None
+    if engine != "python":
+        raise ValueError(f"--mixer embedded needs --engine python: {engine} asks a Mixer over the network")
+    if not given.mixer_config_dir:
+        raise ValueError("--mixer embedded needs --mixer-config-dir, the folder of its rules")
+    if given.mixer_address:
+        raise ValueError("--mixer embedded asks no other Mixer: leave --mixer-address out")
+    registry = Path(given.mixer_registry_dir) if given.mixer_registry_dir else None
+    return EmbeddedMixer(Path(given.mixer_config_dir), registry)
 
 
 def _labels(text: str) -> dict[str, str]:

@@ -9,33 +9,21 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Final, TypeVar, cast
 
-from google.protobuf.duration_pb2 import Duration
-
 from mizzen.attributes.bag import DictBag, Reference
-from mizzen.attributes.compressed import InvalidAttributes, encode
-from mizzen.attributes.referenced import decode_references
 from mizzen.attributes.values import Value
-from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, HeaderOperation
-from mizzen.proxy.app.mixer.client import CallFailed, MixerCalls
+from mizzen.proxy.app.mixer.contract import INTERNAL, CallFailed, Decision, Grant, MixerClient, Question
 from mizzen.proxy.app.mixer.quota import charges
 from mizzen.proxy.app.mixer.quota_cache import Order, QuotaCache
 from mizzen.proxy.app.mixer.statistics import CallStats
 from mizzen.proxy.engine.check_cache import CheckCache, Shape
-from mizzen.proxy.engine.control import CheckAnswer, HeaderChange
+from mizzen.proxy.engine.control import CheckAnswer
 from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
 from mizzen.proxy.engine.verdict import OK, RESOURCE_EXHAUSTED, Verdict
 
-INVALID_ARGUMENT: Final = 3
-INTERNAL: Final = 13
-FOREVER: Final = 1e9
-"""Seconds for which a result holds when Mixer does not say."""
 MAX_SHAPES: Final = 256
 MAX_TRANSPORTS: Final = 8
-_CHANGES: Final[dict[int, Any]] = {
-    HeaderOperation.REPLACE: "replace",
-    HeaderOperation.REMOVE: "remove",
-    HeaderOperation.APPEND: "append",
-}
+
+_NOTHING: Final = Grant(references={})
 
 Kept = TypeVar("Kept")
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
@@ -45,8 +33,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 class Checks:
     """Answers the workers' questions; results with quotas are kept here, for all workers."""
 
-    def __init__(self, calls: MixerCalls, stats: CallStats, spawn: Spawn) -> None:
-        self._calls = calls
+    def __init__(self, mixer: MixerClient, stats: CallStats, spawn: Spawn) -> None:
+        self._mixer = mixer
         self._stats = stats
         self._spawn = spawn
         self._cache = CheckCache()
@@ -70,13 +58,15 @@ class Checks:
         self._stats.total_blocking_remote_check_calls += 1
         self._stats.total_blocking_remote_quota_calls += bool(wanted)
         try:
-            response = await self._ask(context.transport, bag, wanted, best_effort=False)
+            decision = await self._ask(context.transport, bag, wanted, best_effort=False)
         except CallFailed as error:
             code = OK if context.transport.fail_open else error.code
             return CheckAnswer(serial, code, error.message, shared=True)
-        answer = replace(read_answer(response, context.transport), serial=serial)
+        answer = replace(decision.answer, serial=serial)
+        if answer.code == INTERNAL and context.transport.fail_open:
+            answer = replace(answer, code=OK)
         self._keep(context, bag, answer)
-        exhausted = [name for name, amount in wanted.items() if response.quotas[name].granted_amount < amount]
+        exhausted = [name for name, amount in wanted.items() if decision.grants.get(name, _NOTHING).amount < amount]
         return _with_quotas(answer, exhausted) if answer.code == OK else answer
 
     def _find(self, context: MixerContext, bag: DictBag) -> CheckAnswer | None:
@@ -116,35 +106,21 @@ class Checks:
     async def _prefetch(self, transport: TransportPlan, bag: DictBag, order: Order) -> None:
         """Fetch tokens in the background. When Mixer cannot be asked, they count as given."""
         try:
-            response = await self._ask(transport, bag, {order.name: order.asked}, best_effort=True)
+            decision = await self._ask(transport, bag, {order.name: order.asked}, best_effort=True)
         except CallFailed:
             order.failed(time.monotonic())
             return
-        result = response.quotas[order.name]
-        try:
-            references = decode_references(result.referenced_attributes)
-        except InvalidAttributes:
-            references = None
-        lasting = _seconds(result.valid_duration) if result.HasField("valid_duration") else 0.0
-        order.granted(result.granted_amount, lasting, references, bag, time.monotonic())
+        grant = decision.grants.get(order.name, _NOTHING)
+        order.granted(grant.amount, grant.seconds, grant.references, bag, time.monotonic())
 
     async def _ask(
         self, transport: TransportPlan, bag: DictBag, quotas: Mapping[str, int], *, best_effort: bool
-    ) -> CheckResponse:
-        words = self._calls.words
-        try:
-            attributes = encode(bag.values, words)
-        except InvalidAttributes as error:
-            raise CallFailed(INVALID_ARGUMENT, str(error)) from error
-        request = CheckRequest(attributes=attributes, global_word_count=words)
-        request.deduplication_id = f"{self._client}{next(self._calls_made)}"
-        for name, amount in quotas.items():
-            request.quotas[name].amount = amount
-            request.quotas[name].best_effort = best_effort
+    ) -> Decision:
+        question = Question(bag, f"{self._client}{next(self._calls_made)}", quotas, best_effort)
         self._stats.total_remote_check_calls += 1
         self._stats.total_remote_quota_calls += bool(quotas)
         try:
-            return await self._calls.check(transport, request)
+            return await self._mixer.check(transport, question)
         except CallFailed:
             self._stats.total_remote_check_failures += 1
             raise
@@ -157,33 +133,6 @@ def _of(transport: TransportPlan, known: dict[TransportPlan, Kept], make: Callab
             del known[next(iter(known))]
         known[transport] = make()
     return known[transport]
-
-
-def read_answer(response: CheckResponse, transport: TransportPlan) -> CheckAnswer:
-    """The check's part of a response."""
-    if not response.HasField("precondition"):
-        return CheckAnswer(0, INVALID_ARGUMENT, "Mixer's response has no precondition")
-    result = response.precondition
-    code = result.status.code
-    if code == INTERNAL and transport.fail_open:
-        code = OK
-    directive = result.route_directive
-    try:
-        references = decode_references(result.referenced_attributes)
-    except InvalidAttributes:
-        references = None
-    return CheckAnswer(
-        serial=0,
-        code=code,
-        message=result.status.message,
-        references=None if references is None else frozenset(references),
-        valid_for=_seconds(result.valid_duration) if result.HasField("valid_duration") else FOREVER,
-        uses=result.valid_use_count,
-        request_changes=_changes(directive.request_header_operations),
-        response_changes=_changes(directive.response_header_operations),
-        direct_code=directive.direct_response_code if 200 <= directive.direct_response_code <= 599 else 0,
-        direct_body=directive.direct_response_body,
-    )
 
 
 def bag_shape(references: frozenset[Reference]) -> Shape:
@@ -208,11 +157,3 @@ def _with_quotas(answer: CheckAnswer, exhausted: list[str]) -> CheckAnswer:
     if not exhausted:
         return answer
     return replace(answer, code=RESOURCE_EXHAUSTED, message=f"Quota is exhausted for: {','.join(exhausted)}")
-
-
-def _changes(operations: Any) -> tuple[HeaderChange, ...]:
-    return tuple((_CHANGES[item.operation], item.name, item.value) for item in operations if item.operation in _CHANGES)
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / 1e9

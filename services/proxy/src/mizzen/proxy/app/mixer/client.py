@@ -1,4 +1,4 @@
-"""Calls to Mixer's servers."""
+"""Calls to Mixer's servers: the Mixer behind a network."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any, Final
 
 import grpc
 
+from mizzen.attributes.batch import ReportEncoder
+from mizzen.attributes.values import Value
 from mizzen.attributes.words import BASE_COUNT
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportRequest, ReportResponse
+from mizzen.proxy.app.mixer.contract import CALL_SECONDS, CallFailed, Decision, Question
+from mizzen.proxy.app.mixer.messages import read_response, write_request
 from mizzen.proxy.engine.mixer_plan import TransportPlan
 from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, UNAVAILABLE
 from mizzen.runtime.backoff import Backoff
 
-CALL_SECONDS: Final = 5.0
-"""For a check with all its repetitions, and for a report."""
 GLOBAL_WORDS: Final = 203
 """Of the global dictionary: what Istio 1.0 knows, so that every Mixer understands."""
 _FEWER_WORDS: Final = "Request could not be processed due to invalid"
@@ -27,17 +29,8 @@ _REPORT: Final = "/istio.mixer.v1.Mixer/Report"
 _MAX_CHANNELS: Final = 16
 
 
-class CallFailed(Exception):
-    """Mixer did not answer; `code` is a google.rpc.Code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
 class MixerCalls:
-    """Channels to Mixer, by address. `close` in the end."""
+    """Channels to Mixer, by address. Implements `contract.MixerClient`."""
 
     def __init__(self, find: Callable[[str], str]) -> None:
         """`find` gives a cluster's gRPC target; LookupError says why there is none."""
@@ -46,8 +39,9 @@ class MixerCalls:
         self._find = find
         self._channels: dict[str, grpc.aio.Channel] = {}
 
-    async def check(self, transport: TransportPlan, request: CheckRequest) -> CheckResponse:
+    async def check(self, transport: TransportPlan, question: Question) -> Decision:
         """Repeated as the transport says while Mixer cannot be reached. CallFailed."""
+        request = write_request(question, self.words)
         backoff = Backoff(transport.base_retry_wait, transport.max_retry_wait)
         try:
             async with asyncio.timeout(CALL_SECONDS):
@@ -60,6 +54,10 @@ class MixerCalls:
         except TimeoutError:
             raise CallFailed(DEADLINE_EXCEEDED, f"Mixer did not answer within {CALL_SECONDS:g} s") from None
 
+    def batch(self, transport: TransportPlan) -> EncodedBatch:
+        """Encoded as it comes."""
+        return EncodedBatch(self, transport)
+
     async def report(self, transport: TransportPlan, request: ReportRequest) -> None:
         """One attempt. CallFailed."""
         await self._call(transport, transport.report_cluster, (_REPORT, ReportResponse), request)
@@ -70,9 +68,8 @@ class MixerCalls:
         for channel in channels.values():
             await channel.close()
 
-    async def _check(self, transport: TransportPlan, request: CheckRequest) -> CheckResponse:
-        response: CheckResponse = await self._call(transport, transport.check_cluster, (_CHECK, CheckResponse), request)
-        return response
+    async def _check(self, transport: TransportPlan, request: CheckRequest) -> Decision:
+        return read_response(await self._call(transport, transport.check_cluster, (_CHECK, CheckResponse), request))
 
     async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: Any) -> Any:
         path, response = method
@@ -101,6 +98,29 @@ class MixerCalls:
                 await self._channels.pop(next(iter(self._channels))).close(CALL_SECONDS)
             known = self._channels[target] = grpc.aio.insecure_channel(target, _OPTIONS)
         return known
+
+
+class EncodedBatch:
+    """Reports as one message. Implements `contract.Batch`."""
+
+    def __init__(self, calls: MixerCalls, transport: TransportPlan) -> None:
+        self._calls = calls
+        self._transport = transport
+        self._encoder = ReportEncoder(global_words=calls.words)
+        self._request: ReportRequest | None = None
+
+    def __len__(self) -> int:
+        return len(self._encoder)
+
+    def add(self, attributes: dict[str, Value]) -> None:
+        """Encode one; raises InvalidAttributes."""
+        self._encoder.add(attributes)
+
+    async def send(self) -> None:
+        """One attempt. CallFailed."""
+        if self._request is None:
+            self._request = self._encoder.finish()
+        await self._calls.report(self._transport, self._request)
 
 
 _OPTIONS: Final = (

@@ -12,11 +12,10 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from mizzen.attributes.values import Value
-from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
 from mizzen.proxy.app.mixer.checks import Checks
-from mizzen.proxy.app.mixer.client import CALL_SECONDS, MixerCalls
 from mizzen.proxy.app.mixer.connections import ConnectionAttributes
+from mizzen.proxy.app.mixer.contract import CALL_SECONDS, INTERNAL, MixerClient
 from mizzen.proxy.app.mixer.reports import ReportSender
 from mizzen.proxy.app.mixer.statistics import CallStats
 from mizzen.proxy.engine import control
@@ -28,18 +27,17 @@ log = logging.getLogger(__name__)
 
 Reply = Callable[[control.CheckAnswers], Awaitable[None]]
 Read = Callable[[], dict[str, Value]]
-INTERNAL = 13
 MAX_SENDERS = 8
 """Mixers, or ways to speak to one, that there may be at a time; what configuration no longer names makes room."""
 
 
 class MixerHub:
-    """Checks and reports of all workers. `close` in the end."""
+    """Checks and reports of all workers. `close` in the end, which closes `mixer` too."""
 
-    def __init__(self, addresses: Addresses) -> None:
+    def __init__(self, mixer: MixerClient) -> None:
         self.stats = CallStats()
-        self._calls = MixerCalls(addresses.find)
-        self._checks = Checks(self._calls, self.stats, self._spawn)
+        self._mixer = mixer
+        self._checks = Checks(mixer, self.stats, self._spawn)
         self._senders: dict[TransportPlan, ReportSender] = {}
         self._connections = ConnectionAttributes()
         self._running: set[asyncio.Task[None]] = set()
@@ -62,7 +60,7 @@ class MixerHub:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         await asyncio.gather(*(sender.close(seconds) for sender in self._senders.values()))
-        await self._calls.close()
+        await self._mixer.close()
 
     async def _check(self, context: MixerContext, read: Read, serial: int, reply: Reply) -> None:
         try:
@@ -87,7 +85,7 @@ class MixerHub:
         if sender is None:
             if len(self._senders) >= MAX_SENDERS:
                 self._spawn(self._senders.pop(next(iter(self._senders))).close(CALL_SECONDS))
-            sender = self._senders[context.transport] = ReportSender(context.transport, self._calls, self.stats)
+            sender = self._senders[context.transport] = ReportSender(context.transport, self._mixer, self.stats)
         try:
             sender.add(read())
         except (DecodeError, ValueError, OverflowError):

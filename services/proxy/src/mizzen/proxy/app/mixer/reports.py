@@ -1,4 +1,4 @@
-"""Reports: encoded as they come, sent in batches, kept for a while when Mixer is away."""
+"""Reports: collected as they come, sent in batches, kept for a while when Mixer is away."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-from mizzen.attributes.batch import ReportEncoder
 from mizzen.attributes.compressed import InvalidAttributes
 from mizzen.attributes.values import Value
-from mizzen.proto.mixer_pb2 import ReportRequest
-from mizzen.proxy.app.mixer.client import CallFailed, MixerCalls
+from mizzen.proxy.app.mixer.contract import Batch, CallFailed, MixerClient
 from mizzen.proxy.app.mixer.statistics import CallStats
 from mizzen.proxy.engine.mixer_plan import TransportPlan
 from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, UNAVAILABLE
@@ -30,12 +28,12 @@ _AWAY: Final = frozenset({UNAVAILABLE, DEADLINE_EXCEEDED})
 class ReportSender:
     """Everything that one Mixer is told. `close` in the end."""
 
-    def __init__(self, transport: TransportPlan, calls: MixerCalls, stats: CallStats) -> None:
+    def __init__(self, transport: TransportPlan, mixer: MixerClient, stats: CallStats) -> None:
         self._transport = transport
-        self._calls = calls
+        self._mixer = mixer
         self._stats = stats
-        self._encoder = ReportEncoder(global_words=calls.words)
-        self._full: deque[ReportRequest] = deque()
+        self._batch = mixer.batch(transport)
+        self._full: deque[Batch] = deque()
         self._entries = 0
         """In `_full`."""
         self._timer: asyncio.TimerHandle | None = None
@@ -45,12 +43,12 @@ class ReportSender:
     def add(self, attributes: dict[str, Value]) -> None:
         """Take one report in."""
         try:
-            self._encoder.add(attributes)
+            self._batch.add(attributes)
         except InvalidAttributes as error:
             log.warning("a request cannot be reported: %s", error)
             self._stats.reports_dropped += 1
             return
-        size = len(self._encoder)
+        size = len(self._batch)
         if size >= self._transport.batch_entries or not self._transport.report_batch:
             self.flush()
         elif size == 1:
@@ -61,14 +59,14 @@ class ReportSender:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        size = len(self._encoder)
+        size = len(self._batch)
         if not size:
             return
         while self._full and self._entries + size > MAX_ENTRIES:
             self._drop(self._full.popleft())
-        self._full.append(self._encoder.finish())
+        self._full.append(self._batch)
         self._entries += size
-        self._encoder = ReportEncoder(global_words=self._calls.words)
+        self._batch = self._mixer.batch(self._transport)
         self._ready.set()
 
     async def close(self, seconds: float) -> None:
@@ -83,9 +81,9 @@ class ReportSender:
         while self._full:
             self._drop(self._full.popleft())
 
-    def _drop(self, request: ReportRequest) -> None:
-        self._entries -= len(request.attributes)
-        self._stats.reports_dropped += len(request.attributes)
+    def _drop(self, batch: Batch) -> None:
+        self._entries -= len(batch)
+        self._stats.reports_dropped += len(batch)
 
     async def _send(self) -> None:
         backoff = Backoff(0.2, 5.0)
@@ -94,22 +92,22 @@ class ReportSender:
             if not self._full:
                 self._ready.clear()
                 continue
-            request = self._full[0]
+            batch = self._full[0]
             self._stats.total_remote_report_calls += 1
             try:
-                await self._calls.report(self._transport, request)
+                await batch.send()
             except CallFailed as error:
                 self._stats.total_remote_report_failures += 1
                 if error.code in _AWAY:
                     log.warning("reports wait for Mixer: %s", error)
                     await asyncio.sleep(backoff.next(random.random()))
                     continue
-                log.error("Mixer refuses %d reports: %s", len(request.attributes), error)
-                self._stats.reports_dropped += len(request.attributes)
+                log.error("Mixer refuses %d reports: %s", len(batch), error)
+                self._stats.reports_dropped += len(batch)
             except Exception:
-                log.exception("%d reports could not be sent", len(request.attributes))
-                self._stats.reports_dropped += len(request.attributes)
+                log.exception("%d reports could not be sent", len(batch))
+                self._stats.reports_dropped += len(batch)
             backoff.reset()
-            if self._full and self._full[0] is request:  # else it made room for newer ones
+            if self._full and self._full[0] is batch:  # else it made room for newer ones
                 self._full.popleft()
-                self._entries -= len(request.attributes)
+                self._entries -= len(batch)
