@@ -15,7 +15,6 @@ from mizzen.api.parse import parse
 from mizzen.api.resource import Resource
 from mizzen.cli.local.commands import app_command
 from mizzen.cli.local.desired import PodTemplateSpec, pod_templates
-from mizzen.cli.local.endpoints import Serving, endpoint_slices, pod_object
 from mizzen.cli.local.environment import expand
 from mizzen.cli.local.gateway import gateway_pod, gateway_service
 from mizzen.cli.local.health import Probes
@@ -25,6 +24,7 @@ from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.probe import Probe
 from mizzen.cli.local.reconcile import Action, PodKey, Running, Start, Stop, reconcile
 from mizzen.cli.local.urls import entry_urls
+from mizzen.pilot.ingest.registry.objects import Serving, endpoint_slices, pod_object
 
 
 def resources(text: str) -> list[Resource]:

@@ -23,8 +23,8 @@ from mizzen.cli.local.fleet import Fleet
 from mizzen.cli.local.health import Probes
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.mixer import MIXER_CONFIG
-from mizzen.cli.local.registry import RegistryFolder
 from mizzen.cli.local.sweep import marked_processes
+from mizzen.pilot.ingest.registry.folder import RegistryFolder
 from mizzen.runtime.files import write_atomic
 
 YAML = """

@@ -16,7 +16,6 @@ from mizzen.cli.local import layout
 from mizzen.cli.local.child import Child, Command
 from mizzen.cli.local.commands import app_command, gateway_command, mixer_command, pilot_command, sidecar_command
 from mizzen.cli.local.desired import PodTemplateSpec, pod_templates
-from mizzen.cli.local.endpoints import endpoint_slices, pod_object
 from mizzen.cli.local.environment import mesh_environment
 from mizzen.cli.local.gateway import gateway_pod, gateway_service
 from mizzen.cli.local.home import Home
@@ -24,6 +23,7 @@ from mizzen.cli.local.mixer import embeds_mixer, mixer_environment, mixer_pod, m
 from mizzen.cli.local.pod import Pod
 from mizzen.cli.local.reconcile import PodKey, Start, reconcile
 from mizzen.cli.local.state import PodState, ProcessState
+from mizzen.pilot.ingest.registry.objects import endpoint_slices, pod_object
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mizzen.api.parse import parse
 from mizzen.api.resource import Resource
-from mizzen.cli.local.endpoints import Serving
 from mizzen.cli.local.layout import GATEWAY
+from mizzen.pilot.ingest.registry.objects import Serving
 
 NAMESPACE = "istio-system"
 NAME = "istio-ingressgateway"

@@ -8,9 +8,9 @@ import yaml
 
 from mizzen.api.parse import parse
 from mizzen.api.resource import Resource
-from mizzen.cli.local.endpoints import Serving
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.layout import MIXER, MIXER_PORT
+from mizzen.pilot.ingest.registry.objects import Serving
 
 NAMESPACE = "istio-system"
 NAME = "istio-mixer"

@@ -8,9 +8,9 @@ from mizzen.api.kubernetes import Service
 from mizzen.api.resource import Resource
 from mizzen.cli.local import layout
 from mizzen.cli.local.desired import pod_templates
-from mizzen.cli.local.endpoints import Serving, endpoint_slices
 from mizzen.cli.local.pod import serving
 from mizzen.cli.local.reconcile import reconcile
+from mizzen.pilot.ingest.registry.objects import Serving, endpoint_slices
 
 SIDECAR_PORTS = (layout.ADMIN_PORT, layout.HTTP_PROXY_PORT, layout.HEALTH_PORT, layout.METRICS_PORT)
 

@@ -10,9 +10,9 @@ import aiohttp
 from mizzen.cli.local import layout
 from mizzen.cli.local.child import Child
 from mizzen.cli.local.desired import PodTemplateSpec
-from mizzen.cli.local.endpoints import Serving
 from mizzen.cli.local.reconcile import PodKey, Running
 from mizzen.cli.local.withdrawal import withdrawn
+from mizzen.pilot.ingest.registry.objects import Serving
 
 SIDECAR_GRACE_SECONDS = 10.0
 APP_GRACE_SECONDS = 5.0

@@ -19,8 +19,8 @@ from mizzen.cli.local.fleet import Fleet
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.locking import AlreadyLockedError, Lock
 from mizzen.cli.local.logfiles import cap_logs
-from mizzen.cli.local.registry import RegistryFolder
 from mizzen.cli.local.state import MeshState, SupervisorState, read_state, write_state
+from mizzen.pilot.ingest.registry.folder import RegistryFolder
 from mizzen.runtime import logs
 from mizzen.runtime.lifecycle import Lifecycle, run
 

@@ -1,4 +1,4 @@
-"""The folder of Pods and EndpointSlices: written by the supervisor, read by Pilot."""
+"""The folder of Services, Pods and EndpointSlices: written by what knows the platform, read by Pilot and Mixer."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ class RegistryFolder:
             file.unlink(missing_ok=True)
         self._path.mkdir(parents=True, exist_ok=True)
         self._written.clear()
+
+    def adopt(self) -> None:
+        """Take what is there for what was last written, so that the next `publish` replaces it without a gap."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        files = self._path.rglob("*.yaml")
+        self._written = {str(file.relative_to(self._path)): file.read_text("utf-8", "replace") for file in files}
 
     def publish(self, objects: Iterable[dict[str, Any]]) -> None:
         """Write new and changed objects, then remove those that are gone."""

@@ -1,4 +1,4 @@
-"""From Services and pods to the Pod and EndpointSlice objects that Pilot reads (Kubernetes' endpoints controller)."""
+"""From pods to the Pod and EndpointSlice objects that Pilot reads (the endpoints controller of Kubernetes)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,69 @@
+"""Keeps the registry folder equal to the containers of one compose project."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+
+from mizzen.pilot.ingest.registry.compose.docker import Docker, DockerError
+from mizzen.pilot.ingest.registry.compose.endings import Endings
+from mizzen.pilot.ingest.registry.compose.pods import Registry
+from mizzen.pilot.ingest.registry.folder import RegistryFolder
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+RESYNC_SECONDS = 10.0
+"""Also without an event, for what a stream of events lost."""
+
+
+class Registrar:
+    """Follows Docker until cancelled. While Docker is away, the folder keeps what it last said."""
+
+    def __init__(self, docker: Docker, project: str, folder: RegistryFolder) -> None:
+        self._docker = docker
+        self._project = project
+        self._folder = folder
+        self._registry = Registry()
+        self._endings = Endings()
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._folder.adopt()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._publish())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async for event in self._docker.events(self._project):
+                    self._endings.take(event, time.monotonic())
+                    self._changed.set()
+            except DockerError as error:
+                log.warning("%s; the registry stays as it is", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _publish(self) -> None:
+        """A list after each event: an event says that something changed, the list what there is."""
+        while True:
+            try:
+                await self._sync()
+            except DockerError as error:
+                log.warning("%s; the registry stays as it is", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESYNC_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
+
+    async def _sync(self) -> None:
+        known = self._registry.complaints
+        containers = await self._docker.containers(self._project)
+        objects = self._registry.update(containers, self._endings.at(time.monotonic()))
+        await asyncio.to_thread(self._folder.publish, objects)
+        for complaint in self._registry.complaints:
+            if complaint not in known:
+                log.warning("%s; it is left out", complaint)
