@@ -85,11 +85,18 @@ def test_strangers_are_left_in_peace(world: Any, proxies: list[Any]) -> None:
 
 
 def test_endpoints_alone_push_endpoints_alone(world: Any, proxies: list[Any]) -> None:
-    key = ServiceKey("novip.default.svc.cluster.local", "default")
     whole = world(*DOCUMENTS, *EXTRA).mesh
-    reviews = whole.endpoints[ServiceKey("reviews.default.svc.cluster.local", "default")]
-    changed = whole.with_endpoints({key: reviews}, "2")
-    change = difference(whole, changed)
-    assert change == Change(endpoints=frozenset({key}))
-    found = [affected_types(change, proxy, whole, changed) for proxy in proxies]
-    assert found == [(typeurls.ENDPOINT,), (typeurls.ENDPOINT,), (), (typeurls.ENDPOINT,)]
+
+    def pushed(host: str) -> list[tuple[str, ...]]:
+        key = ServiceKey(f"{host}.default.svc.cluster.local", "default")
+        reviews = whole.endpoints[ServiceKey("reviews.default.svc.cluster.local", "default")]
+        changed = whole.with_endpoints({key: reviews[:1]}, "2")
+        change = difference(whole, changed)
+        assert change == Change(endpoints=frozenset({key}))
+        return [affected_types(change, proxy, whole, changed) for proxy in proxies]
+
+    endpoints = (typeurls.ENDPOINT,)
+    assert pushed("reviews") == [endpoints] * 4
+    # Without an address it is called at its endpoints, and captured TCP needs a listener at each.
+    listeners = (typeurls.ENDPOINT, typeurls.LISTENER)
+    assert pushed("novip") == [listeners, listeners, (), endpoints]

@@ -46,27 +46,43 @@ def cluster(name: str, port: int) -> str:
     return f"outbound|{port}||{name}.default.svc.cluster.local"
 
 
-HTTP, TCP, ODD = "{port: 80, name: http}", "{port: 80, name: tcp}", "{port: 80, name: odd}"
+def entry(host: str, port: str, second: int = 0, addresses: str = "", resolution: str = "STATIC") -> str:
+    """A service without an address unless one is stated."""
+    return (
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+        f"metadata: {{name: {host.replace('.', '-')}, creationTimestamp: '2026-01-01T00:00:{second:02d}Z'}}\n"
+        f"spec: {{hosts: [{host}], addresses: [{addresses}], ports: [{port}], resolution: {resolution}}}\n"
+    )
+
+
+WEB = "{port: 80, name: http}"
+HTTP, TCP = "{number: 80, name: http, protocol: HTTP}", "{number: 80, name: tcp, protocol: TCP}"
+ODD, MYSQL = "{number: 80, name: odd}", "{number: 80, name: mysql, protocol: MYSQL}"
 PASS = "tcp:PassthroughCluster"
+OLD, NEW = "tcp:outbound|80||old.com", "tcp:outbound|80||new.com"
 CONTESTED = [
     # older port, newer port, handlers of 0.0.0.0_80
     (HTTP, HTTP, ["http:80", PASS]),
-    (HTTP, TCP, ["http:80", f"tcp:{cluster('new', 80)}"]),
-    (HTTP, ODD, ["http:80", PASS]),
-    (TCP, HTTP, ["http:80", f"tcp:{cluster('old', 80)}"]),
-    (TCP, TCP, [f"tcp:{cluster('old', 80)}"]),
-    (TCP, ODD, ["http:80", f"tcp:{cluster('old', 80)}"]),
-    (ODD, HTTP, ["http:80", PASS]),
-    (ODD, TCP, ["http:80", f"tcp:{cluster('new', 80)}"]),
-    (ODD, ODD, ["http:80", PASS]),
-    ("{port: 80, name: mysql}", HTTP, [f"tcp:{cluster('old', 80)}"]),
-    (HTTP, "{port: 80, name: mysql}", ["http:80", PASS]),
+    (HTTP, TCP, ["http:80", NEW]),
+    (HTTP, ODD, ["http:80", NEW]),
+    (TCP, HTTP, ["http:80", OLD]),
+    (TCP, TCP, [OLD]),
+    (TCP, ODD, ["http:80", OLD]),
+    (ODD, HTTP, ["http:80", OLD]),
+    (ODD, TCP, ["http:80", OLD]),
+    (ODD, ODD, ["http:80", OLD]),
+    (MYSQL, HTTP, [OLD]),
+    (MYSQL, ODD, [OLD]),
+    (MYSQL, TCP, [OLD]),
+    (HTTP, MYSQL, ["http:80", PASS]),
+    (ODD, MYSQL, ["http:80", OLD]),
+    (TCP, MYSQL, [OLD]),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), CONTESTED)
 def test_two_services_on_one_port(world: Any, sidecar: Any, old: str, new: str, expected: list[str]) -> None:
-    made = world(service("new", new, second=2), service("old", old, second=1))
+    made = world(entry("new.com", new, 2), entry("old.com", old, 1))
     listener = made.listeners(sidecar())["0.0.0.0_80"]
     assert handlers(listener) == expected
 
@@ -75,18 +91,18 @@ def test_services_with_addresses(world: Any, sidecar: Any) -> None:
     made = world(
         service("db", "{port: 5432, name: tcp}", "10.96.0.1"),
         service("odd", "{port: 7000, name: odd}", "10.96.0.2"),
-        service("web", "{port: 443, name: https}"),
+        entry("web.com", "{number: 443, name: https, protocol: HTTPS}"),
         service("dns", "{port: 53, name: dns, protocol: UDP}", "10.96.0.3"),
     )
     found = {name: handlers(listener) for name, listener in made.listeners(sidecar()).items()}
     assert found["10.96.0.1_5432"] == [f"tcp:{cluster('db', 5432)}"]
     assert found["10.96.0.2_7000"] == ["http:odd.default.svc.cluster.local:7000", f"tcp:{cluster('odd', 7000)}"]
-    assert found["0.0.0.0_443"] == [f"tcp:{cluster('web', 443)}", PASS]
+    assert found["0.0.0.0_443"] == ["tcp:outbound|443||web.com", PASS]
     assert "10.96.0.3_53" not in found
 
 
 def test_captured_listeners_have_no_socket(world: Any, sidecar: Any) -> None:
-    found = world(service("web", HTTP)).listeners(sidecar())
+    found = world(service("web", WEB)).listeners(sidecar())
     assert list(found) == ["0.0.0.0_80", "virtualOutbound", "virtualInbound"]
     assert not found["0.0.0.0_80"].bind_to_port.value
     assert found["0.0.0.0_80"].HasField("bind_to_port")
@@ -94,7 +110,7 @@ def test_captured_listeners_have_no_socket(world: Any, sidecar: Any) -> None:
     assert out.use_original_dst.value
     assert [chain.name for chain in out.filter_chains] == ["virtualOutbound-blackhole", "virtualOutbound-catchall-tcp"]
     assert handlers(out) == ["tcp:BlackHoleCluster", PASS]
-    refusing = world(service("web", HTTP), settings=MeshConfig(outbound_traffic_policy="REGISTRY_ONLY"))
+    refusing = world(service("web", WEB), settings=MeshConfig(outbound_traffic_policy="REGISTRY_ONLY"))
     assert handlers(refusing.listeners(sidecar())["virtualOutbound"])[1] == "tcp:BlackHoleCluster"
 
 
@@ -115,12 +131,14 @@ def test_inbound_chains_by_protocol(world: Any, sidecar: Any) -> None:
     assert found == [
         (15006, [], "tcp:BlackHoleCluster"),
         (0, ["http/1.1", "h2c"], "http:InboundPassthroughCluster"),
+        (0, [], "tcp:InboundPassthroughCluster"),
         (8080, [], "http:inbound|8080||"),
         (8081, ["http/1.1", "h2c"], "http:inbound|8081||"),
         (8081, [], "tcp:inbound|8081||"),
         (8082, [], "tcp:inbound|8082||"),
     ]
-    assert handler(listener.default_filter_chain) == "tcp:InboundPassthroughCluster"
+    assert {chain.filter_chain_match.transport_protocol for chain in listener.filter_chains} == {"", "raw_buffer"}
+    assert not listener.HasField("default_filter_chain")
     inbound = world(OWN).clusters(sidecar(LABELS={"app": "own"}))["inbound|8080||"]
     assert inbound.type == inbound.ORIGINAL_DST
     assert inbound.upstream_bind_config.source_address.address == "127.0.0.6"
@@ -181,11 +199,14 @@ def test_a_sidecar_resource_replaces_inbound_ports_and_adds_listeners(world: Any
         OWN, SIDECAR % "bind: 0.0.0.0", service("other", "{port: 9080, name: http}, {port: 7000, name: http-b}")
     )
     listeners = made.listeners(sidecar(LABELS={"app": "own"}))
-    assert set(listeners) == {"0.0.0.0_9080", "127.0.0.7_7000", "virtualOutbound", "virtualInbound"}
+    ordinary = {"0.0.0.0_9080", "0.0.0.0_7000", "virtualOutbound", "virtualInbound"}
+    assert set(listeners) == ordinary | {"127.0.0.7_7000"}
     assert handlers(listeners["127.0.0.7_7000"]) == ["http:7000"]
     assert not listeners["127.0.0.7_7000"].HasField("bind_to_port")
     ports = [chain.filter_chain_match.destination_port.value for chain in listeners["virtualInbound"].filter_chains]
-    assert ports == [15006, 0, 9080, 9081]
+    assert ports == [15006, 0, 0, 9080, 9081]
+    names = [chain.name for chain in listeners["virtualInbound"].filter_chains]
+    assert names[3:] == ["0.0.0.0_9080", "10.0.0.9_9081"]
     clusters = made.clusters(sidecar(LABELS={"app": "own"}))
     http, tcp = clusters["inbound|9080||"], clusters["inbound|9081||"]
     assert http.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value == 8080
@@ -200,7 +221,7 @@ def test_without_capture_ingress_listeners_are_bound(world: Any, sidecar: Any) -
 
 def test_http_manager_settings(world: Any, sidecar: Any) -> None:
     log = MeshConfig(access_log_file="/dev/stdout")
-    made = world(OWN, service("web", HTTP), settings=log)
+    made = world(OWN, service("web", WEB), settings=log)
     found = made.listeners(sidecar(LABELS={"app": "own"}, HTTP10="1", IDLE_TIMEOUT="30s"))
     outbound, inbound = manager_of(found["0.0.0.0_80"]), manager_of(found["virtualInbound"])
     assert (outbound.server_name, inbound.server_name) == ("", "istio-envoy")
@@ -213,7 +234,7 @@ def test_http_manager_settings(world: Any, sidecar: Any) -> None:
     assert names == ["fault", "cors", "router"]
     assert len(outbound.access_log) == 1
     assert len(found["virtualOutbound"].access_log) == 1
-    assert not manager_of(world(service("web", HTTP)).listeners(sidecar())["0.0.0.0_80"]).access_log
+    assert not manager_of(world(service("web", WEB)).listeners(sidecar())["0.0.0.0_80"]).access_log
 
 
 def test_tls_and_tcp_routes(world: Any, sidecar: Any) -> None:
@@ -236,12 +257,16 @@ def test_tls_and_tcp_routes(world: Any, sidecar: Any) -> None:
           - match: [{port: 5432}]
             route: [{destination: {host: db, subset: b}}]
     """
-    made = world(routes, service("web", "{port: 443, name: https}"), service("db", "{port: 5432, name: tcp}"))
+    made = world(
+        routes,
+        service("web", "{port: 443, name: https}", "10.96.0.1"),
+        service("db", "{port: 5432, name: tcp}", "10.96.0.2"),
+    )
     found = made.listeners(sidecar())
-    assert handlers(found["0.0.0.0_443"])[0] == f"tcp:{cluster('web', 443)}+{cluster('db', 5432)}"
-    (tls_chain,) = found["0.0.0.0_443"].filter_chains
+    assert handlers(found["10.96.0.1_443"]) == [f"tcp:{cluster('web', 443)}+{cluster('db', 5432)}", PASS]
+    (tls_chain,) = found["10.96.0.1_443"].filter_chains
     assert list(tls_chain.filter_chain_match.server_names) == ["web"]
     host = "db.default.svc.cluster.local"
-    assert handlers(found["0.0.0.0_5432"]) == [f"tcp:outbound|5432|a|{host}", f"tcp:outbound|5432|b|{host}"]
+    assert handlers(found["10.96.0.2_5432"]) == [f"tcp:outbound|5432|a|{host}", f"tcp:outbound|5432|b|{host}"]
     origin = tls_chain.metadata.filter_metadata["istio"]["config"]
     assert origin == "/apis/networking.istio.io/v1/namespaces/default/virtual-service/l4"

@@ -24,7 +24,10 @@ WEB = """
 apiVersion: v1
 kind: Service
 metadata: {name: web}
-spec: {ports: [{port: 80, name: http, targetPort: 8080}, {port: 90, name: tcp}], selector: {app: web}}
+spec:
+  clusterIP: 10.96.0.1
+  ports: [{port: 80, name: http, targetPort: 8080}, {port: 90, name: tcp}]
+  selector: {app: web}
 ---
 apiVersion: v1
 kind: Service
@@ -264,7 +267,7 @@ def test_an_annotation_that_means_nothing_is_refused(sidecar: Any) -> None:
 def test_connections_have_the_network_filter_before_the_proxy(world: Any, sidecar: Any) -> None:
     mesh = world(WEB, settings=settings(disable_policy_checks=False))
     listeners = mesh.listeners(sidecar(LABELS={"app": "web"}, **OWN))
-    outgoing = listeners["0.0.0.0_90"].filter_chains[0].filters
+    outgoing = listeners["10.96.0.1_90"].filter_chains[0].filters
     arriving = chain(listeners["virtualInbound"], "0.0.0.0_90").filters
     for filters, kind, checked in ((outgoing, "outbound", False), (arriving, "inbound", True)):
         assert [f.name for f in filters] == ["mixer", "envoy.filters.network.tcp_proxy"]
@@ -317,7 +320,7 @@ def test_a_stock_sidecar_asks_about_what_arrives_and_reports_everything(world: A
 
 def test_a_stock_sidecar_reports_connections_and_keeps_its_other_log_at_the_end(world: Any, sidecar: Any) -> None:
     mesh = world(WEB, settings=settings(access_log_file="/dev/stdout"))
-    [only] = mesh.listeners(sidecar())["0.0.0.0_90"].filter_chains[:1] or [None]
+    [only] = mesh.listeners(sidecar())["10.96.0.1_90"].filter_chains[:1] or [None]
     message = tcp_proxy_pb2.TcpProxy()
     assert only is not None
     assert only.filters[0].typed_config.Unpack(message)

@@ -84,10 +84,7 @@ def test_10_http_and_headless_tcp_on_one_port(world: Any, sidecar: Any) -> None:
     assert {"0.0.0.0_9080", "10.0.0.5_9080"} <= set(found)
     assert "10.0.0.9_9080" not in found, "its own address is inbound"
     sniffing = found["0.0.0.0_9080"]
-    assert [entry.name.rpartition(".")[2] for entry in sniffing.listener_filters] == [
-        "tls_inspector",
-        "http_inspector",
-    ]
+    assert [entry.name.rpartition(".")[2] for entry in sniffing.listener_filters] == ["http_inspector"]
     assert (sniffing.listener_filters_timeout.seconds, sniffing.continue_on_listener_filters_timeout) == (0, True)
 
 

@@ -7,7 +7,15 @@ import pytest
 from envoy.config.route.v3 import route_pb2
 from google.protobuf import any_pb2
 
-from mizzen.pilot.generate import clusters, gatewaylisteners, httproute, inbound, outbound, trafficpolicy, typeurls
+from mizzen.pilot.generate import (
+    clusters,
+    gatewaylisteners,
+    httproute,
+    inboundlisteners,
+    outbound,
+    trafficpolicy,
+    typeurls,
+)
 from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.cache import Cache
 
@@ -15,12 +23,12 @@ YAML = """
 apiVersion: v1
 kind: Service
 metadata: {name: good}
-spec: {ports: [{port: 80, name: http}, {port: 3306, name: tcp}]}
+spec: {clusterIP: 10.96.0.1, ports: [{port: 80, name: http}, {port: 3306, name: tcp}]}
 ---
 apiVersion: v1
 kind: Service
 metadata: {name: bad}
-spec: {ports: [{port: 80, name: http}, {port: 9000, name: tcp}]}
+spec: {clusterIP: 10.96.0.2, ports: [{port: 80, name: http}, {port: 9000, name: tcp}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -132,13 +140,13 @@ def test_the_outbound_listeners_of_one_port(world: Any, sidecar: Any, broken: An
     mesh = world(YAML).mesh
     broken(outbound, "service_chains", lambda service, port, *_: service.name == "bad" and port.number == 9000)
     made = make(typeurls.LISTENER, sidecar(), mesh)
-    assert made.failures.keys() == {"0.0.0.0_9000"}
-    assert made.failures["0.0.0.0_9000"].startswith("Service default/bad: LookupError: made up")
-    assert {"0.0.0.0_80", "0.0.0.0_3306", "virtualOutbound", "virtualInbound"} <= made.resources.keys()
+    assert made.failures.keys() == {"10.96.0.2_9000"}
+    assert made.failures["10.96.0.2_9000"].startswith("Service default/bad: LookupError: made up")
+    assert {"0.0.0.0_80", "10.96.0.1_3306", "virtualOutbound", "virtualInbound"} <= made.resources.keys()
 
 
 def test_inbound_listeners(world: Any, sidecar: Any, broken: Any) -> None:
-    broken(inbound, "_virtual_inbound", lambda *_: True)
+    broken(inboundlisteners, "_virtual_inbound", lambda *_: True)
     made = make(typeurls.LISTENER, sidecar(), world(YAML).mesh)
     assert made.failures.keys() == {"virtualInbound"}
     assert "0.0.0.0_80" in made.resources

@@ -10,6 +10,7 @@ from mizzen.api.resource import ResourceKey
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import labels
 from mizzen.pilot.generate.clusters import NAMED
+from mizzen.pilot.generate.outboundplaces import listens_by_endpoint
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.diff import Change
@@ -79,8 +80,8 @@ def _of_endpoints(key: ServiceKey, proxy: Proxy, mesh: Mesh) -> set[str]:
     service = mesh.by_key.get(key)
     if service is not None and service.resolution in NAMED:
         found.add(CLUSTER)
-    if service is not None and service.headless and proxy.captures:
-        found.add(LISTENER)  # a listener for each pod
+    if service is not None and proxy.captures and listens_by_endpoint(service):
+        found.add(LISTENER)
     return found
 
 

@@ -11,7 +11,8 @@ from mizzen.pilot.generate.failure import origin_text
 from mizzen.pilot.generate.gatewaylisteners import gateway_listeners, gateway_ports
 from mizzen.pilot.generate.gatewayroutes import GatewayRouteInputs, gateway_routes
 from mizzen.pilot.generate.harvest import Generated, Harvest
-from mizzen.pilot.generate.inbound import cluster_inputs, inbound_listeners, inbound_ports
+from mizzen.pilot.generate.inbound import cluster_inputs, inbound_ports
+from mizzen.pilot.generate.inboundlisteners import inbound_listeners
 from mizzen.pilot.generate.listener import listener
 from mizzen.pilot.generate.mixer.chains import MixerChains
 from mizzen.pilot.generate.mixer.use import Side, route_use
@@ -116,19 +117,18 @@ def _clusters(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> No
                 _service_clusters(node, harvest, service, port)
     if node.proxy.generator == "grpc":
         return
-    fixed = [(names.BLACK_HOLE, clusters.black_hole)]
-    if node.proxy.type != "router":
-        fixed.append((names.PASSTHROUGH, clusters.passthrough))
-        if node.proxy.captures:
-            fixed.append((names.INBOUND_PASSTHROUGH, clusters.passthrough))
-    for name, generator in fixed:
-        harvest.take(name, generator, clusters.FixedInputs(name, node.mesh.settings))
+    settings = node.mesh.settings
+    harvest.take(names.BLACK_HOLE, clusters.black_hole, clusters.FixedInputs(names.BLACK_HOLE, settings))
     if node.proxy.type == "router":
         return
+    harvest.take(names.PASSTHROUGH, clusters.passthrough, clusters.FixedInputs(names.PASSTHROUGH, settings))
     for own in inbound_ports(node):
         inputs = cluster_inputs(node, own)
         origins = (service.origin for service in own.services)
         harvest.take(names.inbound(own.number), clusters.inbound_cluster, inputs, *origins)
+    if node.proxy.captures:
+        undeclared = clusters.FixedInputs(names.INBOUND_PASSTHROUGH, settings, node.sources)
+        harvest.take(undeclared.name, clusters.passthrough, undeclared)
 
 
 def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port) -> None:
@@ -140,7 +140,7 @@ def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port
         if service.resolution in clusters.NAMED:
             found = endpoints.select(node.mesh, service, rule, cluster)
         inputs = clusters.ClusterInputs(
-            service, port, subset, rule, found, node.mesh.settings, node.proxy.generator == "grpc"
+            service, port, subset, rule, found, node.mesh.settings, node.proxy.generator == "grpc", node.lookup
         )
         origin = origin_text(rule.origin) if rule is not None else ""
         harvest.take(str(cluster), clusters.outbound_cluster, inputs, service.origin, origin)

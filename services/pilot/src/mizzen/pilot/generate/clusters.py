@@ -27,8 +27,8 @@ _DISCOVERY = {
 }
 NAMED = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
 """Resolutions whose endpoints are part of the cluster."""
-LOCAL_SOURCE = "127.0.0.6"
-"""Source address of connections to the own application, which traffic capture leaves alone."""
+FOREVER = 9_223_372_035
+"""Seconds; the longest that Istio can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class ClusterInputs:
     settings: MeshConfig
     grpc: bool = False
     """For gRPC's own client, which knows fewer balancers."""
+    lookup: int = _Cluster.V4_ONLY
+    """Which addresses of a name count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class InboundInputs:
     services: tuple[Service, ...]
     pool: ConnectionPoolSettings | None
     settings: MeshConfig
+    sources: tuple[str, ...] = ()
+    """Source addresses that traffic capture leaves alone; empty leaves the choice to the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class FixedInputs:
 
     name: str
     settings: MeshConfig
+    sources: tuple[str, ...] = ()
+    """As in `InboundInputs`."""
 
 
 def outbound_cluster(inputs: ClusterInputs) -> Encoded:
@@ -80,6 +86,8 @@ def outbound_cluster(inputs: ClusterInputs) -> Encoded:
         message.eds_cluster_config.eds_config.CopyFrom(ads())
     elif message.type == _Cluster.ORIGINAL_DST:
         message.lb_policy = _Cluster.CLUSTER_PROVIDED
+        if not service.kubernetes and isinstance(port.target_port, int) and port.target_port not in (0, port.number):
+            message.original_dst_lb_config.upstream_port_override.value = port.target_port
     else:
         _resolve_names(message, inputs)
     if message.type != _Cluster.ORIGINAL_DST:
@@ -99,7 +107,9 @@ def inbound_cluster(inputs: InboundInputs) -> Encoded:
         message.load_assignment.CopyFrom(assignment(message.name, (endpoint,)))
     else:
         _set_original(message)
-        message.upstream_bind_config.CopyFrom(_local_source())
+        message.cleanup_interval.FromSeconds(FOREVER)
+    if inputs.sources:
+        message.upstream_bind_config.CopyFrom(_bind(inputs.sources))
     trafficpolicy.pool(message, inputs.pool)
     upstream.protocol_options(message, inputs.protocol, inputs.pool)
     services = [_service_metadata(service) for service in inputs.services]
@@ -115,11 +125,11 @@ def black_hole(inputs: FixedInputs) -> Encoded:
 
 
 def passthrough(inputs: FixedInputs) -> Encoded:
-    """The cluster of the address that the client meant; for the inbound one, seen as coming from the own host."""
+    """The cluster of the address that the client meant."""
     message = _cluster(inputs.name, inputs.settings)
     _set_original(message)
-    if inputs.name == names.INBOUND_PASSTHROUGH:
-        message.upstream_bind_config.CopyFrom(_local_source())
+    if inputs.sources:
+        message.upstream_bind_config.CopyFrom(_bind(inputs.sources))
     upstream.protocol_options(message, Protocol.UNSUPPORTED, None, idle=300.0)
     return encode(message.name, message)
 
@@ -149,9 +159,11 @@ def _set_original(message: Any) -> None:
     message.lb_policy = _Cluster.CLUSTER_PROVIDED
 
 
-def _local_source() -> Any:
-    source = address_pb2.SocketAddress(address=LOCAL_SOURCE, port_value=0)
-    return address_pb2.BindConfig(source_address=source)
+def _bind(sources: tuple[str, ...]) -> Any:
+    """The first source address, and those of other families."""
+    first, *others = (address_pb2.SocketAddress(address=source, port_value=0) for source in sources)
+    extra = [address_pb2.ExtraSourceAddress(address=other) for other in others]
+    return address_pb2.BindConfig(source_address=first, extra_source_addresses=extra)
 
 
 def _discovery(service: Service, balancer: LoadBalancerSettings | None) -> int:
@@ -165,7 +177,7 @@ def _resolve_names(message: Any, inputs: ClusterInputs) -> None:
     message.dns_refresh_rate.CopyFrom(duration(inputs.settings.dns_refresh_rate))
     message.dns_jitter.CopyFrom(duration(0.1))
     message.respect_dns_ttl = True
-    message.dns_lookup_family = _Cluster.V4_ONLY
+    message.dns_lookup_family = inputs.lookup
 
 
 def _apply(message: Any, policy: Policy, protocol: Protocol) -> None:

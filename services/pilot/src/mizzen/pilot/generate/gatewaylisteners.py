@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.harvest import Harvest
-from mizzen.pilot.generate.hcm import HttpInputs
-from mizzen.pilot.generate.inbound import SERVER_NAME
+from mizzen.pilot.generate.hcm import SERVER_NAME, HttpInputs
 from mizzen.pilot.generate.listener import OUTBOUND, HttpChain, ListenerInputs
 from mizzen.pilot.generate.node import WILDCARD, Node
 from mizzen.pilot.generate.tcp import ANY, ChainMatch, TcpChain
@@ -48,7 +47,7 @@ def _listener(node: Node, port: GatewayPort, name: str) -> ListenerInputs:
         chains = _tcp(node, port.tcp)
     return ListenerInputs(
         name=name,
-        address=port.bind or node.wildcard,
+        address=port.bind or node.wildcards[0],
         port=port.port,
         direction=OUTBOUND,
         chains=tuple(chains),

@@ -20,9 +20,12 @@ from mizzen.pilot.generate.accesslog import access_logs
 from mizzen.pilot.generate.mixer import envoy, istio
 from mizzen.pilot.generate.mixer.use import Side, Use
 from mizzen.pilot.generate.protos import ads, boolean, duration, extension, pack
+from mizzen.pilot.snapshot.proxy import Proxy
 
 FAULT_FILTER = "envoy.filters.http.fault"
 CORS_FILTER = "envoy.filters.http.cors"
+SERVER_NAME = "istio-envoy"
+"""What the proxy calls itself to those who call it."""
 MANAGER_FILTER = "envoy.filters.network.http_connection_manager"
 
 
@@ -70,6 +73,11 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
     else:
         message.route_config.CopyFrom(routes)
     return listener_components_pb2.Filter(name=MANAGER_FILTER, typed_config=pack(message))
+
+
+def http_protocols(proxy: Proxy) -> tuple[str, ...]:
+    """What the HTTP inspector calls plaintext HTTP that the proxy takes; the rest is better off as TCP."""
+    return ("http/1.0", "http/1.1", "h2c") if proxy.accept_http_10 else ("http/1.1", "h2c")
 
 
 def preserve_case() -> Any:

@@ -9,7 +9,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_pb2
 
 from mizzen.pilot.base.meshconfig import MeshConfig
-from mizzen.pilot.generate import tcp
+from mizzen.pilot.generate import listenerfilters, tcp
 from mizzen.pilot.generate.accesslog import unmatched_logs
 from mizzen.pilot.generate.encoded import Encoded, encode
 from mizzen.pilot.generate.hcm import HttpInputs, manager
@@ -29,6 +29,8 @@ class HttpChain:
     http: HttpInputs
     routes: str | InboundRoute
     name: str = ""
+    origin: tuple[str, str, str] | None = None
+    """(kind, namespace, name) of the object that asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,13 @@ class ListenerInputs:
     bind: bool = True
     """False: no socket of its own; connections are handed over by the capturing listener."""
     capture: bool = False
-    """Hands connections to the listener of their original destination, or matches chains against it."""
+    """Hands connections to the listener of their original destination."""
     original_dst: bool = False
-    """Finds the original destination itself (inbound)."""
+    """Finds the original destination itself, for its chains to match (inbound)."""
+    transparent: bool = False
+    """Captures by TPROXY, which leaves the client's address as it is."""
     additional: tuple[str, ...] = ()
     """More addresses of the same listener."""
-    sniff_tls: bool = False
-    sniff_http: bool = False
     log_unmatched: bool = False
 
 
@@ -68,33 +70,43 @@ def listener(inputs: ListenerInputs) -> Encoded:
         message.additional_addresses.add(address=address(other, inputs.port))
     if inputs.default is not None:
         message.default_filter_chain.CopyFrom(_chain(inputs.default, inputs.settings))
-    if not inputs.bind:
+    if inputs.bind:
+        message.max_connections_to_accept_per_socket_event.value = 1
+    else:
         message.bind_to_port.CopyFrom(boolean(False))
     if inputs.capture:
         message.use_original_dst.CopyFrom(boolean(True))
-    if inputs.original_dst:
-        message.listener_filters.append(tcp.original_dst())
-    if inputs.sniff_tls:
-        message.listener_filters.append(tcp.tls_inspector())
-    if inputs.sniff_http:
-        message.listener_filters.append(tcp.http_inspector())
-    if inputs.sniff_tls or inputs.sniff_http:
-        message.listener_filters_timeout.CopyFrom(duration(inputs.settings.protocol_detection_timeout))
-        message.continue_on_listener_filters_timeout = True
+    if inputs.transparent:
+        message.transparent.CopyFrom(boolean(True))
+    _add_filters(message, inputs)
     if inputs.log_unmatched:
         message.access_log.extend(unmatched_logs(inputs.settings))
-    message.max_connections_to_accept_per_socket_event.value = 1
     return encode(inputs.name, message)
 
 
-def forward(cluster: str, match: ChainMatch = ANY, name: str = "") -> TcpChain:
-    """A chain that sends bytes to one cluster."""
-    return TcpChain(match, TcpInputs(cluster, ((cluster, 1),)), name)
+def _add_filters(message: Any, inputs: ListenerInputs) -> None:
+    if inputs.original_dst:
+        message.listener_filters.append(listenerfilters.original_dst())
+        if inputs.transparent:
+            message.listener_filters.append(listenerfilters.original_src())
+    message.listener_filters.extend(listenerfilters.inspectors(chain.match for chain in inputs.chains))
+    if message.listener_filters:
+        # Unset it would be 15 s; 0 waits for the first bytes without limit.
+        guesses = inputs.direction == INBOUND or any(chain.match.protocols for chain in inputs.chains)
+        limit = inputs.settings.protocol_detection_timeout if guesses else 0.0
+        message.listener_filters_timeout.CopyFrom(duration(limit))
+        message.continue_on_listener_filters_timeout = True
+
+
+def forward(cluster: str, match: ChainMatch = ANY, name: str = "", idle_timeout: float = 0.0) -> TcpChain:
+    """A chain that sends bytes to one cluster; an idle timeout of 0 leaves Envoy's own."""
+    return TcpChain(match, TcpInputs(cluster, ((cluster, 1),), idle_timeout=idle_timeout or None), name)
 
 
 def _chain(chain: HttpChain | TcpChain, settings: MeshConfig) -> Any:
+    stated = chain.tcp.origin if isinstance(chain, TcpChain) else chain.origin
+    origin = provenance(*stated) if stated is not None else None
     if isinstance(chain, TcpChain):
-        origin = provenance(*chain.tcp.origin) if chain.tcp.origin is not None else None
         return tcp.chain(chain.match, tcp.filters(chain.tcp, settings), chain.name, origin)
     routes = chain.routes if isinstance(chain.routes, str) else inbound_route(chain.routes)
-    return tcp.chain(chain.match, [manager(chain.http, routes, settings)], chain.name)
+    return tcp.chain(chain.match, [manager(chain.http, routes, settings)], chain.name, origin)

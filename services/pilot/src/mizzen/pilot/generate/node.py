@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+
+from envoy.config.cluster.v3 import cluster_pb2
 
 from mizzen.api.sidecar import OutboundTrafficMode, Sidecar
 from mizzen.pilot.base import host as hosts
@@ -18,7 +21,9 @@ from mizzen.pilot.snapshot.service import Service
 from mizzen.pilot.snapshot.targets import Target, targets
 
 WILDCARD = "0.0.0.0"
-LOCALHOST = "127.0.0.1"
+WILDCARDS = (WILDCARD, "::")
+LOCALHOSTS = ("127.0.0.1", "::1")
+_SOURCES = ("127.0.0.6", "::6")
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,46 @@ class Node:
     def http_proxy_port(self) -> int:
         return self.proxy.http_proxy_port or self.mesh.settings.proxy_http_port
 
-    @property
-    def wildcard(self) -> str:
-        """Where a listener for every address binds."""
-        if self.proxy.bind_address:
-            return self.proxy.bind_address
-        return WILDCARD if self.proxy.captures or self.proxy.type == "router" else LOCALHOST
+    @cached_property
+    def wildcards(self) -> tuple[str, ...]:
+        """Every address, or the one that listeners are to bind to; several with several families, IPv4 first."""
+        return (self.proxy.bind_address,) if self.proxy.bind_address else self._of_families(WILDCARDS)
+
+    @cached_property
+    def localhosts(self) -> tuple[str, ...]:
+        """Where listeners for the own application alone bind."""
+        return (self.proxy.bind_address,) if self.proxy.bind_address else self._of_families(LOCALHOSTS)
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Source addresses of connections to the own application that capture lets pass; none without capture."""
+        return self._of_families(_SOURCES) if self.proxy.captures else ()
+
+    @cached_property
+    def lookup(self) -> int:
+        """Which addresses of DNS names are of use to the proxy (DnsLookupFamily)."""
+        families = cluster_pb2.Cluster
+        if self.proxy.has_family(6):
+            return int(families.ALL if self.proxy.has_family(4) else families.V6_ONLY)
+        return int(families.V4_ONLY)
+
+    @cached_property
+    def unicast(self) -> str:
+        """The first address by which others reach the workload; empty when it has none but loopback."""
+        return next((address for address in self.proxy.addresses if _is_unicast(address)), "")
+
+    @cached_property
+    def reserved(self) -> frozenset[int]:
+        """Ports of the proxy's own listeners on every address."""
+        settings, proxy = self.mesh.settings, self.proxy
+        captured = (settings.proxy_listen_port, settings.proxy_inbound_listen_port)
+        return frozenset({proxy.status_port, proxy.prometheus_port, *(captured if proxy.captures else ())})
+
+    def _of_families(self, pair: tuple[str, str]) -> tuple[str, ...]:
+        """Of an IPv4 and an IPv6 address those of the proxy's families."""
+        return tuple(address for address, version in zip(pair, (4, 6), strict=True) if self.proxy.has_family(version))
+
+
+def _is_unicast(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)

@@ -103,12 +103,16 @@ def catch_all(cluster: str) -> Any:
     if not cluster:
         refuse = route_components_pb2.Route(name="block_all", match=everything())
         refuse.direct_response.status = 502
-        return route_components_pb2.VirtualHost(name="block_all", domains=["*"], routes=[refuse])
+        return route_components_pb2.VirtualHost(
+            name="block_all", domains=["*"], routes=[refuse], include_request_attempt_count=True
+        )
     allow = route_components_pb2.Route(name="allow_any", match=everything())
     allow.route.cluster = cluster
     allow.route.timeout.CopyFrom(duration(0))
     allow.route.max_grpc_timeout.CopyFrom(duration(0))
-    return route_components_pb2.VirtualHost(name="allow_any", domains=["*"], routes=[allow])
+    return route_components_pb2.VirtualHost(
+        name="allow_any", domains=["*"], routes=[allow], include_request_attempt_count=True
+    )
 
 
 def _parse(name: str) -> tuple[str, int]:

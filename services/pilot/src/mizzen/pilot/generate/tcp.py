@@ -6,19 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.listener.v3 import listener_components_pb2
-from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
-from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
-from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.generate.accesslog import access_logs
 from mizzen.pilot.generate.mixer import envoy, istio
 from mizzen.pilot.generate.mixer.use import Use
-from mizzen.pilot.generate.protos import cidr, duration, metadata, pack, uint32
+from mizzen.pilot.generate.protos import cidr, duration, metadata, pack
 
 RAW = "raw_buffer"
-TLS = "tls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +101,3 @@ def chain(match: ChainMatch, parts: list[Any], name: str = "", origin: dict[str,
     if origin:
         message.metadata.CopyFrom(metadata(origin))
     return message
-
-
-def original_dst() -> Any:
-    """Restores the address a captured connection was made to."""
-    return _listener_filter("envoy.filters.listener.original_dst", original_dst_pb2.OriginalDst())
-
-
-def tls_inspector() -> Any:
-    return _listener_filter(
-        "envoy.filters.listener.tls_inspector", tls_inspector_pb2.TlsInspector(initial_read_buffer_size=uint32(512))
-    )
-
-
-def http_inspector() -> Any:
-    return _listener_filter("envoy.filters.listener.http_inspector", http_inspector_pb2.HttpInspector())
-
-
-def _listener_filter(name: str, config: Any) -> Any:
-    return listener_components_pb2.ListenerFilter(name=name, typed_config=pack(config))

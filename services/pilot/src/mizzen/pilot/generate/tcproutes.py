@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import Labels, labels
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.httproute import destination_cluster
-from mizzen.pilot.generate.tcp import TLS, ChainMatch, TcpChain, TcpInputs
+from mizzen.pilot.generate.tcp import ChainMatch, TcpChain, TcpInputs
 from mizzen.pilot.snapshot.destinationrule import RuleIndex, effective
 from mizzen.pilot.snapshot.scope import Scope
 from mizzen.pilot.snapshot.service import Port, Service
@@ -26,25 +27,35 @@ class TcpContext:
     labels: Labels
     scope: Scope
     rules: RuleIndex
+    idle_timeout: float = 0.0
+    """Seconds, where no rule says another; 0 leaves Envoy's hour."""
 
 
 def service_chains(
-    service: Service, port: Port, routings: Iterable[Routing], destinations: tuple[str, ...], context: TcpContext
+    service: Service,
+    port: Port,
+    routings: Iterable[Routing],
+    context: TcpContext,
+    *,
+    destination: str = "",
+    by_name: bool = False,
 ) -> list[TcpChain]:
-    """The chains of a service port: by the VirtualServices of its host, else one to the service itself.
+    """The chains of a service port: those that VirtualServices of its host ask for, and one to the service itself.
 
-    `destinations` are the CIDR ranges that a shared listener needs to tell this service from others.
+    `destination` is the CIDR range that a shared listener needs to tell this service from others; `by_name` says that
+    a TLS service is told from others only by the name that clients ask for.
     """
-    chains: list[TcpChain] = []
-    for routing in routings:
-        if not any(hosts.covers(host, service.hostname) for host in routing.hosts):
-            continue
-        if port.protocol.is_tls:
-            chains += _tls_chains(routing, port.number, destinations, context)
-        chains += _tcp_chains(routing, port.number, destinations, context)
-        if chains:
-            return _unique(chains)
-    return [_default(service, port, destinations, context)]
+    ranges = _ranges((destination,)) if destination else ()
+    ours = [r for r in routings if any(hosts.covers(host, service.hostname) for host in r.hosts)]
+    rest = _default(service, port, ranges, context, by_name=by_name)
+    if port.protocol.is_tls:
+        return _unique([chain for r in ours for chain in _tls_chains(r, port.number, ranges, context)] or [rest])
+    found: list[TcpChain] = []
+    for chain in (chain for r in ours for chain in _tcp_chains(r, port.number, ranges, context)):
+        found.append(chain)
+        if chain.match == rest.match:
+            return _unique(found)  # it takes everything that comes here
+    return _unique([*found, rest])
 
 
 def gateway_chains(routing: Routing, port: int, context: TcpContext) -> list[TcpChain]:
@@ -57,8 +68,8 @@ def _tls_chains(routing: Routing, port: int, destinations: tuple[str, ...], cont
         for match in route.match:
             if _applies(match, port, context):
                 found = ChainMatch(
-                    destinations=tuple(match.destination_subnets) or destinations,
-                    server_names=tuple(match.sni_hosts),
+                    destinations=_ranges(match.destination_subnets) or destinations,
+                    server_names=() if "*" in match.sni_hosts else tuple(sorted(match.sni_hosts)),
                 )
                 yield TcpChain(found, _tcp(route.route, routing, port, context))
 
@@ -66,17 +77,30 @@ def _tls_chains(routing: Routing, port: int, destinations: tuple[str, ...], cont
 def _tcp_chains(routing: Routing, port: int, destinations: tuple[str, ...], context: TcpContext) -> Iterator[TcpChain]:
     for route in routing.tcp:
         tcp = _tcp(route.route, routing, port, context)
-        if not route.match:
-            yield TcpChain(ChainMatch(destinations=destinations), tcp)
-            return
-        for match in route.match:
+        subnets: list[str] = []
+        for match in route.match or (L4MatchAttributes(),):
             if not _applies(match, port, context):
                 continue
-            sources = (match.source_subnet,) if match.source_subnet else ()
-            found = ChainMatch(destinations=tuple(match.destination_subnets) or destinations, sources=sources)
-            yield TcpChain(found, tcp)
-            if not match.destination_subnets and not sources:
+            if match.source_subnet:
+                yield TcpChain(
+                    ChainMatch(
+                        destinations=_ranges(match.destination_subnets) or destinations,
+                        sources=_ranges((match.source_subnet,)),
+                    ),
+                    tcp,
+                )
+            elif match.destination_subnets:
+                subnets += match.destination_subnets
+            else:
+                yield TcpChain(ChainMatch(destinations=destinations), tcp)
                 return
+        for subnet in _ranges(subnets):
+            yield TcpChain(ChainMatch(destinations=(subnet,)), tcp)
+
+
+def _ranges(texts: Iterable[str]) -> tuple[str, ...]:
+    """CIDR ranges in one order and one way to write them, so that equal ones are found equal."""
+    return tuple(sorted({str(ipaddress.ip_network(text, strict=False)) for text in texts}))
 
 
 def _applies(match: TLSMatchAttributes | L4MatchAttributes, port: int, context: TcpContext) -> bool:
@@ -97,21 +121,20 @@ def _tcp(entries: tuple[RouteDestination, ...], routing: Routing, port: int, con
     else:
         clusters = tuple((cluster, weight) for cluster, weight in weighted if weight)
     prefix = clusters[0][0] if len(clusters) == 1 else f"{routing.name}.{routing.namespace}"
-    return TcpInputs(prefix, clusters, origin=routing.origin)
+    return TcpInputs(prefix, clusters, idle_timeout=context.idle_timeout or None, origin=routing.origin)
 
 
-def _default(service: Service, port: Port, destinations: tuple[str, ...], context: TcpContext) -> TcpChain:
+def _default(
+    service: Service, port: Port, destinations: tuple[str, ...], context: TcpContext, *, by_name: bool
+) -> TcpChain:
     cluster = names.outbound(port.number, "", service.hostname)
-    match = ChainMatch(destinations=destinations)
-    # A TLS service without an address of its own is told apart by the name that clients ask for.
-    if port.protocol.is_tls and not service.addresses and service.hostname != "*":
-        match = ChainMatch(destinations=destinations, server_names=(service.hostname,), transport=TLS)
+    named = port.protocol.is_tls and (by_name or bool(destinations)) and service.hostname != "*"
+    match = ChainMatch(destinations=destinations, server_names=(service.hostname,) if named else ())
     rule = context.rules.lookup(service.hostname, service.namespace, context.namespace, context.labels)
     pool = effective(rule, port.number).connection_pool
-    idle = pool.tcp.idle_timeout if pool is not None and pool.tcp is not None else None
-    return TcpChain(
-        match, TcpInputs(cluster, ((cluster, 1),), idle_timeout=idle.total_seconds() if idle is not None else None)
-    )
+    stated = pool.tcp.idle_timeout if pool is not None and pool.tcp is not None else None
+    idle = stated.total_seconds() if stated is not None else context.idle_timeout or None
+    return TcpChain(match, TcpInputs(cluster, ((cluster, 1),), idle_timeout=idle))
 
 
 def _unique(chains: Iterable[TcpChain]) -> list[TcpChain]:

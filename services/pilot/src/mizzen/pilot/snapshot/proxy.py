@@ -41,6 +41,9 @@ class Proxy:
     """Downstream idle limit in seconds (metadata IDLE_TIMEOUT); 0 means Envoy's own."""
     accept_http_10: bool = False
     unprivileged: bool = False
+    status_port: int = 15021
+    prometheus_port: int = 15090
+    """Where the proxy itself answers (metadata ENVOY_STATUS_PORT and ENVOY_PROMETHEUS_PORT)."""
     mizzen: bool = False
     """Our own data plane, which understands our extensions (metadata MIZZEN_PROXY)."""
     policy_check: PolicyCheck = ""
@@ -54,6 +57,15 @@ class Proxy:
     def captures(self) -> bool:
         """Connections are redirected to the proxy, so per-port listeners need no socket of their own."""
         return self.type == "sidecar" and self.interception != "NONE"
+
+    @property
+    def transparent(self) -> bool:
+        """Captured connections keep the client's address all the way to the application."""
+        return self.captures and self.interception == "TPROXY"
+
+    def has_family(self, version: int) -> bool:
+        """Whether any of its addresses is of this version of IP: 4 or 6."""
+        return any(ipaddress.ip_address(address).version == version for address in self.addresses)
 
     @property
     def dns_domain(self) -> str:
@@ -91,6 +103,8 @@ class Proxy:
             idle_timeout=_seconds(metadata, "IDLE_TIMEOUT"),
             accept_http_10=_flag(metadata, "HTTP10"),
             unprivileged=_flag(metadata, "UNPRIVILEGED_POD"),
+            status_port=_port(metadata, "ENVOY_STATUS_PORT") or 15021,
+            prometheus_port=_port(metadata, "ENVOY_PROMETHEUS_PORT") or 15090,
             mizzen=_flag(metadata, "MIZZEN_PROXY"),
             policy_check=_policy_check(metadata),
             workload=_text(metadata, "WORKLOAD_NAME"),

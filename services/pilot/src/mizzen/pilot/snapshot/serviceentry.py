@@ -66,7 +66,7 @@ def _service(entry: Resource[se.ServiceEntry], host: str) -> Service:
         name=meta.name,
         namespace=meta.namespace,
         ports=tuple(Port(p.number, p.name, protocol.parse(p.protocol), p.target_port or p.number) for p in spec.ports),
-        addresses=tuple(dict.fromkeys((*spec.addresses, *allocated))),
+        addresses=tuple(dict.fromkeys(_single(address) for address in (*spec.addresses, *allocated))),
         resolution=_RESOLUTIONS[spec.resolution],
         external=spec.location is se.Location.MESH_EXTERNAL,
         kubernetes=False,
@@ -139,6 +139,11 @@ def _of_entry(
 
 def _labels_of(machine: Resource[WorkloadEntry]) -> frozenset[tuple[str, str]]:
     return labels({**machine.metadata.labels, **machine.spec.labels})
+
+
+def _single(address: str) -> str:
+    """A range of one address is that address."""
+    return address.removesuffix("/128" if ":" in address else "/32")
 
 
 def _number(port: Port) -> int:

@@ -1,0 +1,128 @@
+"""Listeners of sidecars for what arrives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mizzen.pilot.base.protocol import Protocol
+from mizzen.pilot.generate import names
+from mizzen.pilot.generate.harvest import Harvest
+from mizzen.pilot.generate.hcm import SERVER_NAME, HttpInputs, http_protocols
+from mizzen.pilot.generate.inbound import InboundPort, inbound_ports
+from mizzen.pilot.generate.inboundroute import InboundRoute
+from mizzen.pilot.generate.listener import INBOUND, HttpChain, ListenerInputs, forward
+from mizzen.pilot.generate.node import Node
+from mizzen.pilot.generate.tcp import ANY, RAW, ChainMatch, TcpChain
+
+_GRPC = (Protocol.GRPC, Protocol.GRPC_WEB)
+
+
+def inbound_listeners(node: Node, harvest: Harvest) -> list[ListenerInputs]:
+    """`virtualInbound` for captured ports, and one listener for each port that is bound."""
+    ports = inbound_ports(node)
+    found: list[ListenerInputs] = []
+    if node.proxy.captures:
+        captured = [port for port in ports if not port.bind and port.number not in node.reserved]
+        with harvest.guard(names.VIRTUAL_INBOUND):
+            found.append(_virtual_inbound(node, captured))
+    for port in ports:
+        name = names.listener(port.label, port.number)
+        if port.bind:
+            name = names.listener(port.bind, port.number)
+            with harvest.guard(name):
+                found.append(_bound(node, port, name))
+        elif port.number in node.reserved:
+            harvest.made.failures[name] = f"{port.host}: the proxy itself listens on port {port.number}"
+    return found
+
+
+def _virtual_inbound(node: Node, ports: list[InboundPort]) -> ListenerInputs:
+    settings = node.mesh.settings
+    own = settings.proxy_inbound_listen_port
+    address, *others = node.wildcards
+    chains: list[HttpChain | TcpChain] = [
+        forward(names.BLACK_HOLE, ChainMatch(port=own), "virtualInbound-blackhole"),
+        *_undeclared(node),
+    ]
+    for port in ports:
+        chains += _chains(node, port)
+    return ListenerInputs(
+        name=names.VIRTUAL_INBOUND,
+        address=address,
+        port=own,
+        direction=INBOUND,
+        chains=tuple(chains),
+        settings=settings,
+        original_dst=True,
+        transparent=node.proxy.transparent,
+        additional=tuple(others),
+        log_unmatched=True,
+    )
+
+
+def _undeclared(node: Node) -> list[HttpChain | TcpChain]:
+    """The chains of ports that no service declares."""
+    rest = names.INBOUND_PASSTHROUGH
+    http = HttpInputs(
+        stat_prefix=f"{rest};",
+        server_name=SERVER_NAME,
+        accept_http_10=node.proxy.accept_http_10,
+        idle_timeout=node.proxy.idle_timeout,
+    )
+    plain = ChainMatch(transport=RAW)
+    sniffed = replace(plain, protocols=http_protocols(node.proxy))
+    return [
+        HttpChain(sniffed, http, InboundRoute(rest, 0, ""), "virtualInbound-catchall-http"),
+        forward(rest, plain, names.VIRTUAL_INBOUND, node.proxy.idle_timeout),
+    ]
+
+
+def _bound(node: Node, port: InboundPort, name: str) -> ListenerInputs:
+    chains = _chains(node, port)
+    default = None
+    if len(chains) > 1 and isinstance(chains[-1], TcpChain):
+        default = chains.pop()
+    return ListenerInputs(
+        name=name,
+        address=port.bind,
+        port=port.number,
+        direction=INBOUND,
+        chains=tuple(chains),
+        settings=node.mesh.settings,
+        default=default if isinstance(default, TcpChain) else None,
+    )
+
+
+def _chains(node: Node, port: InboundPort) -> list[HttpChain | TcpChain]:
+    """The chains of a port, all for plaintext: HTTP, TCP, or both told apart by the first bytes.
+
+    A listener of its own needs no condition on the port, nor one on the transport where it does not look at it.
+    """
+    plain = ANY if port.bind else ChainMatch(port=port.number, transport=RAW)
+    if port.protocol.is_http:
+        return [_http_chain(node, port, plain)]
+    if port.protocol is not Protocol.UNSUPPORTED:
+        return [_tcp_chain(node, port, plain)]
+    sniffed = replace(plain, transport=RAW, protocols=http_protocols(node.proxy))
+    return [_http_chain(node, port, sniffed), _tcp_chain(node, port, plain)]
+
+
+def _http_chain(node: Node, port: InboundPort, match: ChainMatch) -> HttpChain:
+    http = HttpInputs(
+        stat_prefix=f"inbound_{port.label}_{port.number};",
+        server_name=SERVER_NAME,
+        grpc_web=port.protocol is Protocol.GRPC_WEB,
+        accept_http_10=node.proxy.accept_http_10,
+        idle_timeout=node.proxy.idle_timeout,
+    )
+    route = InboundRoute(names.inbound(port.number), port.service_port, port.host, retries=port.protocol not in _GRPC)
+    return HttpChain(match, http, route, _chain_name(port), port.origin)
+
+
+def _tcp_chain(node: Node, port: InboundPort, match: ChainMatch) -> TcpChain:
+    chain = forward(names.inbound(port.number), match, _chain_name(port), node.proxy.idle_timeout)
+    return replace(chain, tcp=replace(chain.tcp, origin=port.origin))
+
+
+def _chain_name(port: InboundPort) -> str:
+    return "" if port.bind else names.listener(port.label, port.number)
