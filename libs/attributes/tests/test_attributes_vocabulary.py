@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mizzen.attributes.values import ValueType
-from mizzen.attributes.vocabulary import ISTIOPROXY, KUBERNETES
+from mizzen.attributes.vocabulary import ISTIOPROXY, KUBERNETES, VARIED
 
 
 def test_every_attribute_has_one_manifest() -> None:
     assert not ISTIOPROXY.keys() & KUBERNETES.keys()
     assert (len(ISTIOPROXY), len(KUBERNETES)) == (64, 28)
+    assert ISTIOPROXY.keys() > VARIED
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,8 @@ async def test_a_bad_file_keeps_its_pods(handler, tmp_path, caplog):
     await handler._source.refresh()
     assert await ask(handler, source_uid=UID)
     assert "pods.yaml is left as it was" in caplog.text
+    revision = handler.revision
     (tmp_path / "pods.yaml").unlink()
     await handler._source.refresh()
     assert not await ask(handler, source_uid=UID)
+    assert handler.revision != revision

@@ -60,6 +60,8 @@ class Script:
     built: list[tuple[str, Environment, Mapping[str, object]]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     close: Callable[[str], Any] = lambda name: None
+    revision: int | None = None
+    """Of all its handlers' answers."""
 
 
 async def _maybe_wait(value: Any) -> Any:
@@ -72,6 +74,10 @@ class ProbeHandler(HandlerBase):
     def __init__(self, script: Script, name: str) -> None:
         self._script = script
         self._name = name
+
+    @property
+    def revision(self) -> int | None:  # type: ignore[override]
+        return self._script.revision
 
     async def check(self, instance: Instance) -> CheckResult:
         self._script.checked.append((self._name, instance.name))

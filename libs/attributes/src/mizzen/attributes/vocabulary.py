@@ -107,3 +107,17 @@ KUBERNETES: dict[str, ValueType] = {
     "destination.workload.name": ValueType.STRING,
     "destination.workload.namespace": ValueType.STRING,
 }
+
+VARIED = frozenset(
+    {
+        *("request.headers", "request.id", "request.path", "request.url_path", "request.query_params"),
+        *("request.size", "request.total_size", "request.time", "request.referer", "request.useragent"),
+        *("request.auth.principal", "request.auth.claims", "request.auth.raw_claims", "request.api_key"),
+        *("response.headers", "response.size", "response.total_size", "response.duration", "response.time"),
+        *("response.grpc_message", "connection.id", "connection.duration", "context.timestamp", "context.time"),
+        *("connection.received.bytes", "connection.received.bytes_total"),
+        *("connection.sent.bytes", "connection.sent.bytes_total"),
+        *("check.error_message", "origin.ip", "origin.uid", "origin.user"),
+    }
+)
+"""Attributes that differ from one request to the next; the others tell who talks to whom, and how that went."""

@@ -47,7 +47,11 @@ class Handler(Protocol):
     """An adapter that is configured and running. Overridden are only the methods its templates need.
 
     Every method may raise; the runtime turns that into the error Istio would give, counts it, and bounds its time.
+    Instances of a report may share their mappings: they are to be read only.
     """
+
+    revision: int | None
+    """While it stays the same, `generate` gives equal instances equal answers; None: that cannot be told."""
 
     async def check(self, instance: Instance) -> CheckResult:
         """Judge a request: apikey, authorization, checknothing, listentry."""

@@ -15,6 +15,8 @@ I = TypeVar("I", bound=Instance)  # noqa: E741 - an instance
 class HandlerBase(Handler):
     """A handler for no template at all; adapters override the methods of theirs."""
 
+    revision: int | None = None
+
     async def check(self, instance: Instance) -> CheckResult:
         raise _misdirected(self, instance)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 
@@ -21,15 +21,17 @@ from mizzen.mixer.config.problems import Problems
 from mizzen.mixer.config.templates import TEMPLATES, FieldType, Shape, Template
 from mizzen.mixer.expressions.attributes import Evaluate
 from mizzen.mixer.expressions.checker import Vocabulary
-from mizzen.mixer.expressions.compiler import constant
+from mizzen.mixer.expressions.compiler import Code, constant
 from mizzen.mixer.expressions.errors import EvaluationError
-from mizzen.mixer.expressions.expression import Expression
+from mizzen.mixer.expressions.expression import Expression, constant_expression
+from mizzen.mixer.expressions.reads import Read
 from mizzen.mixer.templates import Instance
 
 OUTPUT = "$out."
 """What stands before a field of a generator's answer in an attribute binding."""
 _NO_ATTRIBUTES = DictBag({})
 Build = Callable[[Bag], Instance]
+K = TypeVar("K", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class InstanceConfig:
     """The text of every field that is set, by the same names as the types."""
     bindings: Mapping[str, Expression]
     """Of a generator: attributes, and what they are of its answer."""
+    bind: Callable[[Bag], Build]
+    """For requests that are like this one in what is steady: `build`, with what that decides decided."""
+    reads: frozenset[Read]
+    """Everything that `build` may read."""
 
 
 def instance_of(resource: Resource, vocabulary: Vocabulary, problems: Problems) -> InstanceConfig | None:
@@ -62,10 +68,11 @@ def instance_of(resource: Resource, vocabulary: Vocabulary, problems: Problems) 
         problems.quarantined[resource.id] = f"{errors[0].path}: {errors[0].message}"
         return None
     name = full_name(resource.key)
-    build = _builder(name, template, fields, compiler.compiled)
+    definition = _Definition(name, template, fields, compiler.compiled)
     types = {path: expression.type for path, expression in compiler.compiled.items()}
     texts = {path: expression.text for path, expression in compiler.compiled.items()}
-    return InstanceConfig(name, template, build, types, texts, bindings)
+    reads = frozenset().union(*[expression.reads for expression in compiler.compiled.values()])
+    return InstanceConfig(name, template, definition.build(), types, texts, bindings, definition.bind, reads)
 
 
 def _parameters(resource: Resource, problems: Problems) -> tuple[Template, Model, Path] | None:
@@ -147,20 +154,51 @@ class _Compiler:
         return found
 
 
-def _builder(name: str, template: Template, fields: Mapping[str, Any], compiled: Mapping[str, Expression]) -> Build:
-    """A function from a bag to an instance; an instance without attributes is built once."""
-    build = _construct(template.instance, template.fields, fields, name)
-    if all(expression.is_constant for expression in compiled.values()):
-        only = build(_NO_ATTRIBUTES)
-        return lambda bag: only
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """An instance's compiled fields, as a tree and by name."""
 
-    def run(bag: Bag) -> Instance:
+    name: str
+    template: Template
+    fields: Mapping[str, Any]
+    compiled: Mapping[str, Expression]
+
+    def build(self, fields: Mapping[str, Any] | None = None) -> Build:
+        """A function from a bag to an instance; an instance without attributes is built once."""
+        fields = self.fields if fields is None else fields
+        read = _construct(self.template.instance, self.template.fields, fields, self.name)
+        if read.is_constant:
+            only = read.run(_NO_ATTRIBUTES)
+            return lambda bag: only
+        name, compiled, build = self.name, self.compiled, read.run
+
+        def run(bag: Bag) -> Instance:
+            try:
+                return build(bag)  # type: ignore[no-any-return]
+            except EvaluationError as error:
+                raise EvaluationError(f"instance {name}: {_culprit(compiled, bag)}: {error}") from None
+
+        return run
+
+    def bind(self, bag: Bag) -> Build:
+        """See `InstanceConfig.bind`. What is in error is left to each request, which tells of it."""
         try:
-            return build(bag)  # type: ignore[no-any-return]
-        except EvaluationError as error:
-            raise EvaluationError(f"instance {name}: {_culprit(compiled, bag)}: {error}") from None
+            known = {id(e): _value_of(e, bag) for e in self.compiled.values() if e.is_steady}
+        except EvaluationError:
+            return self.build()
+        return self.build(_replaced(self.fields, known))
 
-    return run
+
+def _value_of(expression: Expression, bag: Bag) -> Expression:
+    return constant_expression(expression.evaluate(bag), expression.type)
+
+
+def _replaced(fields: Mapping[str, Any], known: Mapping[int, Expression]) -> dict[str, Any]:
+    """The same tree, with expressions that have become known, by their id."""
+    return {
+        name: _replaced(given, known) if isinstance(given, Mapping) else known.get(id(given), given)
+        for name, given in fields.items()
+    }
 
 
 def _culprit(compiled: Mapping[str, Expression], bag: Bag) -> str:
@@ -173,24 +211,44 @@ def _culprit(compiled: Mapping[str, Expression], bag: Bag) -> str:
     return "a field"
 
 
-def _construct(kind: type, types: Mapping[str, FieldType], fields: Mapping[str, Any], *leading: str) -> Evaluate:
+def _construct(kind: type, types: Mapping[str, FieldType], fields: Mapping[str, Any], *leading: str) -> Code:
     """Build `kind` from the fields that are set, and its zero values for the others."""
     zero = kind(*leading)
     hints = get_type_hints(kind)
-    readers: list[Evaluate] = []
+    parts: list[Code] = [constant(value) for value in leading]
     for name, type_ in types.items():
         given = fields.get(name)
         if not given:
-            readers.append(constant(getattr(zero, name)).run)
+            parts.append(constant(getattr(zero, name)))
         elif isinstance(type_, Mapping):
-            readers.append(_construct(hints[name], type_, given))
+            parts.append(_construct(hints[name], type_, given))
         elif type_ is Shape.MAP:
-            readers.append(_map(given))
+            parts.append(_map(given))
         else:
-            readers.append(given.evaluate)
-    return lambda bag: kind(*leading, *[read(bag) for read in readers])
+            parts.append(Code(given.evaluate, given.is_constant))
+    known, unknown = _split(dict(enumerate(parts)))
+    filled = list(known.values())
+
+    def run(bag: Bag) -> Any:
+        values = filled.copy()
+        for place, read in unknown:
+            values[place] = read(bag)
+        return kind(*values)
+
+    return Code(run, is_constant=not unknown)
 
 
-def _map(fields: Mapping[str, Expression]) -> Evaluate:
-    items = [(key, expression.evaluate) for key, expression in fields.items()]
-    return lambda bag: {key: evaluate(bag) for key, evaluate in items}
+def _map(fields: Mapping[str, Expression]) -> Code:
+    """A mapping of the same keys; one that is the same for every request is made once."""
+    known, unknown = _split({key: Code(field.evaluate, field.is_constant) for key, field in fields.items()})
+    if not unknown:
+        return constant(known)
+    if len(unknown) == len(known):
+        return Code(lambda bag: {key: read(bag) for key, read in unknown})
+    return Code(lambda bag: known | {key: read(bag) for key, read in unknown})
+
+
+def _split(parts: Mapping[K, Code]) -> tuple[dict[K, Any], list[tuple[K, Evaluate]]]:
+    """Values of those that are constant, None in the places of the others, and those others."""
+    known = {key: part.run(_NO_ATTRIBUTES) if part.is_constant else None for key, part in parts.items()}
+    return known, [(key, part.run) for key, part in parts.items() if not part.is_constant]

@@ -10,6 +10,7 @@ from mizzen.mixer.expressions.checker import Vocabulary, check
 from mizzen.mixer.expressions.compiler import Compiler, constant
 from mizzen.mixer.expressions.errors import InvalidExpression
 from mizzen.mixer.expressions.parser import parse
+from mizzen.mixer.expressions.reads import Read, are_steady, reads_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,13 @@ class Expression:
     evaluate: Evaluate
     is_constant: bool = False
     doubts: tuple[InvalidExpression, ...] = ()
+    reads: frozenset[Read] = frozenset()
+    """Everything that it may read; the same values there give the same result."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether its value is likely to be of use for another request."""
+        return are_steady(self.reads)
 
 
 def compile_expression(text: str, vocabulary: Vocabulary) -> Expression:
@@ -33,7 +41,7 @@ def compile_expression(text: str, vocabulary: Vocabulary) -> Expression:
     types = check(tree, vocabulary)
     compiler = Compiler(types)
     code = compiler.strict(tree)
-    return Expression(text, types[tree], code.run, code.is_constant, tuple(compiler.doubts))
+    return Expression(text, types[tree], code.run, code.is_constant, tuple(compiler.doubts), reads_of(tree, types))
 
 
 def constant_expression(value: Value, type_: ValueType) -> Expression:

@@ -23,7 +23,7 @@ from mizzen.mixer.runtime.handlers import Handlers
 from mizzen.mixer.runtime.judge import judge
 from mizzen.mixer.runtime.loads import Loads
 from mizzen.mixer.runtime.plan import Plan, plan_of
-from mizzen.mixer.runtime.report import report
+from mizzen.mixer.runtime.report import Reporter
 from mizzen.mixer.verdict import Verdict
 from mizzen.runtime.errors import StartError
 
@@ -53,6 +53,7 @@ class RuleEngine:
         self._longest_validity = longest_validity
         """How long a proxy may keep a verdict, whatever handlers say: so soon a new rule holds everywhere."""
         self._plan = Plan()
+        self._reporter = Reporter(self._plan)
         self._good: dict[ResourceKey, Resource] = {}
 
     async def load(self) -> None:
@@ -81,7 +82,8 @@ class RuleEngine:
 
     async def close(self) -> None:
         """Close all handlers."""
-        self._plan = Plan()
+        self._reporter = Reporter(Plan())
+        self._plan = self._reporter.plan
         await self.handlers.close()
 
     async def check(self, bag: Bag, quotas: Mapping[str, QuotaArgs], deduplication_id: str) -> Verdict:
@@ -94,8 +96,8 @@ class RuleEngine:
 
     async def report(self, bags: Sequence[Bag]) -> None:
         """Send telemetry about requests; raises PolicyError."""
-        with (plan := self._plan):
-            await report(plan, bags, self.loads)
+        with (reporter := self._reporter).plan:
+            await reporter.report(bags, self.loads)
 
     async def explain(self, bag: Bag, quotas: Mapping[str, QuotaArgs]) -> Mapping[str, object]:
         """Which rules match a request, what they make of it and what each handler says."""
@@ -134,6 +136,7 @@ class RuleEngine:
         old = await self.handlers.change(self.config.rules)
         plan = plan_of(self.config.rules, self.handlers.destinations(), self._default_namespace)
         self._plan, previous = plan, self._plan
+        self._reporter = Reporter(plan)
         self.handlers.retire(old, previous)
         log.info("%d rules and %d handlers in force", len(self.config.rules), len(self.handlers.running))
 

@@ -12,6 +12,7 @@ from mizzen.mixer.config.rules import HeaderConfig, RuleConfig
 from mizzen.mixer.config.templates import Variety
 from mizzen.mixer.expressions.attributes import Evaluate
 from mizzen.mixer.expressions.errors import EvaluationError
+from mizzen.mixer.expressions.reads import Read
 from mizzen.mixer.runtime.destination import Destination
 from mizzen.mixer.runtime.sampling import Sampler
 
@@ -46,6 +47,8 @@ class PlannedRule:
     response_headers: tuple[HeaderConfig, ...] = ()
     has_headers: bool = False
     sampler: Sampler | None = None
+    reads: frozenset[Read] = frozenset()
+    """Everything that `match` may read."""
 
     def matches(self, bag: Bag) -> bool:
         """Whether the rule is for a request; one that cannot be evaluated is not."""
@@ -186,4 +189,5 @@ class _Planner:
             response_headers=rule.response_headers if is_check else (),
             has_headers=is_check and bool(rule.request_headers or rule.response_headers),
             sampler=Sampler(rule.sampling) if is_report and rule.sampling else None,
+            reads=rule.match.reads if rule.match else frozenset(),
         )

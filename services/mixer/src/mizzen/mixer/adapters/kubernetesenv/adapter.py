@@ -33,6 +33,8 @@ class Params(Model):
 class KubernetesEnvHandler(HandlerBase):
     """Looks pods up in memory."""
 
+    revision: int = 0
+
     def __init__(self, root: Path) -> None:
         self._pods = Pods(())
         self._source = folder_source(root, self._take)
@@ -65,6 +67,7 @@ class KubernetesEnvHandler(HandlerBase):
 
     def _take(self, pods: Pods) -> None:
         self._pods = pods
+        self.revision += 1
 
 
 class KubernetesEnv:
