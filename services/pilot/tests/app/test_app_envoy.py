@@ -1,6 +1,7 @@
 """A stock Envoy as the client: it accepts everything, and no request fails while traffic follows the configuration."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,26 @@ async def test_a_sidecar_accepts_all_that_istios_api_can_say(
     [row] = await pilot.synced(1, "cds", "lds", "eds", "rds")
     assert row["types"]["cds"]["resources"] > 20
     assert row["types"]["eds"]["resources"] > 10
+    assert not [name for name in await pilot.metrics() if name.startswith("pilot_total_xds_rejects")]
+
+
+@VARIANTS
+@pytest.mark.parametrize("addresses", ["127.0.0.1", "127.0.0.1,::1"])
+async def test_a_captured_sidecar_accepts_it_too(pilot: Any, envoy: Any, addresses: str, api_type: str) -> None:
+    ports = {"proxyListenPort": unused_port(), "proxyInboundListenPort": unused_port()}
+    await pilot.stop()
+    pilot.apply("mesh.yaml", json.dumps(ports))
+    await pilot.start()
+    envoy.api_type = api_type
+    pilot.apply("config/rich.yaml", RICH.read_text())
+    await pilot.until(lambda: pilot.get("/debug/registryz"))
+    await envoy.start(
+        *(pilot.xds, "sidecar~127.0.0.1~client.default"),
+        LABELS={"app": "reviews"},
+        INSTANCE_IPS=addresses,
+    )
+    [row] = await pilot.synced(1, "cds", "lds", "eds", "rds")
+    assert row["types"]["lds"]["resources"] > 10
     assert not [name for name in await pilot.metrics() if name.startswith("pilot_total_xds_rejects")]
 
 

@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 ENVOY = Path(sys.executable).with_name("envoy")
 REDIRECT = {"LABELS": {"app": "client"}, "HTTP_PROXY_PORT": "15007"}
 NONE = {**REDIRECT, "INTERCEPTION_MODE": "NONE"}
+TPROXY = {**REDIRECT, "INTERCEPTION_MODE": "TPROXY"}
+IPV6 = {**REDIRECT, "INSTANCE_IPS": "fd00::9"}
+DUAL = {**REDIRECT, "INSTANCE_IPS": "10.0.0.9,fd00::9"}
 LOCAL = {**NONE, "BIND_ADDRESS": "127.1.0.9", "APP_ADDRESS": "127.2.0.9"}
 
 
@@ -64,7 +67,10 @@ def validate(config: Any, folder: Path) -> None:
     assert result.returncode == 0, result.stderr[-3000:] + result.stdout[-3000:]
 
 
-@pytest.mark.parametrize("metadata", [REDIRECT, NONE, LOCAL], ids=["redirect", "none", "loopback"])
+MODES = {"redirect": REDIRECT, "tproxy": TPROXY, "ipv6": IPV6, "dual": DUAL, "none": NONE, "loopback": LOCAL}
+
+
+@pytest.mark.parametrize("metadata", MODES.values(), ids=MODES)
 @pytest.mark.parametrize("encoding", ["TEXT", "JSON"])
 def test_sidecar(world: Any, sidecar: Any, metadata: dict[str, Any], encoding: Any, tmp_path: Path) -> None:
     settings = MeshConfig(access_log_file="/dev/stdout", access_log_encoding=encoding)

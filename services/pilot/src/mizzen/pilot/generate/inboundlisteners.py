@@ -32,7 +32,8 @@ def inbound_listeners(node: Node, harvest: Harvest) -> list[ListenerInputs]:
             with harvest.guard(name):
                 found.append(_bound(node, port, name))
         elif port.number in node.reserved:
-            harvest.made.failures[name] = f"{port.host}: the proxy itself listens on port {port.number}"
+            owner = port.services[0].origin if port.services else port.host
+            harvest.made.failures[name] = f"{owner}: the proxy itself listens on port {port.number}"
     return found
 
 

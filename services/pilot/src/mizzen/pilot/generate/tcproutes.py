@@ -69,7 +69,7 @@ def _tls_chains(routing: Routing, port: int, destinations: tuple[str, ...], cont
             if _applies(match, port, context):
                 found = ChainMatch(
                     destinations=_ranges(match.destination_subnets) or destinations,
-                    server_names=() if "*" in match.sni_hosts else tuple(sorted(match.sni_hosts)),
+                    server_names=tuple(sorted(match.sni_hosts)),
                 )
                 yield TcpChain(found, _tcp(route.route, routing, port, context))
 
