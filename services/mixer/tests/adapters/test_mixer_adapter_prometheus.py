@@ -157,12 +157,25 @@ async def test_series_expire_by_themselves(build):
         continue
 
 
+async def test_instances_may_share_their_dimensions(build):
+    sizes = {**REQUESTS, "name": "sizes", "instance_name": "size.metric.default", "kind": "DISTRIBUTION"}
+    handler = await build("prometheus", params(REQUESTS, sizes))
+    shared = {"source_app": "a", "response_code": 200}
+    names = (REQUESTS["instance_name"], sizes["instance_name"])
+    count, size = (lambda value, name=name: Metric(name, value, shared) for name in names)
+    with pytest.raises(AdapterError, match=r"'many', which is not a number$"):
+        await handler.report([count(1), size(7), size("many"), count(2.5), size(timedelta(seconds=2))])
+    read = await samples(handler)
+    labels = (("response_code", "200"), ("source_app", "a"))
+    assert [read[f"istio_{name}", labels] for name in ("requests_total", "sizes_sum", "sizes_count")] == [3.5, 9, 2]
+
+
 def test_series_are_bounded():
     family = Family(Definition.model_validate(REQUESTS), most=1)
-    family.record(("a", "200"), 1, 0)
+    family.series(("a", "200"), 0)
     with pytest.raises(ValueError, match="has 1 series and takes no more"):
-        family.record(("b", "200"), 1, 0)
-    family.record(("a", "200"), 1, 0)
+        family.series(("b", "200"), 0)
+    family.series(("a", "200"), 0)
 
 
 def test_handlers_share_a_metric_defined_alike():
@@ -171,7 +184,7 @@ def test_handlers_share_a_metric_defined_alike():
     first = registry.acquire(definition)
     second = registry.acquire(definition.model_copy(update={"instance_name": "again.metric.default"}))
     assert first is second
-    first.record(("a", "200"), 1, 0)
+    first.series(("a", "200"), 0).add(1)
     registry.release(first)
     assert "istio_requests_total{" in registry.text()
 

@@ -20,7 +20,7 @@ from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.params import read
 from mizzen.mixer.adapters.prometheus.definition import Definition
 from mizzen.mixer.adapters.prometheus.exposition import Exposition, join, leave
-from mizzen.mixer.adapters.prometheus.series import Family
+from mizzen.mixer.adapters.prometheus.series import Family, Series
 from mizzen.mixer.adapters.text import text_of
 from mizzen.mixer.templates import Instance, Metric
 from mizzen.runtime.address import Address
@@ -92,9 +92,18 @@ class PrometheusHandler(HandlerBase):
     async def report(self, instances: Sequence[Instance]) -> None:
         now = asyncio.get_running_loop().time()
         wrong: dict[str, None] = {}
+        # Most instances share their dimensions with others, and cannot lose them while they are here.
+        known: dict[int, tuple[str, Series]] = {}
         for instance in instances:
+            metric = instance if instance.__class__ is Metric else as_kind(instance, Metric)
+            found = known.get(id(metric.dimensions))
             try:
-                self._record(as_kind(instance, Metric), now)
+                if found is None or found[0] != metric.name:
+                    series = self._series(metric, now)
+                    known[id(metric.dimensions)] = metric.name, series
+                else:
+                    series = found[1]
+                series.add(number_of(metric.name, metric.value))
             except ValueError as error:
                 wrong[str(error)] = None
         if wrong:
@@ -114,7 +123,7 @@ class PrometheusHandler(HandlerBase):
             metrics.EXPIRED.labels(self._name).inc(target.family.expire(before))
         metrics.SERIES.labels(self._name).set(sum(len(target.family) for target in self._targets.values()))
 
-    def _record(self, metric: Metric, now: float) -> None:
+    def _series(self, metric: Metric, now: float) -> Series:
         target = self._targets.get(metric.name)
         if target is None:
             raise ValueError(f"no metric in the parameters has the instanceName {metric.name}")
@@ -125,7 +134,8 @@ class PrometheusHandler(HandlerBase):
         if len(labels) != len(metric.dimensions) or len(labels) != len(target.labels):
             given, wanted = ", ".join(sorted(metric.dimensions)), ", ".join(sorted(target.labels))
             raise ValueError(f"{metric.name} has the dimensions {given}, but its metric's labelNames are {wanted}")
-        target.family.record(labels, number_of(metric.name, metric.value), now)
+        number_of(metric.name, metric.value)  # what is not a number makes no series
+        return target.family.series(labels, now)
 
     async def _sweep(self, age: timedelta, interval: timedelta) -> None:
         while True:
@@ -135,6 +145,8 @@ class PrometheusHandler(HandlerBase):
 
 def number_of(name: str, value: Value) -> float:
     """What Prometheus records: numbers, durations in seconds, numeric text; raises ValueError for anything else."""
+    if value.__class__ is float:
+        return value
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, int | float | str) and not isinstance(value, bool):

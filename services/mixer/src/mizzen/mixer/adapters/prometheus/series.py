@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from prometheus_client.utils import floatToGoString
 
@@ -17,14 +16,48 @@ MOST_SERIES = 200_000
 Labels = tuple[str, ...]
 
 
-@dataclass(slots=True)
 class Series:
-    """One set of label values. A distribution's `counts` has a place for each bucket and one for the rest."""
+    """A gauge: one set of label values, and the last value."""
 
-    labels: Labels
-    value: float = 0.0  # a distribution's sum
-    touched: float = 0.0
-    counts: list[int] = field(default_factory=list)
+    __slots__ = ("labels", "name", "touched", "value")
+
+    def __init__(self, name: str, labels: Labels) -> None:
+        self.name = name
+        self.labels = labels
+        self.value = 0.0
+        self.touched = 0.0
+
+    def add(self, value: float) -> None:
+        """Take one value in; raises ValueError for one that cannot be."""
+        self.value = value
+
+
+class Counter(Series):
+    """The sum of all values."""
+
+    __slots__ = ()
+
+    def add(self, value: float) -> None:
+        """See `Series.add`."""
+        if value < 0:
+            raise ValueError(f"{self.name} is a counter and cannot go down by {-value:g}")
+        self.value += value
+
+
+class Distribution(Series):
+    """Values sorted into buckets, and their sum; `counts` has a place for each bucket and one for the rest."""
+
+    __slots__ = ("_bounds", "counts")
+
+    def __init__(self, name: str, labels: Labels, bounds: tuple[float, ...]) -> None:
+        super().__init__(name, labels)
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+
+    def add(self, value: float) -> None:
+        """See `Series.add`."""
+        self.value += value
+        self.counts[bisect_left(self._bounds, value)] += 1
 
 
 class Family:
@@ -39,22 +72,13 @@ class Family:
     def __len__(self) -> int:
         return len(self._series)
 
-    def record(self, labels: Labels, value: float, now: float) -> None:
-        """Set a gauge, add to a counter, or sort into a bucket; raises ValueError for what cannot be."""
+    def series(self, labels: Labels, now: float) -> Series:
+        """The series with these labels, which is in use now; raises ValueError where there are too many."""
         series = self._series.get(labels)
         if series is None:
-            series = self._new(labels)
+            series = self._series[labels] = self._new(labels)
         series.touched = now
-        match self.definition.kind:
-            case Kind.GAUGE:
-                series.value = value
-            case Kind.COUNTER:
-                if value < 0:
-                    raise ValueError(f"{self.definition.exported_name} is a counter and cannot go down by {-value:g}")
-                series.value += value
-            case _:
-                series.value += value
-                series.counts[bisect_left(self._bounds, value)] += 1
+        return series
 
     def expire(self, before: float) -> int:
         """Drop the series that were not touched since `before`; how many they were."""
@@ -72,12 +96,12 @@ class Family:
         names = [safe_name(label) for label in definition.label_names]
         for series in self._series.values():
             labels = ",".join(f'{key}="{_escape(text)}"' for key, text in zip(names, series.labels, strict=True))
-            if definition.kind is Kind.DISTRIBUTION:
+            if isinstance(series, Distribution):
                 yield from self._buckets(name, labels, series)
             else:
                 yield f"{name}{_braces(labels)} {_number(series.value)}\n"
 
-    def _buckets(self, name: str, labels: str, series: Series) -> Iterator[str]:
+    def _buckets(self, name: str, labels: str, series: Distribution) -> Iterator[str]:
         total = 0
         prefix = f"{labels}," if labels else ""
         for bound, count in zip((*self._bounds, float("inf")), series.counts, strict=True):
@@ -87,11 +111,15 @@ class Family:
         yield f"{name}_count{_braces(labels)} {total}\n"
 
     def _new(self, labels: Labels) -> Series:
+        name = self.definition.exported_name
         if len(self._series) >= self._most:
-            raise ValueError(f"{self.definition.exported_name} has {self._most} series and takes no more")
-        counts = [0] * (len(self._bounds) + 1) if self.definition.kind is Kind.DISTRIBUTION else []
-        series = self._series[labels] = Series(labels, counts=counts)
-        return series
+            raise ValueError(f"{name} has {self._most} series and takes no more")
+        match self.definition.kind:
+            case Kind.GAUGE:
+                return Series(name, labels)
+            case Kind.COUNTER:
+                return Counter(name, labels)
+        return Distribution(name, labels, self._bounds)
 
 
 class Registry:
