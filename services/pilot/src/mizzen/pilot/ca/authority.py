@@ -1,0 +1,121 @@
+"""Signing: a public key, an identity and a life become a certificate. No I/O; the time is an argument."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mizzen.identity.certificate import certificate_to_pem
+from mizzen.identity.keys import PrivateKey, PublicKey
+from mizzen.identity.spiffe import SpiffeId
+
+SKEW: Final = timedelta(minutes=2)
+"""Certificates begin this much before now, for proxies whose clock is behind (Istio's grace period)."""
+ROOT_LIFE: Final = timedelta(days=3650)
+
+
+class CannotSign(Exception):
+    """The authority is not able to; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Who signs, and how a proxy gets from there to what it trusts."""
+
+    key: PrivateKey
+    certificate: x509.Certificate
+    intermediates: tuple[x509.Certificate, ...]
+    """From the signer, unless it is a root, up to the one that a root signed."""
+    roots: tuple[x509.Certificate, ...]
+    """What proxies trust: several while one root replaces another."""
+
+    def issue(
+        self, key: PublicKey, identity: SpiffeId, life: timedelta, now: datetime, hosts: Sequence[str] = ()
+    ) -> x509.Certificate:
+        """For both ends of a connection; `hosts` are further names and addresses, of servers. Raises CannotSign.
+
+        Ends with the signer at the latest: what outlives it would be refused all the same.
+        """
+        end = self.certificate.not_valid_after_utc
+        if end <= now:
+            raise CannotSign(f"the authority's own certificate has ended at {end:%Y-%m-%d %H:%M:%S} UTC")
+        names = [x509.UniformResourceIdentifier(str(identity)), *map(_name, hosts)]
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = (
+            _begun(x509.Name([]), self.certificate.subject, key, (now - SKEW, min(now + life, end)))
+            # With an empty subject the names are critical (RFC 5280, §4.2.1.6).
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certificate.public_key()),  # type: ignore[arg-type]
+                critical=False,
+            )
+        )
+        return builder.sign(self.key, hashes.SHA256())
+
+    def chain(self, leaf: x509.Certificate) -> list[str]:
+        """In PEM as the CSR service gives it: the leaf, each intermediate, and all roots as the last element."""
+        return [*map(certificate_to_pem, (leaf, *self.intermediates)), self.bundle]
+
+    @property
+    def bundle(self) -> str:
+        """All roots in PEM."""
+        return "".join(map(certificate_to_pem, self.roots))
+
+
+def self_signed(key: PrivateKey, organization: str, now: datetime, life: timedelta = ROOT_LIFE) -> Authority:
+    """A new root."""
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
+    builder = (
+        _begun(name, name, key.public_key(), (now - SKEW, now + life))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    certificate = builder.sign(key, hashes.SHA256())
+    return Authority(key, certificate, (), (certificate,))
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, validity: tuple[datetime, datetime]
+) -> x509.CertificateBuilder:
+    begin, end = validity
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+    )
+
+
+def _name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_encipherment=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
