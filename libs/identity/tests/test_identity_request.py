@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -45,8 +47,6 @@ def test_a_request_that_another_key_signed_is_refused() -> None:
     )
     forged = one[: -len(one) // 4] + other[-len(one) // 4 :]
     pem = "-----BEGIN CERTIFICATE REQUEST-----\n"
-    import base64
-
     pem += base64.encodebytes(forged).decode() + "-----END CERTIFICATE REQUEST-----\n"
     with pytest.raises(InvalidRequest):
         requested_key(pem)
