@@ -59,7 +59,8 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is tuple:
         return st.lists(values_of(get_args(annotation)[0]), max_size=2)
     if origin is dict:
-        return st.dictionaries(LABEL, values_of(get_args(annotation)[1]), max_size=2)
+        of_key, of_value = get_args(annotation)
+        return st.dictionaries(LABEL if of_key is str else values_of(of_key), values_of(of_value), max_size=2)
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return fields_of(annotation)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):

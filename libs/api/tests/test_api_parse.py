@@ -154,7 +154,7 @@ def test_aliases_and_merge_keys_work(read):
 
 
 ISTIO = "networking.istio.io/v1, networking.istio.io/v1beta1, networking.istio.io/v1alpha3"
-GROUPS = "apps, config.istio.io, core, discovery.k8s.io, networking.istio.io, rbac.istio.io"
+GROUPS = "apps, config.istio.io, core, discovery.k8s.io, networking.istio.io, rbac.istio.io, security.istio.io"
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ GROUPS = "apps, config.istio.io, core, discovery.k8s.io, networking.istio.io, rb
             'kind: kind VirtualServices of group networking.istio.io is not known; did you mean "VirtualService"?',
         ),
         (
-            "{apiVersion: security.istio.io/v1, kind: PeerAuthentication}",
-            f"kind: kind PeerAuthentication of group security.istio.io is not known; groups with known kinds: {GROUPS}",
+            "{apiVersion: telemetry.istio.io/v1, kind: Telemetry}",
+            f"kind: kind Telemetry of group telemetry.istio.io is not known; groups with known kinds: {GROUPS}",
         ),
         (
             "{apiVersion: config.istio.io/v1alpha2, kind: Rule}",

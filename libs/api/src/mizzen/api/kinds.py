@@ -10,14 +10,18 @@ from mizzen.api.mixer import kinds as mixer_kinds
 from mizzen.api.mixer.rbac import ServiceRole, ServiceRoleBinding
 from mizzen.api.rules import (
     Rules,
+    authorizationpolicy,
     destinationrule,
     gateway,
     mixer,
+    peerauthentication,
+    requestauthentication,
     serviceentry,
     sidecar,
     virtualservice,
     workloadentry,
 )
+from mizzen.api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
 from mizzen.api.sidecar import Sidecar
 from mizzen.api.types import KubernetesModel, Model
@@ -25,6 +29,7 @@ from mizzen.api.virtualservice import VirtualService
 from mizzen.api.workloadentry import WorkloadEntry
 
 ISTIO_VERSIONS = ("v1", "v1beta1", "v1alpha3")
+SECURITY_VERSIONS = ("v1", "v1beta1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,11 @@ def _networking(model: type[Model], rules: Rules, status: type[Model] | None = N
     return Kind(model, "networking.istio.io", ISTIO_VERSIONS, rules, status, label_name=label_name)
 
 
+def _security(model: type[Model], rules: Rules) -> Kind:
+    # An empty AuthorizationPolicy allows nothing, an empty PeerAuthentication says what its parent says.
+    return Kind(model, "security.istio.io", SECURITY_VERSIONS, rules, empty=True)
+
+
 def _mixer(name: str, model: type[Model]) -> Kind:
     # Instances and handlers of the kinds that are named like a template or an adapter may have no fields at all.
     is_empty = name not in mixer_kinds.CORE
@@ -84,6 +94,9 @@ KINDS: Mapping[str, Kind] = {
         _networking(ServiceEntry, serviceentry.check, ServiceEntryStatus),
         _networking(WorkloadEntry, workloadentry.check),
         _networking(Sidecar, sidecar.check),
+        _security(PeerAuthentication, peerauthentication.check),
+        _security(RequestAuthentication, requestauthentication.check),
+        _security(AuthorizationPolicy, authorizationpolicy.check),
         *(_mixer(name, model) for name, model in mixer_kinds.MODELS.items()),
         Kind(ServiceRole, "rbac.istio.io", ("v1alpha1",)),
         Kind(ServiceRoleBinding, "rbac.istio.io", ("v1alpha1",)),
