@@ -1,0 +1,59 @@
+"""Values of policies as Envoy's matchers: `a` exact, `a*` prefix, `*a` suffix, `*` present and not empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from envoy.config.route.v3 import route_components_pb2 as route_pb2
+from envoy.type.matcher.v3 import metadata_pb2, string_pb2, value_pb2
+
+from mizzen.pilot.generate.protos import regex
+
+JWT = "envoy.filters.http.jwt_authn"
+"""The metadata namespace of the filter that has verified a token; its claims lie under `payload`."""
+
+
+def text(value: str, before: str = "", *, ignore_case: bool = False) -> Any:
+    """A StringMatcher; `before` stands before the value, outside of any wildcard."""
+    if value == "*":
+        return pattern(re.escape(before) + ".+")
+    if value.startswith("*"):
+        if before:
+            return pattern(f"{re.escape(before)}.*{re.escape(value[1:])}")
+        return string_pb2.StringMatcher(suffix=value[1:], ignore_case=ignore_case)
+    if value.endswith("*"):
+        return string_pb2.StringMatcher(prefix=before + value[:-1], ignore_case=ignore_case)
+    return string_pb2.StringMatcher(exact=before + value, ignore_case=ignore_case)
+
+
+def pattern(expression: str) -> Any:
+    """A StringMatcher of a regular expression."""
+    return string_pb2.StringMatcher(safe_regex=regex(expression))
+
+
+def header(name: str, value: str, *, ignore_case: bool = False) -> Any:
+    """A HeaderMatcher."""
+    if value == "*":
+        return route_pb2.HeaderMatcher(name=name, present_match=True)
+    return route_pb2.HeaderMatcher(name=name, string_match=text(value, ignore_case=ignore_case))
+
+
+def claim(path: Sequence[str], value: Any) -> Any:
+    """A MetadataMatcher of a claim that is the text or, a list, has it."""
+    alternatives = [
+        value_pb2.ValueMatcher(string_match=value),
+        value_pb2.ValueMatcher(
+            list_match=value_pb2.ListMatcher(one_of=value_pb2.ValueMatcher(string_match=value)),
+        ),
+    ]
+    return metadata_matcher(
+        JWT, ["payload", *path], value_pb2.ValueMatcher(or_match=value_pb2.OrMatcher(value_matchers=alternatives))
+    )
+
+
+def metadata_matcher(namespace: str, path: Sequence[str], value: Any) -> Any:
+    """A MetadataMatcher of any value."""
+    segments = [metadata_pb2.MetadataMatcher.PathSegment(key=key) for key in path]
+    return metadata_pb2.MetadataMatcher(filter=namespace, path=segments, value=value)
