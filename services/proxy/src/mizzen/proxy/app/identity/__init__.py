@@ -1,0 +1,1 @@
+"""The workload's own certificate: asked for, kept, and renewed in time."""
