@@ -14,6 +14,7 @@ from mizzen.cli.commands import (
     mixer,
     proxy_config,
     proxy_status,
+    runtime,
     scale,
     status,
     up,
@@ -41,6 +42,7 @@ for command in (
     scale.scale,
     validate.validate,
     proxy_status.proxy_status,
+    runtime.runtime,
     version.version,
 ):
     app.command()(command)
