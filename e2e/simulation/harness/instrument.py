@@ -27,7 +27,7 @@ def listeners(world: World) -> Iterable[listener_pb2.Listener]:
     for generated in world.listeners:
         listener = listener_pb2.Listener()
         listener.CopyFrom(generated)
-        if not _inline_routes(listener, world):
+        if not inline_routes(listener, world):
             continue
         listener.name = f"{world.name}:{generated.address.socket_address.port_value}"
         listener.address.socket_address.address = "127.0.0.1"
@@ -36,7 +36,7 @@ def listeners(world: World) -> Iterable[listener_pb2.Listener]:
         yield listener
 
 
-def _inline_routes(listener: listener_pb2.Listener, world: World) -> bool:
+def inline_routes(listener: listener_pb2.Listener, world: World) -> bool:
     """Replace RDS by the route configuration itself; whether there was an HTTP connection manager."""
     found = False
     for chain in [*listener.filter_chains, listener.default_filter_chain]:
