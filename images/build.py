@@ -49,11 +49,15 @@ def fill_context(context: Path, repository: Path, image: Platform, targets: Sequ
         shutil.copyfile(HERE / name, context / name)
 
 
-def build(context: Path, base_image: str, targets: Sequence[str], names: Names, origin: Origin) -> None:
-    """Build the targets; raises ImageError."""
+def build(
+    context: Path, base_image: str, targets: Sequence[str], names: Names, origin: Origin, fresh: bool = False
+) -> None:
+    """Build the targets, `fresh` ones without what the engine remembers of earlier builds; raises ImageError."""
     for target in targets:
         image = names.image(target)
         print(f"Building {image} ...", flush=True)
         labels = [part for label in origin.labels(target) for part in ("--label", label)]
         options = ["--target", target, "--build-arg", f"BASE_IMAGE={base_image}", *labels]
+        if fresh:
+            options.append("--no-cache")
         docker.build(context, HERE / "Dockerfile", image, options, context / "log" / f"{target}.txt")

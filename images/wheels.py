@@ -70,7 +70,8 @@ def build_ours(repository: Path, folder: Path, image: Platform, compiled: bool) 
     for name in stale:
         for wheel in folder.glob(f"{name}-*.whl"):
             wheel.unlink()
-    environment = {"SOURCE_DATE_EPOCH": EPOCH, "CFLAGS": "-g0"}  # debug information would name temporary folders
+    # Debug information and build ids tell of the temporary folders that the wheel was compiled in.
+    environment = {"SOURCE_DATE_EPOCH": EPOCH, "LDFLAGS": "-Wl,--strip-all -Wl,--build-id=none"}
     if compiled:
         environment["HATCH_BUILD_HOOK_ENABLE_CUSTOM"] = "1"
     pip(
