@@ -276,7 +276,7 @@ def test_a_client_that_goes_away_while_its_request_waits() -> None:
         no_connect(),
     )
     nobody_waits(world)
-    assert world.runtime.listeners["listener"].http.stats.downstream_rq_active == 0
+    assert world.runtime.listeners["listener"].chains[None].http.stats.downstream_rq_active == 0
 
 
 def test_a_timeout_of_the_route_runs_while_the_request_waits() -> None:

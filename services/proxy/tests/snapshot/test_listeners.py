@@ -77,7 +77,6 @@ def test_access_logs_keep_their_format_and_json_is_sorted(make: Make) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"bind_to_port": False}, "bind_to_port: captured traffic is not supported"),
         ({"address": {"pipe": {"path": "/s"}}}, "address.pipe: only IP addresses"),
     ],
 )
@@ -96,7 +95,7 @@ def test_a_bad_log_format_names_the_operator(make: Make) -> None:
 
 def test_a_listener_for_tls_alone_is_rejected(make: Make) -> None:
     message = make["listener"]("l")
-    message.filter_chains[0].filter_chain_match.transport_protocol = "tls"
+    message.filter_chains[0].transport_socket.name = "tls"
     assert (
         str(compile_resource(message))
         == "Listener l: filter_chains: no chain takes plaintext, and TLS is not supported yet"
