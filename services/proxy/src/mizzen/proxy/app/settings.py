@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
+from mizzen.proxy.app.addresses import own_addresses
 from mizzen.proxy.app.node import Node, read_metadata
 from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
@@ -21,6 +23,8 @@ MAX_WORKERS = 64
 
 Role = Literal["sidecar", "router"]
 Engine = Literal["python", "envoy"]
+Interception = Literal["REDIRECT", "TPROXY", "NONE"]
+INTERCEPTIONS: tuple[Interception, ...] = get_args(Interception)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +77,20 @@ class Defaults:
 
 
 def read_settings(
-    arguments: Sequence[str], environment: Mapping[str, str], defaults: Defaults | None = None
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    defaults: Defaults | None = None,
+    addresses: Callable[[], Sequence[str]] = own_addresses,
 ) -> Settings:
     """A flag wins over its variable (MIZZEN_PROXY_ and the flag in capitals), that over Istio's (POD_NAME, ...).
 
-    Exits with status 2 and the usage for what is not understood.
+    `addresses` tells those of this machine, for a sidecar of captured traffic that is not told its own. Exits with
+    status 2 and the usage for what is not understood.
     """
     parser = _parser(environment, defaults or Defaults())
     given = parser.parse_args(arguments)
     try:
-        return _settings(given, environment, defaults or Defaults())
+        return _settings(given, environment, defaults or Defaults(), addresses)
     except ValueError as error:
         parser.error(str(error))
 
@@ -104,7 +112,7 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("role", defaults.role, "sidecar or router")
     flag("name", defaults.name or socket.gethostname(), "the pod's name", "POD_NAME")
     flag("namespace", defaults.namespace, "the pod's namespace", "POD_NAMESPACE")
-    flag("ip", "", "the pod's address; else the bind address", "INSTANCE_IP")
+    flag("ip", "", "the pod's addresses, 10.0.0.7,fd00::7; else its own, or the bind address", "INSTANCE_IP")
     flag("domain", "", "DNS search domain; else <namespace>.svc.cluster.local")
     flag("service-cluster", "", "Envoy's --service-cluster; else <app label>.<namespace>")
     flag("labels", "", "the pod's labels, app=reviews,version=v1")
@@ -113,6 +121,7 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("mixer-config-dir", "", "folder of YAML with the rules of an embedded Mixer")
     flag("mixer-registry-dir", "", "folder of YAML with the platform's Pods, for an embedded Mixer")
     flag("mixer-address", "", "Mixer; else the clusters that Pilot names")
+    flag("interception-mode", "", "REDIRECT, TPROXY or NONE; else NONE with one of the next two, REDIRECT without")
     flag("bind-address", defaults.bind_address, "where listeners bind in place of the wildcard")
     flag("app-address", "", "where the application listens, in interception mode NONE")
     flag("admin-address", defaults.admin_address, f"Envoy's admin; else port {ADMIN_PORT} of the bind address")
@@ -127,17 +136,23 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     return parser
 
 
-def _settings(given: argparse.Namespace, environment: Mapping[str, str], defaults: Defaults) -> Settings:
+def _settings(
+    given: argparse.Namespace,
+    environment: Mapping[str, str],
+    defaults: Defaults,
+    addresses: Callable[[], Sequence[str]],
+) -> Settings:
     role = cast("Role", _choice("role", given.role, ("sidecar", "router")))
     engine = cast("Engine", _choice("engine", given.engine, ("python", "envoy")))
     host = given.bind_address or "127.0.0.1"
     admin = Address.parse(given.admin_address) if given.admin_address else Address(host, ADMIN_PORT)
     monitoring = given.monitoring_host or admin.host
     metadata = _metadata(given, engine, read_metadata(environment), defaults)
+    ips = _ips(given.ip, metadata, host, addresses)
     return Settings(
         node=Node.of(
             role=role,
-            ip=given.ip or host,
+            ip=ips[0],
             name=f"{given.name}.{given.namespace}",
             domain=given.domain or f"{given.namespace}.svc.cluster.local",
             cluster=given.service_cluster,
@@ -169,11 +184,32 @@ def _metadata(given: argparse.Namespace, engine: Engine, stated: dict[str, Any],
     if given.app_address:
         metadata.setdefault("APP_ADDRESS", given.app_address)
         metadata.setdefault("HTTP_PROXY_PORT", str(HTTP_PROXY_PORT))
-    if given.role == "sidecar" and (given.bind_address or given.app_address):
-        metadata.setdefault("INTERCEPTION_MODE", "NONE")
+    if given.role == "sidecar":
+        metadata["INTERCEPTION_MODE"] = _interception(given, metadata)
+    elif given.interception_mode:
+        raise ValueError("--interception-mode is for sidecars: nothing is captured for a router")
     if engine == "python":
         metadata["MIZZEN_PROXY"] = "1"
     return metadata
+
+
+def _interception(given: argparse.Namespace, metadata: Mapping[str, Any]) -> str:
+    owns_addresses = given.bind_address or given.app_address
+    stated = given.interception_mode or metadata.get("INTERCEPTION_MODE") or ("NONE" if owns_addresses else "REDIRECT")
+    return _choice("interception mode", stated, INTERCEPTIONS)
+
+
+def _ips(text: str, metadata: dict[str, Any], host: str, addresses: Callable[[], Sequence[str]]) -> Sequence[str]:
+    """The workload's addresses, the first one first; Pilot is told of all when traffic is captured."""
+    captures = metadata.get("INTERCEPTION_MODE", "NONE") != "NONE"
+    ips = [part.strip() for part in (text or str(metadata.get("INSTANCE_IPS", ""))).split(",") if part.strip()]
+    for ip in ips:
+        ip_address(ip)
+    if captures and not ips:
+        ips = list(addresses())
+    if captures and ips:
+        metadata["INSTANCE_IPS"] = ",".join(ips)
+    return ips or [host]
 
 
 def _embedded_mixer(given: argparse.Namespace, engine: Engine) -> EmbeddedMixer | None:
