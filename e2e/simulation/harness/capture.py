@@ -1,84 +1,45 @@
-"""A stock Envoy that believes its connections were captured: the PROXY protocol says where each was going.
-
-Everything is as Pilot generates it for a captured sidecar, except that every cluster has an endpoint that tells its
-name, and that the two capturing listeners read a PROXY header where the kernel would say the original destination. They
-are on Unix sockets, of which no kernel says any.
-"""
+"""Both ends of a captured connection: what the client sends and reads, and endpoints that tell their cluster."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TypeAlias
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.listener.v3 import listener_pb2
-from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 from google.protobuf import duration_pb2
 from simulation.harness.connect import Connect, Outcome
-from simulation.harness.envoy import RealEnvoy, running
-from simulation.harness.greeter import Greeter, greeter
-from simulation.harness.instrument import CLUSTER_HEADER, ROUTE_HEADER, inline_routes
+from simulation.harness.greeter import greeter
+from simulation.harness.instrument import CLUSTER_HEADER, ROUTE_HEADER
 from simulation.harness.world import World
 
-CAPTURING = ("virtualOutbound", "virtualInbound")
 STALL_SECONDS = 10
+CAPTURING = {False: "virtualOutbound", True: "virtualInbound"}
+"""The listener that takes a connection, by whether it is inbound."""
+Decide: TypeAlias = Callable[[Connect], Outcome]
+"""What a proxy does with a connection; a stall is a TimeoutError."""
 
 
 @contextmanager
-def captured(world: World, folder: Path, *, servers_first: bool) -> Iterator[RealEnvoy]:
-    """Envoy as the proxy of a world, in which servers speak before they are spoken to, or after."""
+def reachable(world: World, *, servers_first: bool) -> Iterator[list[cluster_pb2.Cluster]]:
+    """The clusters of a world, each led to an endpoint that tells its name, before it is spoken to or after."""
     names = [cluster.name for cluster in world.clusters if cluster.name != "BlackHoleCluster"]
     with greeter(names, first=servers_first) as server:
-        clusters = [_cluster(cluster, server) for cluster in world.clusters]
-        with running(folder, [_listener(listener, world, folder) for listener in world.listeners], clusters) as envoy:
-            yield envoy
+        yield [_cluster(name, server.addresses.get(name, ""), server.port) for name in (*names, "BlackHoleCluster")]
 
 
-def _listener(generated: listener_pb2.Listener, world: World, folder: Path) -> listener_pb2.Listener:
-    listener = listener_pb2.Listener()
-    listener.CopyFrom(generated)
-    inline_routes(listener, world)
-    if listener.name in CAPTURING:
-        listener.address.pipe.path = str(folder / listener.name)
-        del listener.additional_addresses[:]
-        others = list(listener.listener_filters)
-        del listener.listener_filters[:]
-        first = listener.listener_filters.add(name="envoy.filters.listener.proxy_protocol")
-        first.typed_config.Pack(proxy_protocol_pb2.ProxyProtocol())
-        listener.listener_filters.extend(others)
-    return listener
-
-
-def _cluster(generated: cluster_pb2.Cluster, server: Greeter) -> cluster_pb2.Cluster:
+def _cluster(name: str, address: str, port: int) -> cluster_pb2.Cluster:
     cluster = cluster_pb2.Cluster(
-        name=generated.name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration_pb2.Duration(seconds=5)
+        name=name, type=cluster_pb2.Cluster.STATIC, connect_timeout=duration_pb2.Duration(seconds=5)
     )
-    cluster.load_assignment.cluster_name = generated.name
-    if generated.name in server.addresses:
+    cluster.load_assignment.cluster_name = name
+    if address:
         endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
-        endpoint.address.socket_address.address = server.addresses[generated.name]
-        endpoint.address.socket_address.port_value = server.port
+        endpoint.address.socket_address.address = address
+        endpoint.address.socket_address.port_value = port
     return cluster
-
-
-def outcome(envoy: RealEnvoy, connect: Connect) -> Outcome:
-    """What Envoy does with a connection; a stall is a TimeoutError."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(STALL_SECONDS)
-        connection.connect(str(envoy.folder / ("virtualInbound" if connect.inbound else "virtualOutbound")))
-        connection.sendall(_proxy_header(connect) + first_bytes(connect))
-        return _read(connection)
-
-
-def _proxy_header(connect: Connect) -> bytes:
-    version = ipaddress.ip_address(connect.address).version
-    source = "fd00::77" if version == 6 else "10.7.7.7"
-    family = "TCP6" if version == 6 else "TCP4"
-    return f"PROXY {family} {source} {connect.address} 40000 {connect.port}\r\n".encode()
 
 
 def first_bytes(connect: Connect) -> bytes:
@@ -101,7 +62,8 @@ def _client_hello(name: str) -> bytes:
     raise AssertionError("a handshake cannot end before the server has answered")
 
 
-def _read(connection: socket.socket) -> Outcome:
+def read_outcome(connection: socket.socket) -> Outcome:
+    """What the client can tell from what it gets."""
     received = b""
     try:
         while data := connection.recv(65536):
