@@ -11,6 +11,9 @@ from simulation.harness.capture_envoy import captured_envoy
 from simulation.harness.capture_mizzen import captured_mizzen
 from simulation.harness.world import World
 
+from mizzen.proxy.snapshot import compile_resource
+from mizzen.proxy.snapshot.result import Compiled
+
 each_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 
 
@@ -19,6 +22,14 @@ def judge(world: World, decide: Decide) -> None:
     cases = [case for case in CASES if case.world == world.name]
     assert cases
     assert {str(case): decide(case.connect) for case in cases} == {str(case): case.expected for case in cases}
+
+
+@each_world
+def test_mizzen_does_all_that_it_is_told(world: World) -> None:
+    for message in (*world.listeners, *world.clusters, *world.routes.values()):
+        outcome = compile_resource(message)
+        assert isinstance(outcome, Compiled), str(outcome)
+        assert not outcome.unsupported, message.name
 
 
 @each_world
