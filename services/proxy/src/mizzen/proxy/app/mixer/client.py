@@ -13,7 +13,7 @@ import grpc
 from mizzen.attributes.batch import ReportEncoder
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import BASE_COUNT
-from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportRequest, ReportResponse
+from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportResponse
 from mizzen.proxy.app.mixer.contract import CALL_SECONDS, CallFailed, Decision, Question
 from mizzen.proxy.app.mixer.messages import read_response, write_request
 from mizzen.proxy.engine.mixer_plan import TransportPlan
@@ -58,8 +58,8 @@ class MixerCalls:
         """Encoded as it comes."""
         return EncodedBatch(self, transport)
 
-    async def report(self, transport: TransportPlan, request: ReportRequest) -> None:
-        """One attempt. CallFailed."""
+    async def report(self, transport: TransportPlan, request: bytes) -> None:
+        """One attempt with a ReportRequest on the wire. CallFailed."""
         await self._call(transport, transport.report_cluster, (_REPORT, ReportResponse), request)
 
     async def close(self) -> None:
@@ -69,17 +69,16 @@ class MixerCalls:
             await channel.close()
 
     async def _check(self, transport: TransportPlan, request: CheckRequest) -> Decision:
-        return read_response(await self._call(transport, transport.check_cluster, (_CHECK, CheckResponse), request))
+        message = request.SerializeToString()
+        return read_response(await self._call(transport, transport.check_cluster, (_CHECK, CheckResponse), message))
 
-    async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: Any) -> Any:
+    async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: bytes) -> Any:
         path, response = method
         try:
             channel = await self._channel(self._find(cluster))
         except LookupError as error:
             raise CallFailed(UNAVAILABLE, str(error.args[0])) from error
-        call = channel.unary_unary(
-            path, request_serializer=type(request).SerializeToString, response_deserializer=response.FromString
-        )
+        call = channel.unary_unary(path, response_deserializer=response.FromString)
         metadata = ()
         if transport.own_attributes:
             metadata = (("x-istio-attributes", b64encode(transport.own_attributes).decode()),)  # type: ignore[assignment]
@@ -107,7 +106,7 @@ class EncodedBatch:
         self._calls = calls
         self._transport = transport
         self._encoder = ReportEncoder(global_words=calls.words)
-        self._request: ReportRequest | None = None
+        self._request: bytes | None = None
 
     def __len__(self) -> int:
         return len(self._encoder)

@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-from mizzen.attributes.compressed import InvalidAttributes
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.values import Value
 from mizzen.proxy.app.mixer.contract import Batch, CallFailed, MixerClient
 from mizzen.proxy.app.mixer.statistics import CallStats
