@@ -44,6 +44,25 @@ def report(status: int = 200, flags: str = "", endpoint: str = "", check: CheckF
     return (0, request(), (status, response_head, trailers, 3, 4, 1e9 + 1, 2.0, flags, endpoint), check)
 
 
+def reported(context: MixerContext, record: ReportRecord) -> dict[str, Any]:
+    common, own = report_attributes(context, record)
+    assert common.keys().isdisjoint(own)
+    return {**common, **own}
+
+
+def test_what_configuration_says_of_a_request_is_replaced_in_reports_too() -> None:
+    configured = context(request_path="stated", source_uid="own", response_code="stated", request_reason="stated")
+    found = reported(configured, report())
+    assert (found["request.path"], found["source.uid"]) == ("/a?b=1", "own")
+    assert (found["response.code"], found["request.reason"]) == (200, "stated")
+
+
+def test_reports_of_the_same_two_have_the_same_object_in_common() -> None:
+    first, second = (report_attributes(context(source_uid="own"), report()) for _ in range(2))
+    assert first.common is second.common
+    assert first.common["source.uid"] == "own"
+
+
 def test_the_order_in_which_attributes_win() -> None:
     forwarded = b64encode(said(source_uid="forwarded", request_path="forwarded", destination_service="forwarded"))
     found = check_attributes(context(source_uid="own", destination_service="own"), request(forwarded))
@@ -75,7 +94,7 @@ def test_the_client() -> None:
 
 
 def test_a_report() -> None:
-    found: dict[str, Any] = report_attributes(context(), report(endpoint="[::1]:9080", flags="UF,URX"))
+    found = reported(context(), report(endpoint="[::1]:9080", flags="UF,URX"))
     assert (found["destination.ip"], found["destination.port"]) == (ip_address("::1"), 9080)
     assert (found["response.code"], found["response.grpc_status"]) == (200, "5")
     assert (found["request.size"], found["response.size"]) == (3, 4)
@@ -91,7 +110,7 @@ def test_a_report() -> None:
     [(200, None, 200), (0, None, 500), (0, (7, "PERMISSION_DENIED:no", True, False), 403)],
 )
 def test_the_response_code(status: int, check: CheckFacts, code: int) -> None:
-    assert report_attributes(context(), report(status, check=check))["response.code"] == code
+    assert reported(context(), report(status, check=check))["response.code"] == code
 
 
 def test_a_connection() -> None:

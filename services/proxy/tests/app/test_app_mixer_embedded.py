@@ -230,7 +230,7 @@ async def test_rules_that_cannot_be_evaluated(decide: Any, fail_open: bool, code
 async def test_reports(mixer: MixerClient, tmp_path: Path, app: SimpleNamespace) -> None:
     batch = mixer.batch(CLOSED)
     for number in range(PIECE + 2):
-        batch.add(attributes(request_path=f"/{number}"))
+        batch.add(attributes(request_path=f"/{number}"), {})
     assert len(batch) == PIECE + 2
     await batch.send()
 
@@ -247,8 +247,8 @@ async def test_reports_that_rules_cannot_read_do_not_stop_the_others(
 ) -> None:
     batch = mixer.batch(CLOSED)
     for number in range(PIECE + 2):
-        batch.add(attributes(request_path=f"/{number}"))
-    batch.add(attributes(request_path=None))
+        batch.add(attributes(request_path=f"/{number}"), {})
+    batch.add(attributes(request_path=None), {})
     with pytest.raises(CallFailed, match=r"request\.path") as failed:
         await batch.send()
     assert failed.value.code == 2

@@ -221,6 +221,17 @@ def test_where_the_server_speaks_first_it_is_heard_after_the_timeout() -> None:
     }
 
 
+def test_silence_without_a_limit_has_one() -> None:
+    listener = INBOUND[0]
+    assert isinstance(listener, ListenerPlan)
+    plan = replace(listener, sniff=SniffPlan(http=WEB, timeout=0.0, go_on=True))
+    world, _ = captured("10.9.9.9:9080", (plan, *INBOUND[1:]))
+    world.loop.advance(3500.0)
+    assert not world.connector.attempts
+    world.loop.advance(101.0)
+    world.accept("10.9.9.9:9080")
+
+
 def test_where_the_timeout_ends_the_connection() -> None:
     listener = INBOUND[0]
     assert isinstance(listener, ListenerPlan)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mizzen.proxy.io.chain import Chain
     from mizzen.proxy.io.listener import Listener
 
+SILENT_SECONDS: Final = 3600.0
+"""For a client that says nothing where the configuration sets no limit: as long as a tunnel may idle."""
 _NO_HTTP2: Final = "this proxy does not speak HTTP/2 yet, and no TCP filter chain takes the connection"
 
 
@@ -140,8 +142,8 @@ class Intake(asyncio.Protocol, StreamRecord):
             self._http = HttpSniffer() if _holds(plan.http, port) else None
         if self._tls is None and self._http is None:
             self._decide()
-        elif plan is not None and plan.timeout:
-            self.runtime.wheel.look(self, self.started_at + plan.timeout)
+        elif plan is not None:
+            self.runtime.wheel.look(self, self.started_at + (plan.timeout or SILENT_SECONDS))
 
     def _look_at(self, data: bytes) -> None:
         tls, http = self._tls, self._http

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -29,17 +30,56 @@ _NO_RESPONSE = 500
 """The code of a request that got no response, as in Istio."""
 
 
+class ReportAttributes(NamedTuple):
+    """Of one report: what it has in common with others, which is one object for all of them, and the rest."""
+
+    common: Mapping[str, Value]
+    own: dict[str, Value]
+
+
 def check_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
     """What a check may depend on."""
-    started, method, path, authority, scheme, head, forwarded, client = request
-    attributes = dict(stated(context.attributes))
-    if forwarded:
-        attributes.update(forwarded_attributes(forwarded))
+    return {**_peer_attributes(context.attributes, request[6], request[7]), **_request_attributes(request)}
+
+
+def report_attributes(context: MixerContext, record: ReportRecord) -> ReportAttributes:
+    """All that is known of a finished request."""
+    _, request, response, check = record
+    status, head, trailers, _, _, responded, duration, flags, endpoint = response
+    common = _common_attributes(context.attributes, request[6], request[7], (status, flags, endpoint), check)
+    own = _request_attributes(request)
+    _add_sizes(own, request[5], response)
+    own["response.duration"] = timedelta(seconds=duration)
+    own["response.time"] = datetime.fromtimestamp(responded or request[0] + duration, UTC)
+    own["response.headers"] = headers = _headers(head)
+    if trailers:
+        headers.update(_headers(trailers))
+    headers[":status"] = str(status)
+    for name, header in (("response.grpc_status", "grpc-status"), ("response.grpc_message", "grpc-message")):
+        if header in headers:
+            own[name] = headers[header]
+    if own.keys().isdisjoint(common):
+        return ReportAttributes(common, own)
+    return ReportAttributes({}, {**common, **own})
+
+
+def _request_attributes(request: RequestFacts) -> dict[str, Value]:
+    """What the request itself says."""
+    started, method, path, authority, scheme, head, _, _ = request
     headers = _headers(head)
     headers[":method"], headers[":path"] = text(method), text(path)
     headers[":authority"], headers[":scheme"] = text(authority), text(scheme)
-    attributes.update(head_attributes(headers))
+    attributes = head_attributes(headers)
     attributes["request.time"] = datetime.fromtimestamp(started, UTC)
+    return attributes
+
+
+@lru_cache(maxsize=4096)
+def _peer_attributes(configured: bytes, forwarded: bytes, client: bytes) -> Mapping[str, Value]:
+    """What configuration, the peer and the connection say, and the request does not."""
+    attributes = dict(stated(configured))
+    if forwarded:
+        attributes.update(forwarded_attributes(forwarded))
     attributes["connection.mtls"] = False
     peer = ip(client)
     if peer is not None:
@@ -48,21 +88,14 @@ def check_attributes(context: MixerContext, request: RequestFacts) -> dict[str, 
     return attributes
 
 
-def report_attributes(context: MixerContext, record: ReportRecord) -> dict[str, Value]:
-    """All that is known of a finished request."""
-    _, request, response, check = record
-    attributes = check_attributes(context, request)
-    _add_sizes(attributes, request[5], response)
-    status, head, trailers, _, _, responded, duration, flags, endpoint = response
+@lru_cache(maxsize=4096)
+def _common_attributes(
+    configured: bytes, forwarded: bytes, client: bytes, outcome: tuple[int, str, str], check: CheckFacts
+) -> Mapping[str, Value]:
+    """What many requests between the same two have in common; `outcome` is status, flags and endpoint."""
+    attributes = dict(_peer_attributes(configured, forwarded, client))
+    status, flags, endpoint = outcome
     attributes["response.code"] = status or (http_status(check[0]) if check and check[0] else _NO_RESPONSE)
-    attributes["response.duration"] = timedelta(seconds=duration)
-    attributes["response.time"] = datetime.fromtimestamp(responded or request[0] + duration, UTC)
-    headers = _headers(head) | _headers(trailers)
-    headers[":status"] = str(status)
-    attributes["response.headers"] = headers
-    for name, header in (("response.grpc_status", "grpc-status"), ("response.grpc_message", "grpc-message")):
-        if header in headers:
-            attributes[name] = headers[header]
     attributes["context.proxy_error_code"] = flags or "-"
     if endpoint:
         for name, value in endpoint_attributes(endpoint):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -111,9 +111,9 @@ class EncodedBatch:
     def __len__(self) -> int:
         return len(self._encoder)
 
-    def add(self, attributes: dict[str, Value]) -> None:
+    def add(self, own: Mapping[str, Value], common: Mapping[str, Value]) -> None:
         """Encode one; raises InvalidAttributes."""
-        self._encoder.add(attributes)
+        self._encoder.add(own, common)
 
     async def send(self) -> None:
         """One attempt. CallFailed."""

@@ -66,8 +66,11 @@ class Batch(Protocol):
     def __len__(self) -> int:
         """How many they are."""
 
-    def add(self, attributes: dict[str, Value], /) -> None:
-        """Take one in. Raises InvalidAttributes, and is as before, for what cannot be said to this Mixer."""
+    def add(self, own: Mapping[str, Value], common: Mapping[str, Value], /) -> None:
+        """Take one in. Raises InvalidAttributes, and is as before, for what cannot be said to this Mixer.
+
+        No name is in both mappings; reports that share the object `common` cost less.
+        """
 
     async def send(self) -> None:
         """Deliver all; may be tried again after CallFailed."""

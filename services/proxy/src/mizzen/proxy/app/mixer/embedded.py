@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -35,8 +36,8 @@ from mizzen.runtime.address import Address
 
 LONGEST: Final = timedelta(seconds=1)
 """For how long at most a verdict is kept: asking again costs little here, and so long a change of rules takes."""
-PIECE: Final = 25
-"""Reports that are taken at a time: checks wait meanwhile (each report costs some 0.1 ms)."""
+PIECE: Final = 100
+"""Reports that are taken at a time: checks wait meanwhile (each report costs some 20 µs)."""
 UNKNOWN: Final = 2
 
 
@@ -90,9 +91,9 @@ class PlainBatch:
     def __len__(self) -> int:
         return len(self._bags)
 
-    def add(self, attributes: dict[str, Value]) -> None:
+    def add(self, own: Mapping[str, Value], common: Mapping[str, Value]) -> None:
         """Keep one."""
-        self._bags.append(DictBag(attributes))
+        self._bags.append(DictBag({**common, **own}))
 
     async def send(self) -> None:
         """All, piece by piece; raises CallFailed, in the end, where something could not be reported."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +24,7 @@ MAX_ENTRIES: Final = 50_000
 """Reports that may wait for Mixer; the oldest ones make room and are counted."""
 _AWAY: Final = frozenset({UNAVAILABLE, DEADLINE_EXCEEDED})
 """Codes after which the same report is sent again."""
+_NOTHING: Final[Mapping[str, Value]] = {}
 
 
 class ReportSender:
@@ -40,10 +42,10 @@ class ReportSender:
         self._ready = asyncio.Event()
         self._sending = asyncio.create_task(self._send(), name="mixer reports")
 
-    def add(self, attributes: dict[str, Value]) -> None:
-        """Take one report in."""
+    def add(self, own: Mapping[str, Value], common: Mapping[str, Value] = _NOTHING) -> None:
+        """Take one report in; see `Batch.add`."""
         try:
-            self._batch.add(attributes)
+            self._batch.add(own, common)
         except InvalidAttributes as error:
             log.warning("a request cannot be reported: %s", error)
             self._stats.reports_dropped += 1
