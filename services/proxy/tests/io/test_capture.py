@@ -263,6 +263,30 @@ def test_a_client_that_leaves_unheard(leave: str) -> None:
     assert world.runtime.listeners["virtualInbound"].connections == {}
 
 
+def test_a_client_that_left_before_it_was_looked_at() -> None:
+    world = World(INBOUND, MemoryKernel())
+    listener = world.runtime.listeners["virtualInbound"]
+    transport = MemoryTransport(world.loop, listener.protocol(), "192.0.2.7:5000", "10.9.9.9:15006")
+    transport._extra["peername"] = None  # type: ignore[attr-defined]
+    transport.protocol.connection_made(transport)
+    world.loop.run()
+    assert transport.lost
+    assert listener.connections == {}
+    assert counters(world, "virtualInbound") == {}
+
+
+def test_a_drain_closes_what_said_nothing_and_hears_out_the_rest() -> None:
+    world = World(INBOUND, MemoryKernel("10.9.9.9:9080"))
+    silent, talking = world.client("silent"), world.client("talking")
+    talking.receive(GET[:5])
+    world.runtime.listeners["virtualInbound"].stop()
+    world.loop.run()
+    assert silent.lost
+    talking.receive(GET[5:])
+    world.accept("10.9.9.9:9080").receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert b"connection: close" in _take(talking).lower()
+
+
 # -- refusals -------------------------------------------------------------------------------------------------------
 
 

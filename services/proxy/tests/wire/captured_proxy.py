@@ -4,6 +4,8 @@ import asyncio
 import random
 import sys
 
+import uvloop
+
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.engine.control import Update
 from mizzen.proxy.engine.plan import (
@@ -65,4 +67,4 @@ async def main() -> None:
     await asyncio.to_thread(sys.stdin.read)
 
 
-asyncio.run(main())
+uvloop.run(main())

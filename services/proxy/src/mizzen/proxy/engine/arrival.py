@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
@@ -11,6 +10,8 @@ Ip: TypeAlias = IPv4Address | IPv6Address
 
 class Arrival:
     """A new connection: who it is from, where it was going, and what its first bytes say."""
+
+    __slots__ = ("destination", "protocols", "restored", "server_name", "source", "transport")
 
     def __init__(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
         self.source = source
@@ -24,11 +25,11 @@ class Arrival:
         self.protocols: tuple[str, ...] = ()
         """ALPN in the client's order, or what plaintext was recognised as."""
 
-    @cached_property
+    @property
     def source_ip(self) -> Ip:
         return ip_address(self.source[0].partition("%")[0])
 
-    @cached_property
+    @property
     def destination_ip(self) -> Ip:
         return ip_address(self.destination[0].partition("%")[0])
 

@@ -53,6 +53,7 @@ class Intake(asyncio.Protocol, StreamRecord):
         self._enter(self.listener)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if not peer or not own:  # gone before it was looked at
+            self._done = True
             self._leave()
             self.transport.abort()
             return

@@ -196,6 +196,10 @@ class Runtime:
             for manager in listener.managers:
                 if isinstance(manager, HttpManager) and manager.discovers_table:
                     manager.table = self._tables.get(manager.table_name)
+        if change.listeners or change.removed_listeners:
+            self._note_addresses()
+
+    def _note_addresses(self) -> None:
         plans = [listener.plan for listener in self.listeners.values()]
         self._hand_off = HandOff(plans)
         capturing = [plan for plan in plans if plan.bound and (plan.hands_off or plan.restores)]
