@@ -171,11 +171,17 @@ def test_a_connection_to_the_capturing_port_itself_does_not_spin(host: str, conn
     assert client.aborted is not connects
 
 
-def test_with_tproxy_the_sockets_own_name_is_the_destination() -> None:
-    listener = ListenerPlan("in", "10.9.9.9", 8080, "inbound", tcp("PassthroughCluster"), transparent=True)
-    world = World((listener, *OUTBOUND[3:]), MemoryKernel())
+@pytest.mark.parametrize(
+    ("kernel", "destination"),
+    [("", "10.9.9.9:8080"), ("10.9.9.9:8080", "10.9.9.9:8080"), ("10.8.8.8:80", "10.8.8.8:80")],
+)
+def test_with_tproxy_the_sockets_own_name_is_the_destination(kernel: str, destination: str) -> None:
+    """Unless it was redirected, as outbound connections are also then."""
+    handler = tcp("PassthroughCluster")
+    listener = ListenerPlan("in", "10.9.9.9", 8080, "inbound", handler, transparent=True, restores=True)
+    world = World((listener, *OUTBOUND[3:]), MemoryKernel(kernel))
     world.client()
-    world.accept("10.9.9.9:8080")
+    world.accept(destination)
 
 
 def test_a_handed_off_connection_stays_with_its_listener_when_the_other_goes() -> None:

@@ -301,7 +301,7 @@ class ListenerPlan:
     restores: bool = False
     """Asks for the original destination of its connections (listener filter original_dst)."""
     transparent: bool = False
-    """Captures by TPROXY: the socket's own name is the original destination."""
+    """May capture by TPROXY, where the socket's own name is the original destination."""
     sniff: SniffPlan | None = None
     socket_options: tuple[tuple[int, int, bytes], ...] = ()
     """(level, option, value), set before the socket is bound."""

@@ -116,9 +116,8 @@ class Intake(asyncio.Protocol, StreamRecord):
     def _restore(self) -> None:
         """Find the original destination."""
         arrival, plan = self.arrival, self.listener.plan
-        if plan.transparent:
-            arrival.restored = True
-        elif plan.hands_off or plan.restores:
+        arrival.restored = plan.transparent  # TPROXY leaves the destination as it was
+        if plan.hands_off or plan.restores:
             found = self.runtime.kernel.original_destination(self.transport.get_extra_info("socket"))
             if found is not None and found != arrival.destination:
                 arrival.destination = found
