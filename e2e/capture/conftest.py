@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 from capture.harness.hosts import Network, network
 
-PROGRAMS = ("ip", "setpriv", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy", "curl")
+PROGRAMS = (
+    *("ip", "setpriv", "curl", "redis-server", "redis-cli"),
+    *("iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

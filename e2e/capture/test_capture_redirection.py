@@ -32,7 +32,7 @@ class Pod:
 
 
 def _dial(host: Host, address: str, port: int, uid: int, gid: int | None, source: str) -> str:
-    arguments = [address, str(port)] + ([source] if source else [])
+    arguments = [address, str(port)] + (["--source", source] if source else [])
     return host.run(PYTHON, dial.__file__, *arguments, uid=uid, gid=gid).strip()
 
 

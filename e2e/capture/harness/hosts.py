@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 COMMAND_SECONDS = 30
+_READ = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+"""Users other than root may read what root may, as the interpreter is in root's home on some machines."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Host:
     def command(self, command: Sequence[str], uid: int = 0, gid: int | None = None) -> list[str]:
         """The command line that runs the command in here as this user."""
         group = uid if gid is None else gid
-        user = ["setpriv", f"--reuid={uid}", f"--regid={group}", "--clear-groups"] if (uid or group) else []
+        user = ["setpriv", f"--reuid={uid}", f"--regid={group}", "--clear-groups", *_READ] if (uid or group) else []
         return ["ip", "netns", "exec", self.namespace, *user, *command]
 
     def run(self, *command: str, uid: int = 0, gid: int | None = None, text: str | None = None) -> str:
