@@ -12,16 +12,13 @@ from ipaddress import IPv4Address, IPv6Address
 
 from google.protobuf.duration_pb2 import Duration
 
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import Indices, word_table
+from mizzen.attributes.writer import Writer, seconds_and_nanos
 from mizzen.proto.attributes_pb2 import CompressedAttributes
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class InvalidAttributes(ValueError):
-    """A message whose attributes cannot be told, or attributes that no message can carry."""
 
 
 def decode(message: CompressedAttributes, words: Mapping[int, str] | None = None) -> dict[str, Value]:
@@ -46,69 +43,19 @@ def decode(message: CompressedAttributes, words: Mapping[int, str] | None = None
 
 
 def encode(values: Mapping[str, Value], global_words: int | None = None) -> CompressedAttributes:
-    """A message with words of its own. `global_words`: how many of the global dictionary to use (all)."""
+    """A message with words of its own. `global_words`: how many of the global dictionary to use (all).
+
+    Raises InvalidAttributes that names the attribute whose value has no form on the wire.
+    """
     indices = Indices() if global_words is None else Indices(global_words)
-    message = CompressedAttributes()
-    fill(message, values, indices)
+    message = CompressedAttributes.FromString(Writer(indices).write(values))
     message.words.extend(indices.words)
     return message
 
 
-def fill(message: CompressedAttributes, values: Mapping[str, Value], indices: Indices) -> None:
-    """Add attributes to a message; words that `indices` did not know are added to it, not to the message.
-
-    Raises InvalidAttributes that names the attribute whose value has no form on the wire.
-    """
-    name = ""
-    strings, integers = message.strings, message.int64s
-    try:
-        for name, value in values.items():
-            index, kind = indices[name], type(value)
-            if kind is str:
-                strings[index] = indices[value]  # type: ignore[index]
-            elif kind is int:
-                integers[index] = value  # type: ignore[assignment]
-            elif kind is bool:
-                message.bools[index] = value  # type: ignore[assignment]
-            elif kind is float:
-                message.doubles[index] = value  # type: ignore[assignment]
-            else:
-                _fill_object(message, index, value, indices)
-    except (ValueError, TypeError) as error:
-        raise InvalidAttributes(f"attribute {name} cannot be sent: {error}") from error
-
-
-def _fill_object(message: CompressedAttributes, index: int, value: Value, indices: Indices) -> None:
-    if isinstance(value, Mapping):
-        # Setting an entry creates the map; an empty one must be asked for.
-        entries = message.string_maps[index].entries
-        for key, text in value.items():
-            if not isinstance(text, str):
-                raise TypeError(f"its entry {key} is {type(text).__name__}, not text")
-            entries[indices[key]] = indices[text]
-    elif isinstance(value, IPv4Address | IPv6Address):
-        message.bytes[index] = value.packed
-    elif isinstance(value, datetime):
-        since = value - _EPOCH
-        timestamp = message.timestamps[index]
-        timestamp.seconds = since.days * 86400 + since.seconds
-        timestamp.nanos = since.microseconds * 1000
-    elif isinstance(value, timedelta):
-        set_duration(message.durations[index], value)
-    elif isinstance(value, bytes):
-        message.bytes[index] = value
-    elif isinstance(value, str):  # a subclass
-        message.strings[index] = indices[str(value)]
-    else:
-        raise TypeError(f"values of type {type(value).__name__} have no form on the wire")
-
-
 def set_duration(message: Duration, value: timedelta) -> None:
-    """Put `value` into a message, exactly; both its fields have the same sign."""
-    seconds, rest = divmod(abs(value) // _MICROSECOND, 1_000_000)
-    sign = -1 if value < timedelta() else 1
-    message.seconds = sign * seconds
-    message.nanos = sign * rest * 1000
+    """Put `value` into a message, exactly."""
+    message.seconds, message.nanos = seconds_and_nanos(value)
 
 
 @lru_cache(maxsize=4096)

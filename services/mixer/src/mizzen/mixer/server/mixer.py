@@ -6,7 +6,8 @@ import logging
 
 from mizzen.attributes.bag import DictBag
 from mizzen.attributes.batch import decode_report
-from mizzen.attributes.compressed import InvalidAttributes, decode
+from mizzen.attributes.compressed import decode
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.words import WORDS
 from mizzen.mixer.adapter import QuotaArgs
 from mizzen.mixer.server.answer import answer

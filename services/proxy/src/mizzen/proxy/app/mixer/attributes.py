@@ -163,7 +163,9 @@ def _header(item: tuple[bytes, bytes]) -> tuple[str, str]:
     low, lines = item
     if low in (FORWARDED_HEADER, b"host"):  # :authority stands for Host
         return "", ""
-    return text(low), text(value_of({low: lines}, low) or b"")
+    if b"\r\n" in lines:
+        return text(low), text(value_of({low: lines}, low) or b"")
+    return text(low), text(lines[len(low) + 1 :].strip(b" \t"))
 
 
 @lru_cache(maxsize=1024)

@@ -78,16 +78,16 @@ class MixerHub:
             try:
                 common, own = report_attributes(message.contexts[record[0]], record)
                 senders[record[0]].add(own, common)
-            except (DecodeError, ValueError, OverflowError):
-                self._lost()
+            except (DecodeError, ValueError, OverflowError) as error:
+                self._lose(error)
         for connection in message.connections:
             try:
                 senders[connection[0]].add(self._connections.reported(message.contexts[connection[0]], connection))
-            except (DecodeError, ValueError, OverflowError):
-                self._lost()
+            except (DecodeError, ValueError, OverflowError) as error:
+                self._lose(error)
 
-    def _lost(self) -> None:
-        log.exception("a request cannot be reported")
+    def _lose(self, error: Exception) -> None:
+        log.error("a request cannot be reported: %s", error)
         self.stats.reports_dropped += 1
 
     def _sender(self, context: MixerContext) -> ReportSender:
