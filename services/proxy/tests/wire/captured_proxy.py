@@ -1,7 +1,11 @@
-"""A worker's runtime as the proxy of captured traffic, in a process of its own: `ready` on stdout, until stdin ends."""
+"""A worker's runtime as the proxy of captured traffic, in a process of its own: `ready` on stdout, until stdin ends.
+
+With the argument `TPROXY`, inbound connections are captured that way.
+"""
 
 import asyncio
 import random
+import socket
 import sys
 
 import uvloop
@@ -20,6 +24,7 @@ from mizzen.proxy.engine.plan import (
 )
 from mizzen.proxy.io.runtime import Runtime
 
+IP_TRANSPARENT = 19
 ANY4, ANY6 = "0.0.0.0", "::"
 
 
@@ -28,6 +33,7 @@ def capturing(name: str, port: int, cluster: str) -> ListenerPlan:
     blackhole = ChainPlan("blackhole", ChainMatch(port=port), _tcp("BlackHoleCluster"))
     everything = ChainPlan("all", ChainMatch(), _tcp(cluster))
     inbound = name == "virtualInbound"
+    transparent = inbound and "TPROXY" in sys.argv
     return ListenerPlan(
         name,
         ANY4,
@@ -37,6 +43,8 @@ def capturing(name: str, port: int, cluster: str) -> ListenerPlan:
         more_addresses=((ANY6, port),),
         hands_off=not inbound,
         restores=inbound,
+        transparent=transparent,
+        socket_options=((socket.IPPROTO_IP, IP_TRANSPARENT, (1).to_bytes(4, sys.byteorder)),) if transparent else (),
         sniff=SniffPlan(tls=((0, 65536),), timeout=0.05, go_on=True) if inbound else None,
     )
 

@@ -1,4 +1,4 @@
-"""Connections that the kernel redirects, in a network namespace: the proxy runs as Istio's user, without any right."""
+"""Connections that the kernel redirects, in network namespaces."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,9 +29,9 @@ def run(*words: str) -> None:
     subprocess.run(words, check=True, timeout=SECONDS, capture_output=True, text=True)
 
 
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    """With an address of each family, and everything redirected but what user 1337 or the proxy's own source sends."""
+@contextmanager
+def new_namespace() -> Iterator[str]:
+    """With an address of each family on its loopback interface."""
     if os.geteuid() != 0 or not (shutil.which("ip") and shutil.which("iptables") and shutil.which("setpriv")):
         pytest.skip("needs root, ip, iptables and setpriv")
     name = f"mizzen-{secrets.token_hex(4)}"
@@ -40,24 +40,45 @@ def namespace() -> Iterator[str]:
         run("ip", "-n", name, "link", "set", "lo", "up")
         for address in (f"{HOSTS[0]}/32", f"{HOSTS[1]}/128", "::6/128"):
             run("ip", "-n", name, "address", "add", address, "dev", "lo")
-        for tables, source in (("iptables", "127.0.0.6/32"), ("ip6tables", "::6/128")):
-            for rule in (
-                f"-o lo -s {source} -j RETURN",
-                f"-m owner --uid-owner {USER} -j RETURN",
-                f"-p tcp --dport {INBOUND} -j REDIRECT --to-ports 15006",
-                f"-p tcp --dport {OUTBOUND} -j REDIRECT --to-ports 15001",
-            ):
-                run("ip", "netns", "exec", name, tables, "-w", "-t", "nat", "-A", "OUTPUT", *rule.split())
         yield name
     finally:
         run("ip", "netns", "delete", name)
 
 
+def rules(namespace: str, table: str, *added: str) -> None:
+    """Append rules to a table of iptables, and of ip6tables; {own} is the proxy's source address."""
+    for program, own in (("iptables", "127.0.0.6/32"), ("ip6tables", "::6/128")):
+        for rule in added:
+            run(*f"ip netns exec {namespace} {program} -w -t {table} -A {rule.format(own=own)}".split())
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """Everything is redirected but what user 1337 or the proxy's own source sends."""
+    with new_namespace() as name:
+        rules(
+            name,
+            "nat",
+            "OUTPUT -o lo -s {own} -j RETURN",
+            f"OUTPUT -m owner --uid-owner {USER} -j RETURN",
+            f"OUTPUT -p tcp --dport {INBOUND} -j REDIRECT --to-ports 15006",
+            f"OUTPUT -p tcp --dport {OUTBOUND} -j REDIRECT --to-ports 15001",
+        )
+        yield name
+
+
 @pytest.fixture
 def proxy(namespace: str) -> Iterator[None]:
-    """Runs in the namespace."""
+    """Runs in the namespace, without any right."""
     user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs"]
-    command = ["ip", "netns", "exec", namespace, *user, sys.executable, "-B", str(PROXY)]
+    with running(namespace, *user, sys.executable, "-B", str(PROXY)):
+        yield
+
+
+@contextmanager
+def running(namespace: str, *words: str) -> Iterator[None]:
+    """A proxy."""
+    command = ["ip", "netns", "exec", namespace, *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -132,3 +153,29 @@ def test_a_redirected_connection_arrives_where_it_was_going(namespace: str, prox
 def test_who_calls_the_capturing_port_itself_is_closed(namespace: str, proxy: None, host: str, port: int) -> None:
     with connect(namespace, host, port) as client, suppress(ConnectionResetError):
         assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize(("target", "seen"), [("10.78.0.1", "127.0.0.6"), ("fd78::1", "::6")])
+def test_tproxy_needs_no_redirection(target: str, seen: str) -> None:
+    """From another namespace, for only what arrives can be captured so; and with the right to open such sockets."""
+    with new_namespace() as server, new_namespace() as client:
+        run(*f"ip -n {server} link add eth0 type veth peer name eth0 netns {client}".split())
+        for name, last in ((server, 1), (client, 2)):
+            run(*f"ip -n {name} address add 10.78.0.{last}/24 dev eth0".split())
+            run(*f"ip -n {name} address add fd78::{last}/64 dev eth0 nodad".split())
+            run(*f"ip -n {name} link set eth0 up".split())
+        rules(
+            server,
+            "mangle",
+            f"PREROUTING -i eth0 -p tcp --dport {INBOUND} -j TPROXY --on-port 15006 --tproxy-mark 1337",
+        )
+        for family in ("-4", "-6"):
+            run(*f"ip -n {server} {family} rule add fwmark 1337 lookup 133".split())
+            run(*f"ip -n {server} {family} route add local default dev lo table 133".split())
+        with (
+            running(server, sys.executable, "-B", str(PROXY), "TPROXY"),
+            Greeter(server, target, INBOUND),
+            connect(client, target, INBOUND) as connection,
+            connection.makefile("rb") as lines,
+        ):
+            assert lines.readline() == f"220 {seen}\n".encode()

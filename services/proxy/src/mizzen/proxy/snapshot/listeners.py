@@ -16,8 +16,8 @@ from mizzen.proxy.snapshot.values import wrapped
 
 _DIRECTIONS: dict[int, Literal["inbound", "outbound", "unspecified"]] = {0: "unspecified", 1: "inbound", 2: "outbound"}
 _DEFAULT_BUFFER = 1024 * 1024
-_IP_TRANSPARENT, _IP_FREEBIND, _IPV6_TRANSPARENT, _IPV6_FREEBIND = 19, 15, 75, 78
-"""Linux; the socket module does not name them all."""
+_IP_TRANSPARENT, _IP_FREEBIND = 19, 15
+"""Linux; the socket module does not name them. They hold for sockets of IPv6 as well."""
 _PREBIND = 0
 
 _LISTENER = (
@@ -65,7 +65,7 @@ def listener(message: Any, notes: Notes) -> ListenerPlan:
         restores=filters.restores,
         transparent=wrapped(message, "transparent", False),
         sniff=filters.sniff if isinstance(handler, ChoicePlan) else None,  # else nothing depends on it
-        socket_options=_socket_options(message, ":" in address) if bound else (),
+        socket_options=_socket_options(message) if bound else (),
         access_logs=access_logs_of_refused(message.access_log, notes),
     )
 
@@ -86,13 +86,12 @@ def _more_addresses(message: Any, notes: Notes) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def _socket_options(message: Any, ipv6: bool) -> tuple[tuple[int, int, bytes], ...]:
-    level = socket.IPPROTO_IPV6 if ipv6 else socket.IPPROTO_IP
+def _socket_options(message: Any) -> tuple[tuple[int, int, bytes], ...]:
     options = []
     if wrapped(message, "transparent", False):
-        options.append((level, _IPV6_TRANSPARENT if ipv6 else _IP_TRANSPARENT, _number(1)))
+        options.append((socket.IPPROTO_IP, _IP_TRANSPARENT, _number(1)))
     if wrapped(message, "freebind", False):
-        options.append((level, _IPV6_FREEBIND if ipv6 else _IP_FREEBIND, _number(1)))
+        options.append((socket.IPPROTO_IP, _IP_FREEBIND, _number(1)))
     for index, option in enumerate(message.socket_options):
         if option.state != _PREBIND:
             raise Invalid(f"socket_options[{index}].state", "only STATE_PREBIND is supported")
