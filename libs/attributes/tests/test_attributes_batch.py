@@ -161,3 +161,11 @@ def test_common_attributes_that_cannot_be_sent_are_named_for_every_entry() -> No
         with pytest.raises(InvalidAttributes, match=r"request\.size"):
             encoder.add({}, common)
     assert len(encoder) == 0
+
+
+@pytest.mark.parametrize("semantics", [DELTA, INDEPENDENT])
+def test_maps_that_nobody_reads_are_there_and_empty(semantics: ReportRequest.RepeatedAttributesSemantics) -> None:
+    entry: Attributes = {"request.headers": {"a": "b"}, "source.labels": {"app": "a"}, "request.path": "/"}
+    (report,) = send([entry, entry], semantics)
+    read = [{**found} for found in decode_report(report, {"source.labels"}).entries]
+    assert read == [entry | {"request.headers": {}}] * 2

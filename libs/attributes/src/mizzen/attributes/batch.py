@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.attributes.compressed import decode
@@ -27,8 +27,8 @@ class Batch:
     errors: list[InvalidAttributes] = field(default_factory=list)
 
 
-def decode_report(request: ReportRequest) -> Batch:
-    """Read a report of either encoding.
+def decode_report(request: ReportRequest, maps: Container[str] | None = None) -> Batch:
+    """Read a report of either encoding; for `maps` see `decode`.
 
     An entry that cannot be read is left out. Where entries are differences everything after it is left out too, because
     nobody knows what it would differ from.
@@ -39,7 +39,7 @@ def decode_report(request: ReportRequest) -> Batch:
     known: dict[str, Value] = {}
     for message in request.attributes:
         try:
-            values = decode(message, words)
+            values = decode(message, words, maps)
         except InvalidAttributes as error:
             batch.errors.append(error)
             if delta:

@@ -5,10 +5,11 @@ Hot on both sides: a server decodes with every check and report, an agent encode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -19,18 +20,22 @@ from mizzen.attributes.writer import Writer, seconds_and_nanos
 from mizzen.proto.attributes_pb2 import CompressedAttributes
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_UNREAD: Mapping[str, str] = MappingProxyType({})
 
 
-def decode(message: CompressedAttributes, words: Mapping[int, str] | None = None) -> dict[str, Value]:
+def decode(
+    message: CompressedAttributes, words: Mapping[int, str] | None = None, maps: Container[str] | None = None
+) -> dict[str, Value]:
     """The attributes of a message, with `words` (see `word_table`) where it has none of its own.
 
+    Where `maps` are given, all others are taken for empty, since nobody will look: headers are half of a report.
     Raises InvalidAttributes for an index without a word, a name with two values, and times that Python cannot hold.
     """
     if words is None or message.words:
         words = word_table(message.words)
     values: dict[str, Value] = {}
     try:
-        _read(message, words, values)
+        _read(message, words, values, maps)
     except KeyError as error:
         raise InvalidAttributes(
             f"attribute index {error.args[0]} is not defined in the available dictionaries"
@@ -69,7 +74,9 @@ def address(packed: bytes) -> IPv4Address | IPv6Address | bytes:
     return packed
 
 
-def _read(message: CompressedAttributes, words: Mapping[int, str], values: dict[str, Value]) -> None:
+def _read(
+    message: CompressedAttributes, words: Mapping[int, str], values: dict[str, Value], wanted: Container[str] | None
+) -> None:
     # Indexing by key is half the price of items(), which protobuf's maps have from collections.abc.
     strings = message.strings
     for index in strings:
@@ -85,8 +92,12 @@ def _read(message: CompressedAttributes, words: Mapping[int, str], values: dict[
         values[words[index]] = flags[index]
     maps = message.string_maps
     for index in maps:
+        name = words[index]
+        if wanted is not None and name not in wanted:
+            values[name] = _UNREAD
+            continue
         entries = maps[index].entries
-        values[words[index]] = {words[key]: words[entries[key]] for key in entries}
+        values[name] = {words[key]: words[entries[key]] for key in entries}
     timestamps = message.timestamps
     for index in timestamps:
         time = timestamps[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -93,6 +93,11 @@ class RuleEngine:
         if verdict.valid_duration > self._longest_validity:
             return replace(verdict, valid_duration=self._longest_validity)
         return verdict
+
+    @property
+    def report_reads(self) -> Container[str]:
+        """See `Policy.report_reads`."""
+        return self._reporter.reads
 
     async def report(self, bags: Sequence[Bag]) -> None:
         """Send telemetry about requests; raises PolicyError."""
