@@ -8,6 +8,7 @@ from playbook import MemoryKernel, MemoryTransport, World, _take
 from mizzen.proxy.codec.sniff import PREFACE
 from mizzen.proxy.engine.mixer_plan import MixerPlan
 from mizzen.proxy.engine.plan import (
+    AccessLogPlan,
     ChainMatch,
     ChainPlan,
     ChoicePlan,
@@ -306,6 +307,19 @@ def test_a_connection_that_no_chain_takes(caplog: pytest.LogCaptureFixture) -> N
     world.client("again")
     assert len(caplog.records) == 1, "told once in a while, counted always"
     assert counters(world, "virtualInbound") == {"no_filter_chain_match": 2}
+
+
+def test_only_refused_connections_are_in_the_listeners_access_log() -> None:
+    listener = INBOUND[0]
+    assert isinstance(listener, ListenerPlan)
+    line = "%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%"
+    plan = replace(listener, access_logs=(AccessLogPlan("/dev/null", line),))
+    world, _ = captured("10.9.9.9:1234", (plan, *INBOUND[1:]))
+    assert isinstance(world.runtime.kernel, MemoryKernel)
+    world.runtime.kernel.destination = "10.9.9.9:9080"
+    world.client("silent").end()
+    (log,) = world.runtime.listeners["virtualInbound"].logs
+    assert log.drain() == b"192.0.2.7:5000 10.9.9.9:1234 NR filter_chain_not_found"
 
 
 def test_a_chain_for_tls_takes_its_connections_and_refuses_them() -> None:

@@ -89,6 +89,13 @@ def test_virtual_outbound() -> None:
     assert plan.access_logs == (AccessLogPlan("/dev/stdout"),)
 
 
+def test_logs_of_all_connections_of_a_listener_are_not_there_yet() -> None:
+    unfiltered = {name: value for name, value in LOG.items() if name != "filter"}
+    plan, unsupported = compiled({"filter_chains": [tcp("a")], "access_log": [LOG, unfiltered]})
+    assert plan.access_logs == (AccessLogPlan("/dev/stdout"),)
+    assert unsupported == ("envoy.config.listener.v3.Listener.access_log",)
+
+
 def test_virtual_inbound() -> None:
     tls = {"name": "tls", "typed_config": {"@type": f"{TYPES}.transport_sockets.tls.v3.DownstreamTlsContext"}}
     plan, unsupported = compiled(

@@ -210,6 +210,8 @@ class Intake(asyncio.Protocol, StreamRecord):
         self.listener.warn(reason, about)
         self.flags = flags.NO_ROUTE_FOUND
         self._end("filter_chain_not_found")
+        for log in self.listener.logs:
+            log.append(self)
 
     def _end(self, details: str) -> None:
         self._done = True
@@ -217,8 +219,6 @@ class Intake(asyncio.Protocol, StreamRecord):
         self._leave()
         self.ended_at = self.runtime.now()
         self.details = details
-        for log in self.listener.logs:
-            log.append(self)
         self.transport.close()
 
     # -- the access log's view --------------------------------------------------------------------------------------

@@ -14,30 +14,36 @@ from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.values import type_name, unpack
 
 _FILE = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
-_REFUSED = (flags.NO_ROUTE_FOUND,)
 
 
 def access_logs(messages: Iterable[Any], notes: Notes) -> tuple[AccessLogPlan, ...]:
     """Compile the file logs; others, and filtered ones, are reported as having no effect. Raises Invalid."""
-    return _file_logs(messages, notes, filters=())
+    plans = []
+    for index, message in enumerate(messages):
+        if message.HasField("filter"):
+            notes.add(f"{message.DESCRIPTOR.full_name}.filter")
+        else:
+            plans += _file_logs(message, index, notes)
+    return tuple(plans)
 
 
 def access_logs_of_refused(messages: Iterable[Any], notes: Notes) -> tuple[AccessLogPlan, ...]:
-    """The same for a listener, which only logs connections that nobody takes: a filter for just these says nothing."""
-    return _file_logs(messages, notes, filters=_REFUSED)
-
-
-def _file_logs(messages: Iterable[Any], notes: Notes, filters: tuple[str, ...]) -> tuple[AccessLogPlan, ...]:
+    """The same for a listener's own logs, of which only those have an effect that ask for unmatched connections."""
     plans = []
     for index, message in enumerate(messages):
-        with at(f"access_log[{index}]"):
-            if type_name(message.typed_config) != _FILE:
-                notes.add(f"{message.DESCRIPTOR.full_name}.typed_config[{type_name(message.typed_config)}]")
-            elif message.HasField("filter") and tuple(message.filter.response_flag_filter.flags) != filters:
-                notes.add(f"{message.DESCRIPTOR.full_name}.filter")
-            else:
-                plans.append(_file_log(unpack(message.typed_config, file_pb2.FileAccessLog)))
+        if tuple(message.filter.response_flag_filter.flags) == (flags.NO_ROUTE_FOUND,):
+            plans += _file_logs(message, index, notes)
+        else:
+            notes.add("envoy.config.listener.v3.Listener.access_log")
     return tuple(plans)
+
+
+def _file_logs(message: Any, index: int, notes: Notes) -> list[AccessLogPlan]:
+    with at(f"access_log[{index}]"):
+        if type_name(message.typed_config) == _FILE:
+            return [_file_log(unpack(message.typed_config, file_pb2.FileAccessLog))]
+        notes.add(f"{message.DESCRIPTOR.full_name}.typed_config[{type_name(message.typed_config)}]")
+        return []
 
 
 def _file_log(message: Any) -> AccessLogPlan:
