@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.cases import http1, memory, mixer, tcp
+from bench.cases import http1, memory, mixer, reports, tcp
 from bench.measure import Result
 
 CASES: dict[str, Callable[[bool], list[Result]]] = {
@@ -15,4 +15,5 @@ CASES: dict[str, Callable[[bool], list[Result]]] = {
     "tcp-bulk": tcp.bulk,
     "mixer-check": mixer.check,
     "mixer-check-cached": mixer.check_cached,
+    "mixer-report": reports.report,
 }
