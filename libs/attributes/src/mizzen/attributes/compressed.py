@@ -35,14 +35,14 @@ def decode(
         words = word_table(message.words)
     values: dict[str, Value] = {}
     try:
-        _read(message, words, values, maps)
+        count = _read(message, words, values, maps)
     except KeyError as error:
         raise InvalidAttributes(
             f"attribute index {error.args[0]} is not defined in the available dictionaries"
         ) from error
     except OverflowError as error:
         raise InvalidAttributes(f"a timestamp or duration is out of range: {error}") from error
-    if len(values) != _count(message):
+    if len(values) != count:
         raise InvalidAttributes(f"duplicate attribute {_duplicate(message, words)}")
     return values
 
@@ -76,7 +76,8 @@ def address(packed: bytes) -> IPv4Address | IPv6Address | bytes:
 
 def _read(
     message: CompressedAttributes, words: Mapping[int, str], values: dict[str, Value], wanted: Container[str] | None
-) -> None:
+) -> int:
+    """Fill `values`; how many there should be."""
     # Indexing by key is half the price of items(), which protobuf's maps have from collections.abc.
     strings = message.strings
     for index in strings:
@@ -109,6 +110,8 @@ def _read(
     doubles = message.doubles
     for index in doubles:
         values[words[index]] = doubles[index]
+    count = len(strings) + len(numbers) + len(packed) + len(flags)
+    return count + len(maps) + len(timestamps) + len(durations) + len(doubles)
 
 
 def _maps(message: CompressedAttributes) -> tuple[Mapping[int, object], ...]:
@@ -122,10 +125,6 @@ def _maps(message: CompressedAttributes) -> tuple[Mapping[int, object], ...]:
         message.bytes,
         message.string_maps,
     )
-
-
-def _count(message: CompressedAttributes) -> int:
-    return sum(map(len, _maps(message)))
 
 
 def _duplicate(message: CompressedAttributes, words: Mapping[int, str]) -> str:
