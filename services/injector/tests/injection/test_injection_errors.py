@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from mizzen.injector.injection.inject import inject
+from mizzen.injector.injection.inject import Place, inject
 from mizzen.injector.injection.names import InjectionError
+from mizzen.injector.injection.owner import Owner
 from mizzen.injector.injection.settings import read_settings
 
 PROXY_CONFIG = "proxy.istio.io/config"
@@ -89,6 +90,13 @@ def test_annotations_without_effect_and_risky_pods_are_told(pod_of: Callable[...
     assert "dnsPolicy is Default" in told
     assert "container app runs as user 1337" in told
     assert inject(pod_of(), read_settings()).warnings == ()
+
+
+def test_a_job_with_a_classic_sidecar_is_told_that_it_will_not_end(pod_of: Callable[..., Any]) -> None:
+    place = Place("shop", Owner("batch/v1", "Job", "once", "shop"))
+    (told,) = inject(pod_of(), read_settings(), place).warnings
+    assert "POST http://127.0.0.1:15000/quitquitquit" in told
+    assert inject(pod_of(), read_settings(native_sidecars=True), place).warnings == ()
 
 
 @pytest.mark.parametrize(

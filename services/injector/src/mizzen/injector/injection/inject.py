@@ -72,7 +72,7 @@ def inject(pod: Object, settings: Settings, place: Place | None = None) -> Injec
     except ValueError as error:
         raise InjectionError(f"a template does not fit the Pod: {error}") from error
     _finish(result, template, subject, original)
-    return Injected(result, tuple(ineffective(subject.annotations) + _cautions(result)))
+    return Injected(result, tuple(ineffective(subject.annotations) + _cautions(result, owner)))
 
 
 def _finish(pod: Object, template: Object, subject: Subject, original: Original) -> None:
@@ -135,9 +135,14 @@ def _moved(containers: list[Object], name: str, *, first: bool) -> list[Object]:
     return chosen + others if first else others + chosen
 
 
-def _cautions(pod: Object) -> list[str]:
+def _cautions(pod: Object, owner: Owner) -> list[str]:
     """Things that are allowed and rarely meant."""
     cautions = []
+    if owner.kind in ("Job", "CronJob") and any(item["name"] == PROXY for item in containers_of(pod, "containers")):
+        cautions.append(
+            f'a Job ends when its last container does: set the annotation {names.NATIVE} to "true" (Kubernetes 1.29), '
+            f"or let the application end with POST http://127.0.0.1:{names.ADMIN_PORT}/quitquitquit"
+        )
     policy = pod["spec"].get("dnsPolicy") or "ClusterFirst"
     if policy != "ClusterFirst":
         cautions.append(f"dnsPolicy is {policy}, not ClusterFirst: the proxy may not find the control plane")
