@@ -42,6 +42,11 @@ def line(name: bytes, value: bytes) -> bytes:
     return b"%b: %b" % (name, value)
 
 
+def block(head: Head) -> bytes:
+    """All lines as they are written, without the line's end after the last one."""
+    return b"\r\n".join(head.values())
+
+
 def replace_host(head: Head, authority: bytes) -> None:
     """Write another authority behind the name as it was sent."""
     head[b"host"] = line(head[b"host"][:4], authority)
