@@ -118,6 +118,20 @@ async def test_a_signal_takes_the_endpoint_out_before_the_container_ends(docker:
     await running
 
 
+async def test_who_died_stays_out_while_lists_still_show_it(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.containers = [container("172.18.0.5")]
+    lifecycle = Lifecycle()
+    running = asyncio.create_task(serve(settings(tmp_path), lifecycle))
+    await eventually(lambda: "172.18.0.5" in said(tmp_path))
+    docker.events.put_nowait({"Action": "die", "Actor": {"ID": "one"}})
+    await eventually(lambda: not said(tmp_path))
+    docker.containers = [container("172.18.0.9")]
+    docker.events.put_nowait({"Action": "start", "Actor": {"ID": "one"}})
+    await eventually(lambda: "172.18.0.9" in said(tmp_path))
+    lifecycle.stop("the test ends")
+    await running
+
+
 async def test_a_registrar_that_starts_anew_leaves_no_gap(docker: FakeDocker, tmp_path: Path) -> None:
     docker.containers = [container("172.18.0.5")]
     for _ in range(2):
