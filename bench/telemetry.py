@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from mizzen.pilot.generate.mixer.attributes import Attributes, message
-from mizzen.proxy.codec.headers import Head, line
+from mizzen.proxy.codec.headers import block, line
 from mizzen.proxy.engine.control import ReportRecord, Reports, RequestFacts, ResponseFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
 
@@ -68,12 +68,12 @@ def _record(number: int, chance: random.Random) -> ReportRecord:
         ("content-length", "295"),
         ("x-envoy-upstream-service-time", str(int(duration * 1000))),
     )
-    response: ResponseFacts = (status, answer, {}, 0, 295, began + duration, duration, flags, f"{PODS[server]}:9080")
+    response: ResponseFacts = (status, answer, b"", 0, 295, began + duration, duration, flags, f"{PODS[server]}:9080")
     return (0 if is_inbound else 1, request, response, (0, "", True, False))
 
 
-def _head(*lines: tuple[str, str]) -> Head:
-    return {name.encode(): line(name.encode(), value.encode()) for name, value in lines}
+def _head(*lines: tuple[str, str]) -> bytes:
+    return block({name.encode(): line(name.encode(), value.encode()) for name, value in lines})
 
 
 def _context(*stated: Any) -> MixerContext:

@@ -13,6 +13,7 @@ from mizzen.proto.attributes_pb2 import Attributes
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
 from mizzen.proxy.app.mixer.connections import ConnectionAttributes
+from mizzen.proxy.codec.headers import block
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
@@ -35,12 +36,11 @@ def said(**values: str) -> bytes:
 
 def request(forwarded: bytes = b"", client: bytes = b"10.0.0.9", **more: bytes) -> RequestFacts:
     head = HEAD | {name.replace("_", "-").encode(): value for name, value in more.items()}
-    return (1e9, b"GET", b"/a?b=1", b"reviews:9080", b"http", head, forwarded, client)
+    return (1e9, b"GET", b"/a?b=1", b"reviews:9080", b"http", block(head), forwarded, client)
 
 
 def report(status: int = 200, flags: str = "", endpoint: str = "", check: CheckFacts = None) -> ReportRecord:
-    response_head = {b"content-type": b"Content-Type: text/plain"}
-    trailers = {b"grpc-status": b"grpc-status: 5"}
+    response_head, trailers = b"Content-Type: text/plain", b"grpc-status: 5"
     return (0, request(), (status, response_head, trailers, 3, 4, 1e9 + 1, 2.0, flags, endpoint), check)
 
 
@@ -86,6 +86,16 @@ def test_headers() -> None:
         "cookie": "a=1,b=2",
     }
     assert found["request.useragent"] == "curl"
+
+
+def test_headers_that_are_repeated_or_not_text() -> None:
+    more = {"a": b"A:1\r\na:  2\t\r\nA:", "b": b"B: caf\xe9:", "x_istio_attributes": b"x-istio-attributes: Zm9v"}
+    found: dict[str, Any] = check_attributes(context(), request(**more))
+    headers = found["request.headers"]
+    assert (headers["a"], headers["b"]) == ("1,2,", b"caf\xe9:".decode("utf-8", "surrogateescape"))
+    assert not {"", "host", "x-istio-attributes"} & headers.keys()
+    bare: dict[str, Any] = check_attributes(context(), (1e9, b"GET", b"/", b"a", b"http", b"", b"", b"10.0.0.9"))
+    assert bare["request.headers"] == {":method": "GET", ":path": "/", ":authority": "a", ":scheme": "http"}
 
 
 def test_the_client() -> None:

@@ -115,7 +115,7 @@ def test_the_question_says_what_was_asked_for() -> None:
     assert message.contexts[place].attributes == b"attributes"
     _, method, path, authority, scheme, head, forwarded, client = facts
     assert (method, path, authority, scheme) == (b"GET", b"/a?b=1", b"reviews", b"http")
-    assert (head[b"user"], forwarded, client) == (b"User: jason", b"", b"192.0.2.7")
+    assert (b"User: jason" in head.split(b"\r\n"), forwarded, client) == (True, b"", b"192.0.2.7")
 
 
 def test_a_refusal_names_code_and_message() -> None:
@@ -433,7 +433,7 @@ def test_reports_go_out_in_batches() -> None:
     (first, second) = report.records
     _, request, response, check = first
     assert (request[1], response[0], response[8], check) == (b"GET", 200, ADDRESS, None)
-    assert second[1][5][b"user"] == b"User: mary"
+    assert b"User: mary" in second[1][5].split(b"\r\n")
 
 
 def test_reports_that_nobody_takes_are_counted() -> None:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from mizzen.proxy.codec.headers import Head, line, value_of
+from mizzen.proxy.codec.headers import Head, block, line, value_of
 from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.engine.check_cache import CheckCache, Context, Key
 from mizzen.proxy.engine.control import Ask, CheckAnswer, Checks, FromWorker, RequestFacts
@@ -251,7 +251,7 @@ def request_facts(x: Exchange) -> RequestFacts:
         path,
         x.authority,
         x.scheme,
-        head,
+        block(head),
         x.forwarded,
         x.client_host,
     )

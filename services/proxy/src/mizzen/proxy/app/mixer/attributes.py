@@ -20,12 +20,12 @@ from mizzen.attributes.compressed import address
 from mizzen.attributes.http import head_attributes
 from mizzen.attributes.values import Value
 from mizzen.proto.attributes_pb2 import Attributes
-from mizzen.proxy.codec.headers import Head, value_of
 from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts, ResponseFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.engine.verdict import http_status
 
+_LEFT_OUT = frozenset({FORWARDED_HEADER.decode(), "host"})  # :authority stands for Host
 _NO_RESPONSE = 500
 """The code of a request that got no response, as in Istio."""
 
@@ -104,15 +104,15 @@ def _common_attributes(
     return attributes
 
 
-def _add_sizes(attributes: dict[str, Value], head: Head, response: ResponseFacts) -> None:
+def _add_sizes(attributes: dict[str, Value], head: bytes, response: ResponseFacts) -> None:
     _, response_head, trailers, received, sent, *_ = response
     attributes["request.size"], attributes["response.size"] = received, sent
     attributes["request.total_size"] = received + _size(head)
     attributes["response.total_size"] = sent + _size(response_head) + _size(trailers)
 
 
-def _size(head: Head) -> int:
-    return sum(map(len, head.values())) + 2 * len(head)
+def _size(block: bytes) -> int:
+    return len(block) + 2 if block else 0
 
 
 def add_check(attributes: dict[str, Value], check: CheckFacts) -> None:
@@ -152,20 +152,26 @@ def endpoint_attributes(key: str) -> tuple[tuple[str, Value], ...]:
     return () if found is None else (("destination.ip", found), ("destination.port", int(port)))
 
 
-def _headers(head: Head) -> dict[str, str]:
-    """By lower-case names, without what proxies tell each other."""
-    return {name: value for name, value in map(_header, head.items()) if name}
+def _headers(block: bytes) -> dict[str, str]:
+    """Of the lines of a head by lower-case names, without what proxies tell each other; repeated ones together."""
+    if not block:
+        return {}
+    lines = text(block).split("\r\n")
+    headers = dict(map(_header, lines))
+    if len(headers) < len(lines):
+        headers = {}
+        for name, value in map(_header, lines):
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    headers.pop("", None)
+    return headers
 
 
 @lru_cache(maxsize=8192)
-def _header(item: tuple[bytes, bytes]) -> tuple[str, str]:
-    """Name and value of a head's entry; an empty name for what is left out."""
-    low, lines = item
-    if low in (FORWARDED_HEADER, b"host"):  # :authority stands for Host
-        return "", ""
-    if b"\r\n" in lines:
-        return text(low), text(value_of({low: lines}, low) or b"")
-    return text(low), text(lines[len(low) + 1 :].strip(b" \t"))
+def _header(line: str) -> tuple[str, str]:
+    """Lower-case name and value of a line; an empty name for what is left out."""
+    name, _, value = line.partition(":")
+    name = name.lower()
+    return ("", "") if name in _LEFT_OUT else (name, value.strip(" \t"))
 
 
 @lru_cache(maxsize=1024)
