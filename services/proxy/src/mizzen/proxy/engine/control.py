@@ -148,8 +148,8 @@ class Stats:
 
 RequestFacts: TypeAlias = tuple[float, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 """Unix time of the start, method, path as it came, authority, scheme, lines of the head, x-istio-attributes if it may
-be believed, the client's IP address. A plain tuple, like all that is sent for each request: pickling those, and lines in
-one piece, costs least."""
+be believed, the client's IP address. A plain tuple, like all that is sent for each request: pickling those costs
+least, and so do lines in one piece."""
 
 ResponseFacts: TypeAlias = tuple[int, bytes, bytes, int, int, float, float, str, str]
 """Status, lines of the head and of the trailers, bytes received and sent of the bodies, Unix time of the response
