@@ -43,7 +43,7 @@ class Project:
         return {
             "DOCKER_SOCKET": socket,
             "MIZZEN_REGISTRAR_USER": f"{os.getuid()}:{_group_of(socket)}",
-            **({"MIZZEN_PROXY": "proxy-envoy"} if self.engine == "envoy" else {}),
+            **(dict.fromkeys(("MIZZEN_PROXY", "MIZZEN_GATEWAY"), "proxy-envoy") if self.engine == "envoy" else {}),
             **inherited,
             "MIZZEN_HOME": str(home.path),
         }

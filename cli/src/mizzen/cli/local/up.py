@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
 
+from mizzen.api.kubernetes import Deployment
+from mizzen.api.resource import Resource, ResourceKey
 from mizzen.cli import prepare
 from mizzen.cli.checked import checked_inputs
 from mizzen.cli.errors import UserError
@@ -32,7 +34,7 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Lit
     stop_mesh(home)  # what a killed supervisor may have left
     store = ConfigStore(home.config)
     known = store.read()
-    added = checked_inputs(files or demo_files()) if files or not known else ()
+    added = checked_inputs(files) if files else _missing_demo(known)
     before = read_state(home.state)
     planned = (known | {resource.key: resource for resource in added}).values()
     refuse(taken((*fixed_addresses(), *workload_addresses(planned, before.numbers if before else {}))))
@@ -64,6 +66,13 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _missing_demo(known: Mapping[ResourceKey, Resource]) -> list[Resource]:
+    """What a mesh without any workload lacks of the demo: all when it is new, what runs after one of containers."""
+    if any(isinstance(item.spec, Deployment) for item in known.values()):
+        return []
+    return [item for item in checked_inputs(demo_files()) if item.key not in known]
 
 
 def _demo_if_installed() -> list[str]:
