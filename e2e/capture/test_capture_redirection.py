@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from capture.harness import catcher, dial
+from capture.harness import ask, catcher, dial
 from capture.harness.hosts import Host, Network
 from capture.harness.programs import PYTHON, proxy_init, running, wait_until
 
 OUTBOUND, INBOUND = 15001, 15006
 APPLICATION, EXCLUDED = 8080, 8081
+DNS = 15053
 PROXY_UID = 1337
 
 
@@ -39,13 +40,13 @@ def _dial(host: Host, address: str, port: int, uid: int, gid: int | None, source
 @pytest.fixture
 def pod(hosts: Network, tmp_path: Path) -> Iterator[Pod]:
     pod, other = hosts.add("pod"), hosts.add("other")
-    ports = {pod: (OUTBOUND, INBOUND, APPLICATION, EXCLUDED), other: (APPLICATION, EXCLUDED)}
+    ports = {pod: (OUTBOUND, INBOUND, DNS, APPLICATION, EXCLUDED), other: (APPLICATION, EXCLUDED)}
     logs = {host: tmp_path / f"{host.ipv4}.log" for host in ports}
 
     def command(host: Host) -> list[str]:
         return [PYTHON, catcher.__file__, *map(str, ports[host])]
 
-    with running(pod, command(pod), logs[pod]), running(other, command(other), logs[other]):
+    with running(pod, command(pod), logs[pod], uid=PROXY_UID), running(other, command(other), logs[other]):
         for host, log in logs.items():
             wait_until(lambda log=log: "ready" in log.read_text(), f"the stand-in on {host.ipv4}", log)
         yield Pod(pod, other)
@@ -138,6 +139,16 @@ def test_an_excluded_interface_is_not_captured(pod: Pod, backend: list[str]):
     for there, own in ((pod.other.ipv4, pod.host.ipv4), (pod.other.ipv6, pod.host.ipv6)):
         assert pod.dial(there, APPLICATION) == f"{APPLICATION} {there} {APPLICATION}"
         assert pod.dialled(own, APPLICATION) == f"{APPLICATION} {own} {APPLICATION}"
+
+
+def test_dns_of_any_server_is_answered_by_the_proxy_in_the_servers_name(pod: Pod, backend: list[str]):
+    servers = ("10.96.0.10", "10.96.0.11", "fd96::10")
+    proxy_init(pod.host, "-i", "*", "--redirect-dns", "--capture-all-dns", *backend)
+    answers = pod.host.run(PYTHON, ask.__file__, *servers, uid=1000).splitlines()
+    assert answers == [f"{server} 53 who is {server}?" for server in servers]
+    assert pod.dial(servers[0], 53) == f"{DNS} {servers[0]} 53"
+    # The proxy's own questions leave the pod, where nobody answers them here.
+    assert pod.host.attempt(PYTHON, ask.__file__, servers[0], uid=PROXY_UID).returncode != 0
 
 
 def test_nothing_is_captured_after_a_removal(pod: Pod, backend: list[str]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from capture.harness.hosts import Host, Network
-from capture.harness.programs import attempt_proxy_init, proxy_init
+from capture.harness.programs import PYTHON, attempt_proxy_init, proxy_init
 
 BACKENDS = ("nft", "legacy")
 SETTINGS = {
@@ -182,3 +182,19 @@ def test_validation_passes_with_rules_and_fails_without(pod: Host, backend: str,
     passed = attempt_proxy_init(pod, *probe, uid=uid)
     assert passed.returncode == 0, passed.stderr
     assert "IPv6: a connection was redirected" in passed.stderr
+
+
+def test_validation_as_a_root_who_cannot_become_the_proxy_says_so(pod: Host):
+    proxy_init(pod, "-b", "*")
+    weak = ("setpriv", "--bounding-set=-setuid,-setgid", "--inh-caps=-setuid,-setgid")
+    done = pod.attempt(*weak, PYTHON, "-m", "mizzen.injector.proxyinit", "--skip-rule-apply", "--run-validation")
+    assert done.returncode == 126
+    assert "needs the capabilities SETUID and SETGID" in done.stderr
+
+
+def test_legacy_needs_no_lock_file_on_a_read_only_root(pod: Host):
+    """Of the file system for locks it takes /dev/null: nobody else changes the rules of this pod."""
+    script = 'mount -t tmpfs -o ro none /run && exec "$@"'
+    command = (PYTHON, "-m", "mizzen.injector.proxyinit", "-b", "*", "--force-iptables-binary", "legacy")
+    pod.run("unshare", "--mount", "sh", "-c", script, "sh", *command)
+    assert any("ISTIO_INBOUND" in line for line in state(pod, "legacy")["iptables"])

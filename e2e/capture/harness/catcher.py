@@ -3,7 +3,8 @@
     python catcher.py 15001 15006 8080 ...
 
 It listens on each port, on all addresses of both families, and prints `ready` then. The answer to a connection is one
-line, `PORT ADDRESS ORIGINAL-PORT`: the port that took it, and the destination before any redirection.
+line, `PORT ADDRESS ORIGINAL-PORT`: the port that took it, and the destination before any redirection. A datagram to
+port 15053, where the proxy answers DNS, is sent back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import threading
 
 from mizzen.injector.proxyinit.probe import original_destination
+
+DNS_PORT = 15053
 
 
 class Handler(socketserver.BaseRequestHandler):
@@ -39,16 +42,26 @@ class Server6(Server4):
         super().server_bind()
 
 
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        data, server = self.request
+        server.sendto(data, self.client_address)
+
+
+class Datagrams6(socketserver.UDPServer):
+    address_family = socket.AF_INET6
+
+
 def main() -> None:
-    threads = []
+    # On loopback's addresses: from the wildcard, an answer would leave by another address than the question came to.
+    questions = (socketserver.UDPServer(("127.0.0.1", DNS_PORT), Echo), Datagrams6(("::1", DNS_PORT), Echo))
+    servers: list[socketserver.BaseServer] = [*questions]
     for port in map(int, sys.argv[1:]):
-        for server in (Server4(("0.0.0.0", port), Handler), Server6(("::", port), Handler)):
-            threads.append(threading.Thread(target=server.serve_forever))
-            threads[-1].start()
+        servers += [Server4(("0.0.0.0", port), Handler), Server6(("::", port), Handler)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever).start()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    for thread in threads:
-        thread.join()
 
 
 if __name__ == "__main__":

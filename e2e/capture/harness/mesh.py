@@ -58,8 +58,8 @@ class Mesh:
 
 
 @contextmanager
-def mesh(engine: str) -> Iterator[Mesh]:
-    """The mesh with this data plane; ready, and gone afterwards."""
+def mesh(engine: str, server_mode: str = "REDIRECT") -> Iterator[Mesh]:
+    """The mesh with this data plane; ready, and gone afterwards. The client is always in the mode REDIRECT."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mizzen-capture-")))
         folder.chmod(0o755)
@@ -67,11 +67,11 @@ def mesh(engine: str) -> Iterator[Mesh]:
         made = Mesh(engine, folder, *(hosts.add(name) for name in ("pilot", "client", "server", "outside")))
         _start_pilot(stack, made)
         _start_applications(stack, made)
-        proxy_init(made.server, "-b", "*", "-d", SIDECAR_PORTS, "-i", "*", "--dual-stack")
+        proxy_init(made.server, "-m", server_mode, "-b", "*", "-d", SIDECAR_PORTS, "-i", "*", "--dual-stack")
         excluded = ("-o", str(EXCLUDED_PORT), "-u", f"{PROXY_UID},{EXCLUDED_UID}", "-g", str(PROXY_UID))
         proxy_init(made.client, "-b", "*", "-d", SIDECAR_PORTS, "-i", "*", *excluded, "--dual-stack")
         for name, host in (("client", made.client), ("server", made.server)):
-            _start_proxy(stack, made, name, host)
+            _start_proxy(stack, made, name, host, server_mode if name == "server" else "REDIRECT")
         for name, host in (("client", made.client), ("server", made.server)):
             log = made.log(f"{name}-proxy")
             wait_until(lambda host=host: _answers(host, READY), f"the proxy of {name}", log)
@@ -112,7 +112,7 @@ def _start_applications(stack: ExitStack, made: Mesh) -> None:
     wait_until(lambda: "Ready to accept" in made.log("redis").read_text(), "Redis", made.log("redis"))
 
 
-def _start_proxy(stack: ExitStack, made: Mesh, name: str, host: Host) -> None:
+def _start_proxy(stack: ExitStack, made: Mesh, name: str, host: Host, mode: str) -> None:
     log, state = made.log(f"{name}-proxy"), made.folder / f"{name}-state"
     log.touch()
     state.mkdir()
@@ -120,12 +120,14 @@ def _start_proxy(stack: ExitStack, made: Mesh, name: str, host: Host) -> None:
         os.chown(path, PROXY_UID, PROXY_UID)
     command = [
         *(str(Path(sys.executable).with_name("mizzen-proxy")), "--engine", made.engine, "--name", name),
-        *("--labels", f"app={name}", "--interception-mode", "REDIRECT", "--ip", f"{host.ipv4},{host.ipv6}"),
+        *("--labels", f"app={name}", "--interception-mode", mode, "--ip", f"{host.ipv4},{host.ipv6}"),
         *("--discovery-address", f"{made.pilot.ipv4}:{XDS_PORT}"),
         *("--admin-address", "127.0.0.1:15000", "--state-dir", str(state), "--drain-seconds", "1"),
     ]
     environment = {"PATH": os.environ["PATH"], "HOME": str(state)}
-    stack.enter_context(running(host, command, log, uid=PROXY_UID, environment=environment))
+    # For TPROXY it opens transparent sockets, which needs a right; its group alone then tells its traffic apart.
+    uid = PROXY_UID if mode == "REDIRECT" else 0
+    stack.enter_context(running(host, command, log, uid=uid, gid=PROXY_UID, environment=environment))
 
 
 def _answers(host: Host, url: str) -> bool:

@@ -100,10 +100,12 @@ def _proxy_identity(capture: Capture) -> Iterator[None]:
         return
     if user != 0:
         raise ProbeError(f"validation needs to run as root or as the proxy's uid {capture.uids[0]}, not as {user}")
-    os.setegid(capture.gids[0])
-    os.seteuid(capture.uids[0])
     try:
+        os.setegid(capture.gids[0])
+        os.seteuid(capture.uids[0])
         yield
+    except PermissionError as error:
+        raise ProbeError(f"validation as root needs the capabilities SETUID and SETGID ({error})") from None
     finally:
         os.seteuid(user)
         os.setegid(group)
