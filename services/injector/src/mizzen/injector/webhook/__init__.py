@@ -1,0 +1,4 @@
+"""The mutating admission webhook: the API server sends Pods over TLS, and gets patches.
+
+`admission` is the pure part; `files` keeps settings and certificates current, `server` listens.
+"""
