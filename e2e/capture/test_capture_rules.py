@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from capture.harness.hosts import Host, Network
 from capture.harness.programs import PYTHON, attempt_proxy_init, proxy_init
@@ -198,3 +200,15 @@ def test_legacy_needs_no_lock_file_on_a_read_only_root(pod: Host):
     command = (PYTHON, "-m", "mizzen.injector.proxyinit", "-b", "*", "--force-iptables-binary", "legacy")
     pod.run("unshare", "--mount", "sh", "-c", script, "sh", *command)
     assert any("ISTIO_INBOUND" in line for line in state(pod, "legacy")["iptables"])
+
+
+@pytest.mark.parametrize(("resolv_conf", "captured"), [("nameserver 10.96.0.10\n", True), ("search local\n", False)])
+def test_dns_of_the_servers_of_resolv_conf(pod: Host, tmp_path: Path, resolv_conf: str, captured: bool):
+    file = tmp_path / "resolv.conf"
+    file.write_text(resolv_conf)
+    script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+    command = (PYTHON, "-m", "mizzen.injector.proxyinit", "-i", "*", "--redirect-dns")
+    pod.run("unshare", "--mount", "sh", "-c", script, "sh", str(file), *command)
+    rules = "\n".join(state(pod, "nft")["iptables"])
+    assert ("-d 10.96.0.10/32 -p udp -m udp --dport 53 -j REDIRECT --to-ports 15053" in rules) == captured
+    assert ("--dport 53" in rules) == captured

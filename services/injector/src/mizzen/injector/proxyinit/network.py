@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mizzen.injector.proxyinit.iptables import CaptureError, run
-from mizzen.injector.proxyinit.rules import Family
+from mizzen.injector.proxyinit.rules import FAMILIES, Family
 from mizzen.injector.proxyinit.settings import Capture
 
 log = logging.getLogger(__name__)
@@ -51,14 +51,12 @@ def read_resolv_conf() -> str:
 
 
 def add_routes(capture: Capture, enabled: tuple[Family, ...]) -> None:
-    """Add what the rules rely on and is not there, remove routes of TPROXY that are not wanted. Raises CaptureError."""
+    """Add what the rules rely on, where it is not there. Raises CaptureError."""
     if 6 in enabled and not _passthrough_address():
         run(["ip", "-6", "address", "add", f"{PASSTHROUGH_V6}/128", "dev", "lo"])
-    for family in enabled:
-        if capture.mode == "TPROXY" and capture.inbound_ports:
+    if capture.mode == "TPROXY" and capture.inbound_ports:
+        for family in enabled:
             _add_tproxy(capture, family)
-        else:
-            _remove_tproxy(capture, family)
 
 
 def remove_routes(capture: Capture) -> None:
@@ -68,11 +66,8 @@ def remove_routes(capture: Capture) -> None:
         return
     if _passthrough_address():
         run(["ip", "-6", "address", "delete", f"{PASSTHROUGH_V6}/128", "dev", "lo"])
-    for family in _FAMILIES:
+    for family in FAMILIES:
         _remove_tproxy(capture, family)
-
-
-_FAMILIES: tuple[Family, ...] = (4, 6)
 
 
 def _add_tproxy(capture: Capture, family: Family) -> None:

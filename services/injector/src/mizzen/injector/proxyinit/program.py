@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from mizzen.injector.proxyinit import network
@@ -14,7 +15,7 @@ from mizzen.injector.proxyinit.flags import read_settings
 from mizzen.injector.proxyinit.iptables import CaptureError, Iptables, find_iptables, installed
 from mizzen.injector.proxyinit.plan import plan
 from mizzen.injector.proxyinit.probe import ProbeError, validate
-from mizzen.injector.proxyinit.rules import Family, Table
+from mizzen.injector.proxyinit.rules import FAMILIES, Family, Table
 from mizzen.injector.proxyinit.settings import Capture, Settings
 from mizzen.injector.proxyinit.state import apply_text, compare, parse_save, removal_text
 from mizzen.runtime import logs
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 FAILED: Final = 1
 INVALID: Final = 126
 """What Istio's validation container ends with; its repair looks for that."""
-_FAMILIES: Final[tuple[Family, ...]] = (4, 6)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,10 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = read_settings(sys.argv[1:] if arguments is None else arguments, os.environ)
     logs.set_up(settings.log_level)
     try:
-        families = network.families(_addresses(settings), dual_stack=settings.dual_stack)
         if settings.cleanup_only:
             _clean(settings)
-        elif not settings.skip_rule_apply:
+            return 0
+        families = network.families(_addresses(settings), dual_stack=settings.dual_stack)
+        if not settings.skip_rule_apply:
             _apply(settings, families)
         if settings.run_validation and not settings.dry_run:
             _validate(settings, families)
@@ -50,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _addresses(settings: Settings) -> list[network.Address]:
     addresses = network.local_addresses()
-    if not addresses and not settings.dry_run and not settings.cleanup_only:
+    if not addresses and not settings.dry_run:
         raise CaptureError("this network namespace has no address but loopback's: there is nothing to capture yet")
     return addresses
 
 
 def _apply(settings: Settings, families: tuple[Family, ...]) -> None:
-    plans = {family: _plan(settings.capture, family) for family in families}
+    plans = _plans(settings.capture, families)
     if settings.dry_run:
         for family, tables in plans.items():
             sys.stdout.write(f"# IPv{family}\n{apply_text({}, tables)}")
@@ -66,13 +67,20 @@ def _apply(settings: Settings, families: tuple[Family, ...]) -> None:
     for backend, text in texts:
         if text:
             backend.restore(text)
+    if settings.reconcile and any(text for _, text in texts):
+        network.remove_routes(settings.capture)  # of what is replaced
     network.add_routes(settings.capture, families)
 
 
-def _plan(capture: Capture, family: Family) -> tuple[Table, ...]:
+def _plans(capture: Capture, families: tuple[Family, ...]) -> dict[Family, tuple[Table, ...]]:
     if not capture.redirect_dns or capture.capture_all_dns:
-        return plan(capture, family)
-    return plan(capture, family, network.dns_servers(network.read_resolv_conf(), family))
+        return {family: plan(capture, family) for family in families}
+    resolv_conf = network.read_resolv_conf()
+    servers = {family: network.dns_servers(resolv_conf, family) for family in FAMILIES}
+    if not any(servers.values()):
+        log.warning("DNS is not captured: resolv.conf names no server (--capture-all-dns captures that of any)")
+        capture = replace(capture, redirect_dns=False)
+    return {family: plan(capture, family, servers[family]) for family in families}
 
 
 def _text(settings: Settings, backend: Iptables, tables: Sequence[Table]) -> str:
@@ -94,7 +102,7 @@ def _text(settings: Settings, backend: Iptables, tables: Sequence[Table]) -> str
 
 def _clean(settings: Settings) -> None:
     """Remove every rule of a mesh from every back end, and the routes."""
-    for family in _FAMILIES:
+    for family in FAMILIES:
         for backend in installed(family):
             text = removal_text(parse_save(backend.save()))
             if settings.dry_run:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from mizzen.injector.proxyinit.settings import Network, Ranges
 
 Family = Literal[4, 6]
+FAMILIES: Final[tuple[Family, ...]] = (4, 6)
 PREFIX: Final = "ISTIO_"
 """Every chain of a mesh begins so."""
 
