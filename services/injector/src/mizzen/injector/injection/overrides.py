@@ -63,16 +63,18 @@ def _moved_to_the_templates_lists(pod: Object, template: Object) -> Object:
 
 
 def _follow_user(result: Object, pod: Object) -> None:
-    """When the author gives the proxy another user, capture has to know it by that one. TPROXY takes root."""
-    declared = find_container(pod, PROXY) or {}
-    user = (declared.get("securityContext") or {}).get("runAsUser")
+    """When the author gives the proxy another user or group, capture has to know it by that. TPROXY takes root."""
+    declared = (find_container(pod, PROXY) or {}).get("securityContext") or {}
+    user, group = declared.get("runAsUser"), declared.get("runAsGroup")
     init = next((container for container in containers_of(result, "initContainers") if container["name"] == INIT), None)
     proxy = find_container(result, PROXY)
-    if not user or init is None or proxy is None:
+    if not (user or group) or init is None or proxy is None:
         return
     arguments = list(init.get("args") or ())
-    if "TPROXY" in arguments:
+    if user and "TPROXY" in arguments:
         proxy["securityContext"] = proxy["securityContext"] | {"runAsUser": 0}
-    elif "-u" in arguments:
+    elif user and "-u" in arguments:
         arguments[arguments.index("-u") + 1] = str(user)
-        init["args"] = arguments
+    if group:
+        arguments += ["-g", str(group)]
+    init["args"] = arguments
