@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 GATEWAY = ("127.0.0.1", 8080)
+VISITOR_SECONDS = 20
+"""More than a page takes that waits for an absent Mixer at one service after the other, 5 s each."""
 NETWORKING = Path(__file__).parents[2] / "demo" / "bookinfo" / "networking"
 
 
@@ -159,7 +161,7 @@ def get(
     path: str, headers: dict[str, str] | None = None, *, connection: http.client.HTTPConnection | None = None
 ) -> Answer:
     """GET through the ingress gateway."""
-    own = connection or http.client.HTTPConnection(*GATEWAY, timeout=10)
+    own = connection or http.client.HTTPConnection(*GATEWAY, timeout=VISITOR_SECONDS)
     try:
         own.request("GET", path, headers=headers or {})
         response = own.getresponse()
