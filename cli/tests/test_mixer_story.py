@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,11 @@ from typer.testing import CliRunner
 
 from mizzen.attributes.compressed import decode
 from mizzen.cli.__main__ import app
+from mizzen.cli.errors import UserError
+from mizzen.cli.local import layout
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.mixer import EMBEDDED_CONFIG
+from mizzen.cli.mixer.client import MixerClient
 from mizzen.proto import mixer_pb2 as pb
 
 OK = {"code": "OK", "message": ""}
@@ -138,3 +144,33 @@ def test_no_mixer(server: Server) -> None:
     result = CliRunner().invoke(app, ["mixer", "explain", "-m", "127.0.0.1"])
     assert result.exit_code == 2
     assert "127.0.0.1" in result.stderr
+
+
+@pytest.fixture
+def embedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mesh whose proxies have Mixer in them."""
+    monkeypatch.setenv("MIZZEN_HOME", str(tmp_path))
+    Home.locate().mesh_config.write_text(EMBEDDED_CONFIG)
+
+
+@pytest.mark.usefixtures("embedding")
+def test_where_mixer_is_embedded_the_gateways_explains(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "GATEWAY_ADMIN", "127.0.0.1")
+    monkeypatch.setattr(layout, "ADMIN_PORT", server.server_port)
+    result = CliRunner().invoke(app, ["mixer", "explain", "-a", "request.path=/no", "-q", "count=3"])
+    assert result.exit_code == 1, result.output
+
+
+@pytest.mark.usefixtures("embedding")
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_where_mixer_is_embedded_there_is_no_server(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("connection refused")
+
+    monkeypatch.setattr(MixerClient, "_call", refuse)
+    result = CliRunner().invoke(app, ["mixer", command, "-a", "request.path=/"])
+    assert result.exit_code == 2
+    assert "`mizzen mixer explain` asks the gateway's" in result.output
+    named = CliRunner().invoke(app, ["mixer", command, "-m", "127.0.0.1:1", "-a", "request.path=/"])
+    assert named.exit_code == 2
+    assert "connection refused" in named.output

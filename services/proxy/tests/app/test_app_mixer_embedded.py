@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from mizzen.api.store.watch import FolderStore
 from mizzen.attributes.bag import DictBag
+from mizzen.attributes.compressed import encode
 from mizzen.attributes.values import Value
+from mizzen.attributes.words import WORDS
 from mizzen.mixer.runtime.engine import RuleEngine
 from mizzen.mixer.server.calls import Calls
 from mizzen.mixer.server.metrics import ServerMetrics
 from mizzen.mixer.server.overload import Limits, LoadShedder
 from mizzen.mixer.server.server import MixerServer
 from mizzen.proto.attributes_pb2 import Attributes
+from mizzen.proto.mixer_pb2 import CheckRequest
 from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.checks import Checks
@@ -31,7 +37,9 @@ from mizzen.proxy.app.mixer.client import MixerCalls
 from mizzen.proxy.app.mixer.contract import CallFailed, MixerClient, Question
 from mizzen.proxy.app.mixer.embedded import LONGEST, PIECE, EmbeddedMixer
 from mizzen.proxy.app.mixer.hub import MixerHub
+from mizzen.proxy.app.mixer.pages import mixer_routes
 from mizzen.proxy.app.mixer.statistics import CallStats
+from mizzen.proxy.app.servers import Request
 from mizzen.proxy.app.settings import EmbeddedMixer as Settings
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.workers import Workers
@@ -294,6 +302,33 @@ async def test_requests_through_a_worker(mixer: MixerClient, tmp_path: Path, app
     await workers.stop(1.0)
     sockets.close()
     await hub.close(1.0)
+
+
+async def test_debug_pages_on_the_agents_server(folder: Path) -> None:
+    mixer = EmbeddedMixer(Settings(folder), "127.0.0.1")
+    await mixer.load()
+    routes = mixer_routes(mixer.pages())
+
+    async def page(name: str, **query: str) -> tuple[int, str]:
+        answer = await routes["GET", f"/debug/{name}"](Request("GET", f"/debug/{name}", query))
+        return answer.status, answer.text
+
+    try:
+        for name in ("config", "handlers", "rules", "attributes"):
+            status, text = await page(name)
+            assert status == 200
+            assert json.loads(text)
+        assert "deny.denier.istio-system" in (await page("handlers"))[1]
+        asked = CheckRequest(
+            attributes=encode({"destination.labels": {"app": "ratings"}}), global_word_count=len(WORDS)
+        )
+        status, text = await page("explain", check=urlsafe_b64encode(asked.SerializeToString()).decode())
+        assert status == 200
+        assert "Not allowed" in text
+        assert await page("explain", check="AA") == (400, ANY)
+        assert await page("explain") == (400, ANY)
+    finally:
+        await mixer.close()
 
 
 async def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from mizzen.attributes.bag import DictBag
 from mizzen.attributes.values import Value
 from mizzen.mixer.adapter import QuotaArgs
 from mizzen.mixer.adapters.defaults import DEFAULTS, EVERYWHERE
+from mizzen.mixer.app.pages import Page, pages
 from mizzen.mixer.runtime.engine import RuleEngine
 from mizzen.mixer.verdict import Allotment, HeaderOperation, PolicyError, Verdict
 from mizzen.proxy.app.mixer.contract import (
@@ -59,6 +60,10 @@ class EmbeddedMixer:
     async def watch(self) -> None:
         """Follow changes of the folder until cancelled."""
         await self._engine.watch()
+
+    def pages(self) -> dict[str, Page]:
+        """The `/debug` pages of Mixer by path."""
+        return pages(self._engine)
 
     async def check(self, transport: TransportPlan, question: Question) -> Decision:
         """One attempt: what fails here is a handler, and the next attempt would find it as it is. CallFailed."""
