@@ -162,7 +162,7 @@ class TcpStats:
 
 @dataclass(slots=True)
 class MixerStats:
-    """`http_mixer_filter.*`: the part that workers count."""
+    """`http_mixer_filter.*` and `tcp_mixer_filter.*`: the part that workers count."""
 
     total_check_calls: int = 0
     total_quota_calls: int = 0

@@ -110,6 +110,7 @@ class MixerClient:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.cache = CheckCache()
         self.stats = MixerStats()
+        self.tcp_stats = MixerStats()
         self.failures = 0
         """Checks that the agent did not answer."""
         self.waiting = 0

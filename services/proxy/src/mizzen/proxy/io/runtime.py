@@ -295,6 +295,7 @@ class Runtime:
             export("listener", name, listener.stats, stats)
         self.telemetry.export(stats)
         export("http_mixer_filter", "", self.mixer.stats, stats)
+        export("tcp_mixer_filter", "", self.mixer.tcp_stats, stats)
         stats.counters["mizzen_mixer", "", "check_failures_total"] = self.mixer.failures
         stats.counters["mizzen_mixer", "", "reports_dropped_total"] = self.reports.dropped
         stats.counters["server", "", "access_log_dropped"] = self.access_logs.dropped
