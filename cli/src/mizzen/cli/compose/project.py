@@ -19,6 +19,8 @@ NAME = "mizzen"
 FILE = Path("compose") / "docker-compose.yaml"
 SOCKET = "/var/run/docker.sock"
 PROFILE = "observability"
+OWN_BASE = "mizzen/base:bookworm"
+"""Debian with Python, which `make images` makes where no registry answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Project:
             "DOCKER_SOCKET": socket,
             "MIZZEN_REGISTRAR_USER": f"{os.getuid()}:{_group_of(socket)}",
             **(dict.fromkeys(("MIZZEN_PROXY", "MIZZEN_GATEWAY"), "proxy-envoy") if self.engine == "envoy" else {}),
+            **({"DEBIAN_IMAGE": OWN_BASE} if self.profiles and _is_here(OWN_BASE) else {}),
             **inherited,
             "MIZZEN_HOME": str(home.path),
         }
@@ -73,6 +76,10 @@ def compose_file(places: Sequence[Path] = (Path(), Path(__file__).parents[5])) -
         if (place / FILE).is_file():
             return str((place / FILE).absolute())
     raise UserError(f"There is no {FILE} here: run this in a checkout of Mizzen.")
+
+
+def _is_here(image: str) -> bool:
+    return bool(output_of(("docker", "images", "--quiet", image)).strip())
 
 
 def _socket(host: str) -> str:

@@ -92,7 +92,8 @@ def take_down(home: Home, project: Project) -> int:
 def _require_images(home: Home, project: Project) -> None:
     """Raise UserError where an image of ours is missing: no registry has them, and somebody else might."""
     services = yaml.safe_load(project.run(home, "config", seconds=START_SECONDS))["services"].values()
-    started = (service for service in services if set(service.get("profiles", ())) <= set(project.profiles))
+    active = (service for service in services if set(service.get("profiles", ())) <= set(project.profiles))
+    started = [service for service in active if "build" not in service]
     ours = {str(service["image"]) for service in started if str(service["image"]).startswith(OWN_HUB)}
     known = set(output_of(("docker", "images", "--format", "{{.Repository}}:{{.Tag}}")).split())
     if ours - known:
