@@ -49,7 +49,7 @@ def test_reports_never_hold_traffic_up(mesh: Mesh) -> None:
         os.kill(pid, signal.SIGKILL)
         seen = load.answered
         eventually(lambda: load.answered > seen + 100, "a hundred requests without Mixer")
-        eventually(lambda: mesh.process("mixer") not in (0, pid), "Mixer started again")
+        eventually(lambda: mesh.process("mixer") not in (0, pid) and mesh.ready, "Mixer started again", seconds=30)
     assert load.failed == []
 
 

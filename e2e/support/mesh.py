@@ -147,6 +147,11 @@ class Mesh(ABC):
         rows = {row["name"]: row for row in self.table("status")["processes"]}
         return int(rows[name]["pid"])
 
+    @property
+    def ready(self) -> bool:
+        """Whether every process of the mesh is well."""
+        return bool(self.table("status")["ready"])
+
     @contextmanager
     def applied(self, sample: str) -> Iterator[None]:
         """The sample is in force inside the block, and gone after it."""
