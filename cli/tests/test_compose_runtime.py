@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from mizzen.cli.__main__ import app
 from mizzen.cli.compose import project as projects
 from mizzen.cli.compose.command import compose_command
 from mizzen.cli.compose.containers import Container, processes, proxy_of
@@ -191,3 +193,38 @@ def test_the_compose_file_is_found_in_the_checkout_and_missed_elsewhere(tmp_path
     assert compose_file().endswith("compose/docker-compose.yaml")
     with pytest.raises(UserError, match="checkout of Mizzen"):
         compose_file((tmp_path,))
+
+
+def run(home: Path, *args: str) -> tuple[int, str, str]:
+    """Status, output and messages of `mizzen ARGS`."""
+    result = CliRunner().invoke(app, args, env={"MIZZEN_HOME": str(home)})
+    message = str(result.exception) if isinstance(result.exception, UserError) else ""
+    return 1 if message else result.exit_code, result.stdout, result.stderr + message
+
+
+def test_auto_is_compose_with_docker_and_local_without(tools: Path, tmp_path: Path) -> None:
+    status, out, err = run(tmp_path, "runtime")
+    assert (status, out) == (0, "local\n")
+    assert "no command docker" in err
+    tool(tools, "docker", "exit 0")
+    assert run(tmp_path, "runtime", "auto")[1] == "compose\n"
+    assert run(tmp_path, "runtime", "local")[1] == "local\n"
+
+
+def test_compose_without_docker_and_unknown_runtimes_are_refused(tools: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, "runtime", "compose")[0] == 1
+    status, _, err = run(tmp_path, "runtime", "kube")
+    assert status == 1
+    assert "RUNTIME=kube is unknown; use auto, local or compose" in err
+
+
+def test_a_mesh_that_is_up_is_not_mixed_with_another_runtime(tmp_path: Path) -> None:
+    PROJECT.save(Home(tmp_path))
+    assert run(tmp_path, "runtime", "auto")[1] == "compose\n"
+    status, _, err = run(tmp_path, "up", "--runtime", "local")
+    assert status == 1
+    assert "is up with runtime compose and engine python" in err
+    (tmp_path / "config").mkdir()
+    status, _, err = run(tmp_path, "scale", "deployment/reviews-v1", "--replicas", "2")
+    assert status == 1
+    assert "its compose file names" in err
