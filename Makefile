@@ -13,7 +13,7 @@ PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) proto/hatch_build.py $(wi
 
 .PHONY: help
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Variables: RUNTIME=auto|local|compose  ENGINE=python|envoy  CASES=a,b  QUICK=1"
 
 .PHONY: up
@@ -59,6 +59,10 @@ images: $(VENV)/.packaging ## Build container images: HUB=mizzen TAG=dev BASE_IM
 .PHONY: base-image
 base-image: $(VENV)/.packaging ## Make an image to build the others on, with debootstrap (where no registry answers)
 	@$(BIN)/python -m images base
+
+.PHONY: e2e-tools
+e2e-tools: ## Build a real Kubernetes API server, kubectl and helm for tests (needs Go; e2e/tools/README.md)
+	@e2e/tools/build.sh
 
 # What `make up` and `make e2e` were asked for; `mizzen runtime` says what auto means here.
 .PHONY: runtime
