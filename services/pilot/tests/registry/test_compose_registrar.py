@@ -149,6 +149,12 @@ async def test_a_container_without_a_project_is_told(docker: FakeDocker, tmp_pat
         await serve(settings(tmp_path, "stranger"), Lifecycle())
 
 
+async def test_a_folder_that_cannot_be_one_is_told(docker: FakeDocker, tmp_path: Path) -> None:
+    (tmp_path / "registry").write_text("a file")
+    with pytest.raises(StartError, match="registry"):
+        await serve(settings(tmp_path), Lifecycle())
+
+
 async def test_docker_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:
     async with Docker(tmp_path / "none.sock") as docker:
         with pytest.raises(DockerError, match=r"none\.sock"):

@@ -33,8 +33,7 @@ class Registrar:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        self._folder.adopt()
+        """Until cancelled; the folder is one that was adopted."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._publish())
@@ -55,7 +54,7 @@ class Registrar:
         while True:
             try:
                 await self._sync()
-            except DockerError as error:
+            except (DockerError, OSError) as error:
                 log.warning("%s; the registry stays as it is", error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
