@@ -21,7 +21,7 @@ from mizzen.pilot.snapshot.select import of_kind
 from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
-ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "WorkloadEntry"})
+ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "Node", "WorkloadEntry"})
 """A change of nothing but these needs only `refresh_endpoints`."""
 
 
