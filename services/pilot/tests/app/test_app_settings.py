@@ -16,6 +16,21 @@ def test_defaults() -> None:
     assert (settings.mesh_config, settings.log_level, settings.log_format) == (None, "info", "text")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "config", "registry", "kubeconfig"),
+    [
+        ([], Path(".mizzen/config"), Path(".mizzen/registry"), ""),
+        (["--kubeconfig", "in-cluster"], None, None, "in-cluster"),
+        (["--kubeconfig", "/k", "--config-dir", "/mesh"], Path("/mesh"), None, "/k"),
+    ],
+)
+def test_with_kubernetes_only_folders_that_are_named_are_read(
+    arguments: list[str], config: Path | None, registry: Path | None, kubeconfig: str
+) -> None:
+    settings = read_settings(arguments, {})
+    assert (settings.config_dir, settings.registry_dir, settings.kubeconfig) == (config, registry, kubeconfig)
+
+
 def test_a_flag_wins_over_its_variable() -> None:
     environment = {"MIZZEN_PILOT_XDS_ADDRESS": "[::1]:1", "MIZZEN_PILOT_CONFIG_DIR": "/etc/mesh"}
     settings = read_settings(["--xds-address", "10.0.0.1:2"], environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -19,6 +20,10 @@ from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.app.world import MESH_CONFIG, World
+from mizzen.pilot.ingest.kubernetes.access import access_to, check
+from mizzen.pilot.ingest.kubernetes.client import Client
+from mizzen.pilot.ingest.kubernetes.collections import CONFIG, REGISTRY
+from mizzen.pilot.ingest.kubernetes.store import KubernetesStore
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
@@ -36,9 +41,8 @@ class Pilot:
 
     def __init__(self, settings: Settings, stores: Sequence[Store] | None = None, limits: Limits | None = None) -> None:
         self._settings = settings
-        if stores is None:
-            stores = [FolderStore(settings.config_dir), FolderStore(settings.registry_dir)]
-        self._stores = stores
+        self._cluster = Client(access_to(settings.kubeconfig, os.environ)) if settings.kubeconfig else None
+        self._stores = _stores(settings, self._cluster) if stores is None else stores
         self._mesh_config = MeshConfigSource(settings.mesh_config)
         self._loaded = False
         registry = CollectorRegistry()
@@ -64,6 +68,8 @@ class Pilot:
         """Read everything, then serve; raises StartError."""
         await self.monitoring.start(self._settings.monitoring_address)
         self._mesh_config.load()
+        if self._cluster is not None:
+            await check(self._cluster.access)
         for store in self._stores:
             await store.load()
         await asyncio.to_thread(self.world.rebuild, ())
@@ -89,17 +95,33 @@ class Pilot:
         self._loaded = False
         await self.server.close()
         await self.monitoring.close()
+        if self._cluster is not None:
+            await self._cluster.close()
         await asyncio.to_thread(self._workshop.close)
 
     def _not_ready(self) -> str:
-        return "" if self._loaded else "the configuration is not loaded"
+        if self._loaded:
+            return ""
+        outages = self._cluster.outages.reasons if self._cluster is not None else {}
+        reasons = dict.fromkeys(outages.values())
+        return ": ".join(("the configuration is not loaded", *reasons))
+
+
+def _stores(settings: Settings, cluster: Client | None) -> list[Store]:
+    """Folders first: what stands in them wins over what a cluster has."""
+    folders = (settings.config_dir, settings.registry_dir)
+    stores: list[Store] = [FolderStore(folder) for folder in folders if folder is not None]
+    if cluster is not None:
+        stores += [KubernetesStore(cluster, CONFIG), KubernetesStore(cluster, REGISTRY)]
+    return stores
 
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     """The life of the process."""
     pilot = Pilot(settings)
     try:
-        await pilot.start()
+        if not await _started(pilot, lifecycle):
+            return
         gc.collect()
         gc.freeze()  # most of the first mesh lives on in the next ones: the collector need not walk it
         async with asyncio.TaskGroup() as tasks:
@@ -108,3 +130,18 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
             following.cancel()
     finally:
         await pilot.close()
+
+
+async def _started(pilot: Pilot, lifecycle: Lifecycle) -> bool:
+    """Start, which may have to wait for an API server; False when the process should end before that."""
+    starting = asyncio.ensure_future(pilot.start())
+    stopping = asyncio.ensure_future(lifecycle.wait())
+    try:
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        return starting.done()
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
