@@ -18,6 +18,9 @@ from mizzen.runtime.files import write_atomic
 MESH_CONFIG = """\
 # Settings of the whole mesh, as in Istio's MeshConfig. Changes are live.
 accessLogFile: /dev/stdout
+# Where a port does not say what is spoken, who is silent for so long is waiting for a server that speaks first. Istio's
+# default is to wait without limit.
+protocolDetectionTimeout: 300ms
 """
 
 
