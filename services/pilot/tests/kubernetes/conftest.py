@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,14 @@ def _await_served(paths: set[str], server: ApiServer) -> None:
             if error.code != 404 or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+@pytest.fixture
+def namespace(kube_server: ApiServer) -> str:
+    """A new one."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    kube_server.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
 
 
 class Relay:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,6 @@ from mizzen.runtime.address import Address
 
 pytestmark = pytest.mark.kube
 SUFFIX = "svc.cluster.local"
-
-
-@pytest.fixture
-def namespace(kube_server: Any) -> str:
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    kube_server.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    return name
 
 
 @pytest.fixture
@@ -249,8 +241,8 @@ async def test_what_happens_during_an_outage_is_known_afterwards(
 
 def counting_lists(pilot: Pilot) -> list[str]:
     """The collections that are listed from now on."""
-    client = pilot._cluster
-    assert client is not None
+    assert pilot._cluster is not None
+    client = pilot._cluster._client
     listed: list[str] = []
     original = client.list_all
 
@@ -260,40 +252,3 @@ def counting_lists(pilot: Pilot) -> list[str]:
 
     client.list_all = counted  # type: ignore[method-assign]
     return listed
-
-
-async def test_a_service_account_with_the_documented_rights_and_a_token_file(
-    kube_server: Any, write: Namespaced, namespace: str, tmp_path: Path
-) -> None:
-    account = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    meta = {"name": "pilot", "namespace": namespace}
-    kube_server.apply(account, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-    token = kube_server.request(
-        "POST", f"{account}/pilot/token", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    )
-    (tmp_path / "token").write_text(token["status"]["token"] + "\n")
-    config = kube_server.kubeconfig(tmp_path / "kubeconfig", tokenFile=str(tmp_path / "token"))
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(2), running(config):
-            pytest.fail("nothing may be read without rights")
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    await asyncio.to_thread(grant, kube_server, rbac, namespace)
-    await write.virtual_service("reviews", "a.example")
-    async with running(config) as pilot:
-        assert hosts(pilot, namespace) == {"reviews": "a.example"}
-
-
-def grant(server: Any, rbac: str, namespace: str) -> None:
-    name = f"pilot-{namespace}"
-    version = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name}}
-    verbs = ["list", "watch"]
-    rules = [
-        {"apiGroups": [""], "resources": ["namespaces", "nodes", "services", "pods"], "verbs": verbs},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": verbs},
-        {"apiGroups": ["networking.istio.io", "config.istio.io"], "resources": ["*"], "verbs": verbs},
-    ]
-    server.apply(f"{rbac}/clusterroles", version | {"kind": "ClusterRole", "rules": rules})
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-    subjects = [{"kind": "ServiceAccount", "name": "pilot", "namespace": namespace}]
-    binding = version | {"kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects}
-    server.apply(f"{rbac}/clusterrolebindings", binding)

@@ -224,7 +224,7 @@ async def test_a_listing_waits_for_the_server_and_says_why(api: FakeServer, capl
         assert seen.names == ["a"]
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == [
-        "Cannot follow namespaces: 403 Forbidden: namespaces is forbidden; what is known stays in use, trying again"
+        "Kubernetes API: namespaces: 403 Forbidden: namespaces is forbidden; what is known stays in use, trying again"
     ]
 
 

@@ -14,16 +14,14 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from mizzen.api.store.contents import Store
 from mizzen.api.store.watch import FolderStore
+from mizzen.pilot.app.cluster import Cluster
 from mizzen.pilot.app.debug import DebugPages
 from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.app.world import MESH_CONFIG, World
-from mizzen.pilot.ingest.kubernetes.access import access_to, check
-from mizzen.pilot.ingest.kubernetes.client import Client
-from mizzen.pilot.ingest.kubernetes.collections import CONFIG, REGISTRY
-from mizzen.pilot.ingest.kubernetes.store import KubernetesStore
+from mizzen.pilot.ingest.kubernetes.access import access_to
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
@@ -41,7 +39,9 @@ class Pilot:
 
     def __init__(self, settings: Settings, stores: Sequence[Store] | None = None, limits: Limits | None = None) -> None:
         self._settings = settings
-        self._cluster = Client(access_to(settings.kubeconfig, os.environ)) if settings.kubeconfig else None
+        self._cluster: Cluster | None = None
+        if settings.kubeconfig:
+            self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.status_lease)
         self._stores = _stores(settings, self._cluster) if stores is None else stores
         self._mesh_config = MeshConfigSource(settings.mesh_config)
         self._loaded = False
@@ -69,7 +69,7 @@ class Pilot:
         await self.monitoring.start(self._settings.monitoring_address)
         self._mesh_config.load()
         if self._cluster is not None:
-            await check(self._cluster.access)
+            await self._cluster.check()
         for store in self._stores:
             await store.load()
         await asyncio.to_thread(self.world.rebuild, ())
@@ -89,6 +89,8 @@ class Pilot:
                 tasks.create_task(store.watch(self.pusher.note))
             tasks.create_task(self._mesh_config.watch(lambda: self.pusher.note(frozenset({MESH_CONFIG}))))
             tasks.create_task(self.pusher.run())
+            if self._cluster is not None:
+                tasks.create_task(self._cluster.write_status(self.world))
 
     async def close(self) -> None:
         """End streams and servers; proxies keep what they have and come back."""
@@ -102,17 +104,16 @@ class Pilot:
     def _not_ready(self) -> str:
         if self._loaded:
             return ""
-        outages = self._cluster.outages.reasons if self._cluster is not None else {}
-        reasons = dict.fromkeys(outages.values())
+        reasons = self._cluster.outages if self._cluster is not None else ()
         return ": ".join(("the configuration is not loaded", *reasons))
 
 
-def _stores(settings: Settings, cluster: Client | None) -> list[Store]:
+def _stores(settings: Settings, cluster: Cluster | None) -> list[Store]:
     """Folders first: what stands in them wins over what a cluster has."""
     folders = (settings.config_dir, settings.registry_dir)
     stores: list[Store] = [FolderStore(folder) for folder in folders if folder is not None]
     if cluster is not None:
-        stores += [KubernetesStore(cluster, CONFIG), KubernetesStore(cluster, REGISTRY)]
+        stores += cluster.stores
     return stores
 
 

@@ -27,6 +27,8 @@ class Settings:
     """A YAML file with the fields of Istio's MeshConfig; None means its defaults."""
     kubeconfig: str = ""
     """The path of a kubeconfig, or `in-cluster`; empty where there is no Kubernetes."""
+    status_lease: tuple[str, str] | None = None
+    """Namespace and name of the Lease whose holder writes the status of resources; None: nobody does."""
     log_level: str = "info"
     log_format: LogFormat = "text"
 
@@ -54,6 +56,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     flag("registry-dir", "", "the same for further Services, Pods and EndpointSlices; .mizzen/registry")
     flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
     flag("mesh-config", "", "YAML file with fields of Istio's MeshConfig, watched")
+    flag("status-lease", "", "write the status of resources while holding this Lease: <namespace>/<name>")
     flag("log-level", "info", "how much to log", LEVELS)
     flag("log-format", "text", "form of a log line", ("text", "json"))
     given = parser.parse_args(arguments)
@@ -69,6 +72,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
             registry_dir=_folder(given.registry_dir, ".mizzen/registry", given.kubeconfig),
             mesh_config=Path(given.mesh_config) if given.mesh_config else None,
             kubeconfig=given.kubeconfig,
+            status_lease=_lease(given.status_lease, given.kubeconfig),
             log_level=given.log_level,
             log_format=cast("LogFormat", given.log_format),
         )
@@ -81,3 +85,14 @@ def _folder(given: str, default: str, kubeconfig: str) -> Path | None:
     if given:
         return Path(given)
     return None if kubeconfig else Path(default)
+
+
+def _lease(given: str, kubeconfig: str) -> tuple[str, str] | None:
+    if not given:
+        return None
+    namespace, _, name = given.partition("/")
+    if not namespace or not name or "/" in name:
+        raise ValueError(f"--status-lease is <namespace>/<name>, for instance istio-system/mizzen-pilot, not {given!r}")
+    if not kubeconfig:
+        raise ValueError("--status-lease needs --kubeconfig")
+    return namespace, name

@@ -38,6 +38,10 @@ class ApiError(Exception):
         """The server is younger than the version that it was asked for: it was restored from a backup."""
 
 
+FAILURES = (ApiError, aiohttp.ClientError, OSError, TimeoutError, ValueError)
+"""What may come of a request: all of it may be over in a moment."""
+
+
 class Listing(NamedTuple):
     """A collection at one version."""
 
@@ -133,27 +137,50 @@ class Client:
             raise Malformed(f"the API server's answer to {path} is not an object")
         return found
 
+    async def get(self, path: str) -> dict[str, Any]:
+        """One object. Raises as `_get` does."""
+        return await self._get_object(path, JSON, {})
+
+    async def send(self, method: str, path: str, item: Mapping[str, Any], content_type: str = JSON) -> None:
+        """Write an object; `path` may have a query. Raises as `_get` does."""
+        body = json.dumps(item).encode()
+        async with (
+            asyncio.timeout(REQUEST_SECONDS),
+            self._request(method, path, {"Accept": JSON, "Content-Type": content_type}, body=body) as response,
+        ):
+            await response.read()
+
     @asynccontextmanager
     async def _get(self, path: str, accept: str, query: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response with status 200.
+        """A response with status 200; raises one of FAILURES: ValueError stands for what is no JSON."""
+        async with self._request("GET", path, {"Accept": accept}, query=query) as response:
+            yield response
 
-        Raises ApiError, aiohttp.ClientError, OSError, TimeoutError, or ValueError for what is no JSON.
-        """
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         server = await self.access.server()
-        headers = {"Accept": accept, "User-Agent": "mizzen-pilot"}
-        if server.authorization:
-            headers["Authorization"] = server.authorization
+        login = {"Authorization": server.authorization} if server.authorization else {}
         async with asyncio.timeout(REQUEST_SECONDS):
-            response = await self._session.get(
+            response = await self._session.request(
+                method,
                 f"{server.url}{path}",
                 params=query,
-                headers=headers,
+                data=body,
+                headers={"User-Agent": "mizzen-pilot", **headers, **login},
                 ssl=server.tls if server.tls is not None else True,
                 server_hostname=server.tls_name,
                 proxy=server.proxy,
             )
         async with response:
-            if response.status != 200:
+            if response.status not in (200, 201):
                 raise await self._refusal(response)
             yield response
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mizzen.api.crd.definition import plural
 from mizzen.api.kinds import KINDS, Kind
+from mizzen.api.resource import ResourceKey
 
 CONFIG_GROUPS = ("networking.istio.io", "config.istio.io")
 RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
@@ -48,6 +49,11 @@ class Collection:
         """Where the API server lists it."""
         return f"{self.group_path}/{plural(self.kind.name)}"
 
+    def object_path(self, key: ResourceKey) -> str:
+        """Where the API server has one object."""
+        place = f"/namespaces/{key.namespace}" if self.kind.namespaced else ""
+        return f"{self.group_path}{place}/{plural(self.kind.name)}/{key.name}"
+
     def accept(self, listing: bool) -> str:
         """The Accept header of a list or of a watch."""
         if not self.metadata_only:
@@ -67,6 +73,8 @@ TOPOLOGY = frozenset(
 """Labels of Nodes that place an endpoint."""
 
 CONFIG = tuple(Collection(kind) for group in CONFIG_GROUPS for kind in KINDS.values() if kind.group == group)
+WITH_STATUS = tuple(collection for collection in CONFIG if collection.kind.group == "networking.istio.io")
+"""Those whose status Pilot writes; what becomes of Mixer's resources is for Mixer to say."""
 REGISTRY = (
     Collection(KINDS["Namespace"], metadata_only=True, annotations=False),
     Collection(KINDS["Node"], metadata_only=True, annotations=False, labels=TOPOLOGY),

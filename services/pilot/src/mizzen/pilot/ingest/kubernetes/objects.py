@@ -27,6 +27,10 @@ class Reading:
     version: str
     resource: Resource | None
     problems: tuple[Problem, ...] = ()
+    uid: str = ""
+    """Differs when an object was removed and made again."""
+    generation: int = 0
+    """Of its spec, also where that is wrong; 0 for kinds that do not count."""
 
 
 class Malformed(ValueError):
@@ -52,7 +56,10 @@ def read_object(collection: Collection, given: Any) -> Reading:
         "metadata": _metadata(collection, metadata),
     }
     parsed = parse_object(kept)
-    return Reading(key, version, next(iter(parsed.resources), None), parsed.problems)
+    resource = next(iter(parsed.resources), None)
+    return Reading(
+        key, version, resource, parsed.problems, str(metadata.get("uid", "")), metadata.get("generation") or 0
+    )
 
 
 def metadata_of(given: Any) -> tuple[dict[str, Any], str]:

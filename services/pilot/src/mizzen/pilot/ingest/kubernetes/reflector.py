@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
@@ -10,6 +11,13 @@ from mizzen.pilot.ingest.kubernetes.objects import Reading
 
 Keys = frozenset[ResourceKey]
 NOTHING: Keys = frozenset()
+
+
+class Revision(NamedTuple):
+    """Which object, and which of its specs."""
+
+    uid: str
+    generation: int
 
 
 class Reflector:
@@ -25,12 +33,13 @@ class Reflector:
         """Where a watch begins; None when only a list can tell what there is."""
         self.loaded = False
         """Whether any list has arrived."""
-        self._known: set[ResourceKey] = set()
+        self.revisions: dict[ResourceKey, Revision] = {}
+        """Of all objects there are, the broken ones too."""
 
     def listed(self, readings: Iterable[Reading], version: str) -> Keys:
         """The whole collection at a version: what is not in it is gone."""
         found = {reading.key: reading for reading in readings}
-        changed = {key for key in self._known - found.keys() if self._drop(key)}
+        changed = {key for key in self.revisions.keys() - found.keys() if self._drop(key)}
         changed.update(key for key, reading in found.items() if self._take(reading))
         self.version = version
         self.loaded = True
@@ -66,7 +75,7 @@ class Reflector:
 
     def _take(self, reading: Reading) -> bool:
         """True when the resource is another one now; a broken object keeps its last good resource."""
-        self._known.add(reading.key)
+        self.revisions[reading.key] = Revision(reading.uid, reading.generation)
         if reading.problems:
             self.problems[reading.key] = reading.problems
         else:
@@ -77,6 +86,6 @@ class Reflector:
         return True
 
     def _drop(self, key: ResourceKey) -> bool:
-        self._known.discard(key)
+        self.revisions.pop(key, None)
         self.problems.pop(key, None)
         return self.resources.pop(key, None) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from types import MappingProxyType
 
 from mizzen.api.problem import Problem
@@ -12,6 +12,7 @@ from mizzen.api.resource import Resource, ResourceKey
 from mizzen.api.store.contents import Contents, OnChange
 from mizzen.pilot.ingest.kubernetes.client import Client
 from mizzen.pilot.ingest.kubernetes.collections import Collection
+from mizzen.pilot.ingest.kubernetes.reflector import Revision
 from mizzen.pilot.ingest.kubernetes.watcher import Watcher
 
 
@@ -37,6 +38,14 @@ class KubernetesStore:
             found = list(watcher.reflector.problems.values())
             problems += [problem for each in found for problem in each]
         return Contents(MappingProxyType(resources), tuple(problems))
+
+    def revisions(self, kinds: Container[str]) -> dict[ResourceKey, Revision]:
+        """Of all objects of these kinds, the broken ones too."""
+        found: dict[ResourceKey, Revision] = {}
+        for watcher in self._watchers:
+            if watcher.collection.kind.name in kinds:
+                found.update(watcher.reflector.revisions)
+        return found
 
     async def load(self) -> None:
         """List everything, waiting for the API server as long as it takes."""

@@ -6,11 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import aiohttp
-
 from mizzen.api.resource import ResourceKey
 from mizzen.api.store.contents import OnChange
-from mizzen.pilot.ingest.kubernetes.client import ApiError, Client, Event
+from mizzen.pilot.ingest.kubernetes.client import FAILURES, ApiError, Client, Event
 from mizzen.pilot.ingest.kubernetes.collections import Collection
 from mizzen.pilot.ingest.kubernetes.objects import metadata_of, read_object, read_objects
 from mizzen.pilot.ingest.kubernetes.reflector import NOTHING, Keys, Reflector
@@ -21,7 +19,6 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = (300, 600)
 """A watch lasts this long, chosen at random, so that not all of them end together."""
 RETRY_SECONDS = (0.25, 15.0)
-_FAILURES = (ApiError, aiohttp.ClientError, OSError, TimeoutError, ValueError)
 _KEEPS_VERSION = frozenset({401, 403, 408, 429})
 """Refusals that say nothing about the version; nor do those from 500 on."""
 
@@ -41,7 +38,7 @@ class Watcher:
         while not self.reflector.loaded:
             try:
                 await self._list()
-            except _FAILURES as error:
+            except FAILURES as error:
                 await self._pause(error)
 
     async def follow(self, on_change: OnChange) -> None:
@@ -54,7 +51,7 @@ class Watcher:
                     raise ApiError(404, "NotFound", f"the API server does not serve {self.collection.name}")
                 await self._watch(self.reflector.version, on_change)
                 await asyncio.sleep(self._backoff.next(self._chance()))
-            except _FAILURES as error:
+            except FAILURES as error:
                 if isinstance(error, ApiError) and _needs_list(error):
                     self.reflector.expired()
                 await self._pause(error)
