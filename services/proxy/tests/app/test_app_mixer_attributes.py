@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -15,7 +16,7 @@ from mizzen.proxy.app.mixer.attributes import check_attributes, report_attribute
 from mizzen.proxy.app.mixer.connections import ConnectionAttributes
 from mizzen.proxy.codec.headers import block
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts
-from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
+from mizzen.proxy.engine.mixer_plan import DEFAULT_KEYS, ApiPattern, ApiPlan, MixerContext, TransportPlan
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.store import Held, Store
 
@@ -96,6 +97,37 @@ def test_headers_that_are_repeated_or_not_text() -> None:
     assert not {"", "host", "x-istio-attributes"} & headers.keys()
     bare: dict[str, Any] = check_attributes(context(), (1e9, b"GET", b"/", b"a", b"http", b"", b"", b"10.0.0.9"))
     assert bare["request.headers"] == {":method": "GET", ":path": "/", ":authority": "a", ":scheme": "http"}
+
+
+def test_what_an_api_says_replaces_what_the_request_does() -> None:
+    item = ApiPattern(b"GET", (b"*",), b"", "", said(api_operation="item", request_path="api"))
+    api = ApiPlan(said(api_service="books", api_operation="none"), (item,), DEFAULT_KEYS, ("api.operation",))
+    found = check_attributes(replace(context(), api=api), request())
+    assert (found["api.service"], found["api.operation"], found["request.path"]) == ("books", "item", "api")
+    assert reported(replace(context(), api=api), report())["api.operation"] == "item"
+
+
+COOKIES = b'Cookie: a="1"; K=2; b=\r\nCookie: b=3'
+
+
+@pytest.mark.parametrize(
+    ("keys", "path", "found"),
+    [
+        (None, b"/", "header"),
+        (None, b"/?api_key=2", "2"),
+        (None, b"/?api_key=2&key=%31", "%31"),
+        ((("header", "x-api-key"), ("query", "key")), b"/?key=1", "header"),
+        ((("cookie", "a"),), b"/", "1"),
+        ((("cookie", "k"), ("cookie", "K")), b"/", "2"),
+        ((("cookie", "b"),), b"/", "3"),
+        ((("query", "k"), ("header", "k")), b"/?key=1", None),
+    ],
+)
+def test_the_callers_key(keys: tuple[tuple[str, str], ...] | None, path: bytes, found: str | None) -> None:
+    api = None if keys is None else ApiPlan(said(api_service="books"), (), keys, ())
+    facts = request(x_api_key=b"X-API-Key: header", cookie=COOKIES)
+    attributes = check_attributes(replace(context(), api=api), (*facts[:2], path, *facts[3:]))
+    assert attributes.get("request.api_key") == found
 
 
 def test_the_client() -> None:

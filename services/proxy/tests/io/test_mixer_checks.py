@@ -25,7 +25,7 @@ from playbook import (
 )
 
 from mizzen.proxy.engine.control import CheckAnswer, Checks, FromWorker, Reports
-from mizzen.proxy.engine.mixer_plan import MixerPlan, QuotaRulePlan, ServicePlan, TransportPlan
+from mizzen.proxy.engine.mixer_plan import ApiPattern, ApiPlan, MixerPlan, QuotaRulePlan, ServicePlan, TransportPlan
 from mizzen.proxy.engine.plan import Forward, PathMatch, Plan, Respond, RouteMatch, RoutePlan, WeightedCluster
 from mizzen.proxy.io.mixer import ASK_SECONDS
 
@@ -162,6 +162,46 @@ def test_what_was_decided_is_not_asked_again_until_it_expires() -> None:
         client_gets("HTTP/1.1 403 Forbidden", None, None),
         after(2.0),
         client_sends(OTHER),
+        asks(1),
+    )
+
+
+BOOKS = ApiPlan(
+    b"",
+    (ApiPattern(b"GET", (b"books", b"*"), b"", "", b"book"), ApiPattern(b"GET", (b"books",), b"", "", b"list")),
+    (("query", "k"), ("header", "k"), ("cookie", "k")),
+    ("api.operation",),
+)
+
+
+@pytest.mark.parametrize(
+    ("reference", "first", "same", "other"),
+    [
+        ("api.operation", "/books/1", "/books/2", "/books"),
+        ("request.api_key", "/a?k=1", "/b?k=1", "/a?k=2"),
+        ("request.api_key", "/a", "/b", "/a\r\nK: 1"),
+        ("request.api_key", "/a", "/b", "/a\r\nCookie: k=1"),
+    ],
+)
+def test_a_verdict_about_an_api_holds_for_the_same_operation_and_key(
+    reference: str, first: str, same: str, other: str
+) -> None:
+    def gets(path: str) -> Step:
+        line, _, more = path.partition("\r\n")
+        return client_sends(f"GET {line} HTTP/1.1\r\nHost: reviews\r\n{more and more + chr(13) + chr(10)}\r\n".encode())
+
+    refuses = mixer_says(code=7, references=frozenset({reference}), valid_for=60.0, uses=-1)
+    refused = client_gets("HTTP/1.1 403 Forbidden", None, None)
+    play(
+        mixed(api=BOOKS),
+        listens(),
+        gets(first),
+        refuses,
+        refused,
+        gets(same),
+        asks(0),
+        refused,
+        gets(other),
         asks(1),
     )
 

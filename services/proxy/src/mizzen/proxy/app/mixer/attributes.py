@@ -1,7 +1,7 @@
 """What workers say of requests, as attributes of Istio's vocabulary.
 
-Later ones win: the filter's, the service's, those that the peer forwarded, what the request itself says. Source:
-istio/proxy, src/istio/control/http/attributes_builder.cc at 1.0.9 and 1.1.
+Later ones win: the filter's, the service's, those that the peer forwarded, what the request itself says, what its API
+does. Source: istio/proxy, src/istio/control/http/attributes_builder.cc at 1.0.9 and 1.1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from mizzen.attributes.compressed import address
 from mizzen.attributes.http import head_attributes
 from mizzen.attributes.values import Value
 from mizzen.proto.attributes_pb2 import Attributes
-from mizzen.proxy.engine.attributes import FORWARDED_HEADER
+from mizzen.proxy.app.mixer.api import api_key, stated_by_api
+from mizzen.proxy.engine.attributes import API_KEY, FORWARDED_HEADER
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts, ResponseFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.engine.verdict import http_status
@@ -39,7 +40,7 @@ class ReportAttributes(NamedTuple):
 
 def check_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
     """What a check may depend on."""
-    return {**_peer_attributes(context.attributes, request[6], request[7]), **_request_attributes(request)}
+    return {**_peer_attributes(context.attributes, request[6], request[7]), **_request_attributes(context, request)}
 
 
 def report_attributes(context: MixerContext, record: ReportRecord) -> ReportAttributes:
@@ -47,7 +48,7 @@ def report_attributes(context: MixerContext, record: ReportRecord) -> ReportAttr
     _, request, response, check = record
     status, head, trailers, _, _, responded, duration, flags, endpoint = response
     common = _common_attributes(context.attributes, request[6], request[7], (status, flags, endpoint), check)
-    own = _request_attributes(request)
+    own = _request_attributes(context, request)
     _add_sizes(own, request[5], response)
     own["response.duration"] = timedelta(seconds=duration)
     own["response.time"] = datetime.fromtimestamp(responded or request[0] + duration, UTC)
@@ -63,14 +64,19 @@ def report_attributes(context: MixerContext, record: ReportRecord) -> ReportAttr
     return ReportAttributes({}, {**common, **own})
 
 
-def _request_attributes(request: RequestFacts) -> dict[str, Value]:
-    """What the request itself says."""
+def _request_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
+    """What the request itself says, and its API."""
     started, method, path, authority, scheme, head, _, _ = request
     headers = _headers(head)
     headers[":method"], headers[":path"] = text(method), text(path)
     headers[":authority"], headers[":scheme"] = text(authority), text(scheme)
     attributes = head_attributes(headers)
     attributes["request.time"] = datetime.fromtimestamp(started, UTC)
+    key = api_key(context.api, request, attributes)
+    if context.api is not None:
+        attributes.update(stated(stated_by_api(context.api, request)))
+    if key is not None:
+        attributes[API_KEY] = key
     return attributes
 
 
