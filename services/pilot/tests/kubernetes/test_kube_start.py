@@ -47,6 +47,11 @@ async def test_it_is_not_ready_says_why_and_can_be_ended(tmp_path: Path) -> None
             except aiohttp.ClientConnectionError:
                 continue  # its monitoring does not listen yet
         assert text.startswith("the configuration is not loaded: Cannot connect to host 127.0.0.1:")
+        async with session.get(f"http://127.0.0.1:{port}/metrics") as response:
+            samples = dict(
+                line.split(" ") for line in (await response.text()).splitlines() if line.startswith("pilot_k")
+            )
+        assert float(samples["pilot_kubernetes_outages"]) > 0
         lifecycle.stop("test")
         await serving
 

@@ -188,9 +188,11 @@ async def test_a_watch_that_ends_goes_on_from_the_last_bookmark(api: FakeServer)
         [("ERROR", status(410, "Expired"))],
         [refusal(410, "Gone")],
         [refusal(400, "BadRequest")],
+        [("ADDED", {"metadata": {}})],
+        [web.Response(text="<html>\n")],
         [refusal(504, "Timeout", "Too large resource version: 7, current: 3")],
     ],
-    ids=["410 event", "410", "400", "too large"],
+    ids=["410 event", "410", "400", "no object", "no JSON", "too large"],
 )
 async def test_a_version_that_is_of_no_use_leads_to_a_list_and_its_differences(
     api: FakeServer, refused: list[Any]

@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+from prometheus_client import CollectorRegistry, Gauge
+
 from mizzen.api.resource import ResourceKey
 from mizzen.api.store.contents import Store
 from mizzen.pilot.app.world import World
@@ -45,9 +47,14 @@ class Findings:
 class Cluster:
     """One API server; to be closed. `lease` is the namespace and name of the Lease whose holder writes status."""
 
-    def __init__(self, access: Access, lease: tuple[str, str] | None) -> None:
+    def __init__(self, access: Access, lease: tuple[str, str] | None, metrics: CollectorRegistry) -> None:
         self._lease = lease
         self._client = Client(access)
+        Gauge(
+            "pilot_kubernetes_outages",
+            "Collections and other things that the Kubernetes API does not give now.",
+            registry=metrics,
+        ).set_function(lambda: len(self._client.outages.reasons))
         self._config = KubernetesStore(self._client, CONFIG)
         self._registry = KubernetesStore(self._client, REGISTRY)
 

@@ -39,13 +39,13 @@ class Pilot:
 
     def __init__(self, settings: Settings, stores: Sequence[Store] | None = None, limits: Limits | None = None) -> None:
         self._settings = settings
+        registry = CollectorRegistry()
         self._cluster: Cluster | None = None
         if settings.kubeconfig:
-            self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.status_lease)
+            self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.status_lease, registry)
         self._stores = _stores(settings, self._cluster) if stores is None else stores
         self._mesh_config = MeshConfigSource(settings.mesh_config)
         self._loaded = False
-        registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         clock = asyncio.get_running_loop().time

@@ -88,7 +88,9 @@ class Client:
                     raise
                 # The version of the earlier pages is gone: take all in one piece.
                 items, page = [], await self._page(collection, {})
-            metadata = page.get("metadata") or {}
+            metadata = page.get("metadata")
+            if not isinstance(metadata, dict):
+                raise Malformed("the API server sent a list without metadata")
             items += page.get("items") or []
             token = metadata.get("continue") or ""
             if not token:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mizzen.pilot.ingest.kubernetes.client import FAILURES, ApiError, Client
 from mizzen.pilot.ingest.kubernetes.election import RETRY_SECONDS, Election, Lease
+from mizzen.pilot.ingest.kubernetes.objects import metadata_of
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +86,12 @@ class Leader:
                 raise
             return Lease()
         spec = found.get("spec") or {}
+        _, version = metadata_of(found)
         return Lease(
             spec.get("holderIdentity") or "",
             spec.get("leaseDurationSeconds") or 0,
             spec.get("leaseTransitions") or 0,
-            str(found["metadata"]["resourceVersion"]),
+            version,
         )
 
     async def _write(self, lease: Lease) -> None:

@@ -109,5 +109,7 @@ class StatusWriter:
         try:
             await self._client.send("PATCH", path, item, "application/apply-patch+yaml")
         except ApiError as error:
-            if error.status != 404:  # it was removed meanwhile
+            if error.status in (401, 403, 429) or error.status >= 500:
                 raise
+            if error.status != 404:  # it was removed meanwhile
+                log.warning("Kubernetes API: the status of %s cannot be written: %s", key, error)

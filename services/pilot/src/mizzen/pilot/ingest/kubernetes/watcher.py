@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from mizzen.api.resource import ResourceKey
 from mizzen.api.store.contents import OnChange
 from mizzen.pilot.ingest.kubernetes.client import FAILURES, ApiError, Client, Event
 from mizzen.pilot.ingest.kubernetes.collections import Collection
-from mizzen.pilot.ingest.kubernetes.objects import metadata_of, read_object, read_objects
+from mizzen.pilot.ingest.kubernetes.objects import Malformed, metadata_of, read_object, read_objects
 from mizzen.pilot.ingest.kubernetes.reflector import NOTHING, Keys, Reflector
 from mizzen.runtime.backoff import Backoff
 
@@ -52,12 +53,12 @@ class Watcher:
                 await self._watch(self.reflector.version, on_change)
                 await asyncio.sleep(self._backoff.next(self._chance()))
             except FAILURES as error:
-                if isinstance(error, ApiError) and _needs_list(error):
+                if _needs_list(error):
                     self.reflector.expired()
                 await self._pause(error)
 
     async def _pause(self, error: Exception) -> None:
-        # A watch whose version has expired, and one that ends in the middle, are ordinary life.
+        # That a version has expired is ordinary life.
         if not (isinstance(error, ApiError) and error.status == 410):
             self._client.outages.begin(self.collection.name, str(error) or type(error).__name__)
         await asyncio.sleep(self._backoff.next(self._chance()))
@@ -109,8 +110,10 @@ class Watcher:
         return NOTHING
 
 
-def _needs_list(error: ApiError) -> bool:
-    """Whether the refusal of a watch means that its version is of no use."""
+def _needs_list(error: Exception) -> bool:
+    """Whether it is of no use to ask for a watch from the same version once more."""
+    if not isinstance(error, ApiError):
+        return isinstance(error, (Malformed, json.JSONDecodeError))  # the same bytes would come again
     return error.too_large or not (error.status in _KEEPS_VERSION or error.status >= 500)
 
 
