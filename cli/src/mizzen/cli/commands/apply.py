@@ -23,8 +23,9 @@ def apply(files: Files, namespace: Namespace = "default") -> None:
     from mizzen.cli.store import ConfigStore
 
     home = config_home(Home.locate())
-    resources = checked_inputs(files, namespace)
-    for resource, outcome in ConfigStore(home.config).write(resources):
+    store = ConfigStore(home.config)
+    resources = checked_inputs(files, namespace, store.read())
+    for resource, outcome in store.write(resources):
         say(f"{resource.kind.lower()}/{resource.metadata.name} {outcome}")
     compose = read_project(home)
     for template in pod_templates(item for item in resources if isinstance(item.spec, Deployment)).values():

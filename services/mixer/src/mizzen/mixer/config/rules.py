@@ -83,7 +83,8 @@ def rule_of(resource: Resource, known: Known, problems: Problems) -> RuleConfig 
     request = tuple(_headers(resource, "requestHeaderOperations", spec.request_header_operations, known, problems))
     response = tuple(_headers(resource, "responseHeaderOperations", spec.response_header_operations, known, problems))
     if not actions and not request and not response:
-        problems.quarantine(resource, ("actions",), "the rule has no action that could be taken")
+        nothing = "the rule has no action that could be taken"
+        problems.quarantine(resource, ("actions",), nothing, missing=bool(spec.actions))
         return None
     sampling = _sampling(resource, spec, actions, known, problems)
     name, namespace = full_name(resource.key), resource.metadata.namespace
@@ -95,14 +96,14 @@ def _actions(resource: Resource, spec: Rule, known: Known, problems: Problems) -
         at: Path = ("actions", index)
         reference = resolve(action.handler, "handler", resource.metadata.namespace, known.handlers)
         if reference is None:
-            problems.error(resource, (*at, "handler"), _unknown("handler", action.handler, resource, problems))
+            problems.missing(resource, (*at, "handler"), _unknown("handler", action.handler, resource, problems))
             continue
         handler = known.handlers[reference]
         instances = tuple(_instances(resource, action, handler, at, (known, problems)))
         if instances:
             yield ActionConfig(handler, instances)
         else:
-            problems.error(resource, (*at, "instances"), "none of them can be used; the action is left out")
+            problems.missing(resource, (*at, "instances"), "none of them can be used; the action is left out")
 
 
 def _unknown(word: str, reference: str, resource: Resource, problems: Problems) -> str:
@@ -124,7 +125,7 @@ def _instances(
         path = (*at, "instances", index)
         reference = resolve(text, "instance", resource.metadata.namespace, known.instances)
         if reference is None:
-            problems.error(resource, path, _unknown("instance", text, resource, problems))
+            problems.missing(resource, path, _unknown("instance", text, resource, problems))
             continue
         instance = known.instances[reference]
         template = instance.template.name

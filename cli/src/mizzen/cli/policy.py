@@ -1,0 +1,26 @@
+"""What Mixer would say of configuration before it has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mizzen.api.parse import Parsed
+from mizzen.api.resource import Resource, ResourceKey
+
+GROUP = "config.istio.io"
+
+
+def with_policy(parsed: Parsed, held: Mapping[ResourceKey, Resource]) -> Parsed:
+    """Add what is wrong with rules and their parts among the mesh's resources, found as Mixer finds it on loading.
+
+    A reference to what is neither here nor in the mesh is a warning: it may come with the next file.
+    """
+    given = {resource.key: resource for resource in parsed.resources if resource.group == GROUP}
+    if not given:
+        return parsed
+    from mizzen.mixer.adapters.registry import find
+    from mizzen.mixer.config.config import load
+
+    named = {resource.id for resource in given.values()}
+    found = load((dict(held) | given).values(), find, partial=True).problems
+    return Parsed(parsed.resources, (*parsed.problems, *(item for item in found if item.resource in named)))
