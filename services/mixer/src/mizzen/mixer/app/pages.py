@@ -41,7 +41,7 @@ def _explanation(engine: Engine) -> Page:
 
     async def answer(query: Mapping[str, str]) -> object:
         try:
-            asked = pb.CheckRequest.FromString(base64.urlsafe_b64decode(query["check"]))
+            asked = pb.CheckRequest.FromString(base64.b64decode(query["check"], b"-_", validate=True))
             bag = DictBag(decode(asked.attributes))
         except (KeyError, ValueError, DecodeError) as error:
             raise ValueError(f"check is to be a CheckRequest in base64: {error}") from error
