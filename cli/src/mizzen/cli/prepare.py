@@ -21,6 +21,8 @@ accessLogFile: /dev/stdout
 # Where a port does not say what is spoken, who is silent for so long is waiting for a server that speaks first. Istio's
 # default is to wait without limit.
 protocolDetectionTimeout: 300ms
+# Proxies add themselves to the header via, of requests and of responses: curl -i shows the way that was gone.
+viaHeader: true
 """
 
 

@@ -220,11 +220,12 @@ def test_without_capture_ingress_listeners_are_bound(world: Any, sidecar: Any) -
 
 
 def test_http_manager_settings(world: Any, sidecar: Any) -> None:
-    log = MeshConfig(access_log_file="/dev/stdout")
-    made = world(OWN, service("web", WEB), settings=log)
+    settings = MeshConfig(access_log_file="/dev/stdout", via_header=True)
+    made = world(OWN, service("web", WEB), settings=settings)
     found = made.listeners(sidecar(LABELS={"app": "own"}, HTTP10="1", IDLE_TIMEOUT="30s"))
     outbound, inbound = manager_of(found["0.0.0.0_80"]), manager_of(found["virtualInbound"])
     assert (outbound.server_name, inbound.server_name) == ("", "istio-envoy")
+    assert (outbound.via, inbound.via) == ("1.1 mizzen-outbound", "1.1 mizzen-inbound")
     assert outbound.stat_prefix == "outbound_0.0.0.0_80;"
     assert outbound.http_protocol_options.header_key_format.HasField("stateful_formatter")
     assert outbound.http_protocol_options.accept_http_10

@@ -42,7 +42,9 @@ def handler(message: Any) -> HttpPlan | TcpPlan:
 
 
 def test_http_is_served_and_the_tcp_fallback_behind_it_needs_no_word(make: Make) -> None:
-    message = make["listener"]("l", server_name="istio-envoy", use_remote_address=True, stream_idle_timeout="0s")
+    message = make["listener"](
+        "l", server_name="istio-envoy", via="1.1 a", use_remote_address=True, stream_idle_timeout="0s"
+    )
     ParseDict({"default_filter_chain": TCP}, message)
     outcome = compile_resource(message)
     assert isinstance(outcome, Compiled)
@@ -50,6 +52,7 @@ def test_http_is_served_and_the_tcp_fallback_behind_it_needs_no_word(make: Make)
     http = outcome.plan.handler
     assert isinstance(http, HttpPlan)
     assert (http.route_table, http.server_name, http.use_remote_address) == ("routes", "istio-envoy", True)
+    assert http.via == "1.1 a"
     assert (http.stream_idle_timeout, http.idle_timeout, http.headers_timeout) == (0.0, 3600.0, 10.0)
 
 

@@ -67,6 +67,12 @@ def value_of(head: Head, low: bytes) -> bytes | None:
     return b",".join([one[len(low) + 1 :].strip(b" \t") for one in lines.split(b"\r\n")])
 
 
+def append(head: Head, low: bytes, value: bytes) -> None:
+    """Add to the end of a header that is a list, or begin it."""
+    lines = head.get(low)
+    head[low] = line(low, value) if lines is None else b"%b, %b" % (lines, value)
+
+
 def tokens(value: bytes) -> list[bytes]:
     """The lower-case members of a comma-separated list."""
     return [token for part in value.split(b",") if (token := part.strip(b" \t").lower())]

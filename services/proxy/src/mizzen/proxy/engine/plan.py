@@ -193,6 +193,8 @@ class HttpPlan:
     route_table: RouteTablePlan | str
     """The table itself, or its RDS name."""
     server_name: str = "envoy"
+    via: str = ""
+    """What is added to `via` of requests and responses; empty for nothing."""
     use_remote_address: bool = False
     """An edge: the peer's address is the client's; x-forwarded-for is appended, x-request-id is made anew."""
     trusted_hops: int = 0

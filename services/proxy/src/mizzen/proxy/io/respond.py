@@ -6,7 +6,7 @@ from typing import Final
 
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1_write import response_head
-from mizzen.proxy.codec.headers import Head, line
+from mizzen.proxy.codec.headers import Head, append, line
 from mizzen.proxy.io.exchange import Exchange
 
 CLOSE: Final = b"connection: close"
@@ -47,6 +47,8 @@ def answer(x: Exchange, status: int, head: Head, body: bytes) -> None:
         head[b"content-length"] = b"content-length: %d" % len(body)
     head[b"server"] = x.manager.server
     head[b"date"] = downstream.runtime.date()
+    if x.manager.via:
+        append(head, b"via", x.manager.via)
     if not x.request_complete or downstream.must_close(x):
         x.keep_alive = False
     if not x.keep_alive:
