@@ -39,7 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
     name = f"e2e-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
+    cluster.create_namespace(name)
     try:
         yield name
     finally:
@@ -50,8 +50,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 def release(cluster: Cluster) -> Iterator[Release]:
     """The chart, installed in a namespace of its own that admits nothing but locked-up Pods."""
     release = Release(cluster, f"mesh-{secrets.token_hex(4)}")
-    cluster.kubectl("create", "namespace", release.namespace)
-    cluster.kubectl("label", "namespace", release.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.create_namespace(release.namespace, **{"pod-security.kubernetes.io/enforce": "restricted"})
     try:
         release.install()
         yield release

@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,10 @@ class Cluster:
     kubeconfig: Path
     local: bool
     """Whether it is ours alone: no nodes, and a failing webhook hurts nobody."""
-    token: str = field(default="", repr=False)
-    """Of a ServiceAccount, in place of the kubeconfig's user."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What it prints; raises Refused."""
-        login = ("--token", self.token) if self.token else ()
-        return _run((program("kubectl"), f"--kubeconfig={self.kubeconfig}", *login, *arguments), stdin)
+        return _run((program("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments), stdin)
 
     def get(self, *arguments: str) -> Any:
         return json.loads(self.kubectl("get", *arguments, "--output=json"))
@@ -51,14 +48,21 @@ class Cluster:
         """What it prints; raises Refused."""
         return helm(f"--kubeconfig={self.kubeconfig}", *arguments)
 
+    def create_namespace(self, name: str, **labels: str) -> None:
+        """Make one, and wait until Pods can be made in it: for its own ServiceAccount."""
+        metadata = {"name": name, "labels": labels}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        account = "serviceaccount/default"
+        until(f"{account} in {name}", lambda: account in self.names("serviceaccounts", "--namespace", name))
+
     def service_account(self, namespace: str, name: str) -> Cluster:
         """The same cluster as a ServiceAccount sees it, with a token of its own."""
         token = self.kubectl("create", "token", name, "--namespace", namespace).strip()
-        anonymous = self.kubeconfig.with_name(f"anonymous-{self.kubeconfig.name}")
         config = yaml.safe_load(self.kubectl("config", "view", "--raw", "--minify", "--flatten"))
-        config["users"] = [{"name": user["name"], "user": {}} for user in config["users"]]
-        anonymous.write_text(yaml.safe_dump(config))
-        return Cluster(anonymous, self.local, token)
+        config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+        own = self.kubeconfig.with_name(f"{namespace}.{name}.kubeconfig")
+        own.write_text(yaml.safe_dump(config))
+        return Cluster(own, self.local)
 
     def may(self, rights: Sequence[Object]) -> list[bool]:
         """SelfSubjectAccessReviews of `resourceAttributes`, as many answers as questions."""

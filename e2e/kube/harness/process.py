@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 READY_SECONDS = 60.0
@@ -14,12 +14,17 @@ END_SECONDS = 15.0
 class Process:
     """Runs from its making until `end`."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
-        self.name = Path(command[0]).name
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.name = log.stem
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
             )
 
     def wait(self, ready: Callable[[], bool], seconds: float = READY_SECONDS) -> None:

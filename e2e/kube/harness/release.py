@@ -10,7 +10,7 @@ from kube.harness.programs import CHART
 
 NAME = "mizzen"
 CRDS = CHART / "crds"
-FROM_ELSEWHERE = frozenset({"Event", "Lease", "EndpointSlice", "Endpoints", "APIService", "FlowSchema"})
+FROM_ELSEWHERE = frozenset({"Event", "EndpointSlice", "Endpoints", "APIService", "FlowSchema"})
 """Kinds of objects that the cluster makes and forgets by itself."""
 
 
@@ -40,6 +40,12 @@ class Release:
     def get(self, *arguments: str) -> Object:
         found: Object = self.cluster.get(*arguments, "--namespace", self.namespace)
         return found
+
+    def wait(self, deployment: str) -> None:
+        """Until its Pods are ready."""
+        self.cluster.kubectl(
+            "rollout", "status", f"deployment/{deployment}", "--timeout=50s", "--namespace", self.namespace
+        )
 
     def _helm(self, *arguments: str) -> str:
         return self.cluster.helm(*arguments, "--namespace", self.namespace)

@@ -1,0 +1,101 @@
+"""Pods that the API server sends to the injector, by the chart's webhook, over TLS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import pytest
+import yaml
+from kube.harness.cluster import Cluster, Object, until
+from kube.harness.component import serving
+from kube.harness.release import Release
+
+ENABLED = {"istio-injection": "enabled"}
+REVISION = {"istio.io/rev": "default"}
+CASES: list[tuple[Mapping[str, str], Mapping[str, str], bool]] = [
+    # labels of the namespace, labels of the Pod, is it injected?
+    ({}, {}, False),
+    (ENABLED, {}, True),
+    (ENABLED, {"sidecar.istio.io/inject": "false"}, False),
+    (ENABLED, {"istio.io/rev": "canary"}, True),
+    ({"istio-injection": "disabled"}, {"sidecar.istio.io/inject": "true"}, False),
+    ({"istio-injection": "disabled"}, REVISION, False),
+    (REVISION, {}, True),
+    (REVISION, {"sidecar.istio.io/inject": "false"}, False),
+    (REVISION | ENABLED, {}, True),
+    ({"istio.io/rev": "canary"}, {}, False),
+    ({"istio.io/rev": "canary"}, {"sidecar.istio.io/inject": "true"}, False),
+    ({}, {"sidecar.istio.io/inject": "true"}, True),
+    ({}, {"sidecar.istio.io/inject": "true", "istio.io/rev": "canary"}, False),
+    ({}, REVISION, True),
+]
+
+
+@pytest.fixture(scope="module")
+def injector(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One that answers."""
+    addresses = {
+        "MIZZEN_INJECTOR_ADDRESS": "{address}:443",
+        "MIZZEN_INJECTOR_MONITORING_ADDRESS": "{address}:15014",
+    }
+    folder = tmp_path_factory.mktemp("injector")
+    with serving(release, "mizzen.injector.webhook", "mizzen-injector", addresses, folder):
+        yield
+
+
+def _created(cluster: Cluster, namespace: str, labels: Mapping[str, str]) -> Object:
+    """A Pod as the API server would store it."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "shop-", "namespace": namespace, "labels": {"app": "shop", **labels}},
+        "spec": {"containers": [{"name": "shop", "image": "shop:1", "ports": [{"containerPort": 8080}]}]},
+    }
+    text = cluster.kubectl("create", "--dry-run=server", "--output=json", "--filename=-", stdin=yaml.safe_dump(pod))
+    created: Object = json.loads(text)
+    return created
+
+
+def _label(cluster: Cluster, namespace: str, labels: Mapping[str, str]) -> None:
+    for name, value in labels.items():
+        cluster.kubectl("label", "namespace", namespace, f"{name}={value}")
+
+
+@pytest.mark.parametrize(("of_namespace", "of_pod", "expected"), CASES, ids=str)
+def test_kube_selected_pods_are_injected(
+    cluster: Cluster,
+    injector: None,
+    namespace: str,
+    of_namespace: Mapping[str, str],
+    of_pod: Mapping[str, str],
+    expected: bool,
+) -> None:
+    _label(cluster, namespace, of_namespace)
+    pod = _created(cluster, namespace, of_pod)
+    assert ("sidecar.istio.io/status" in pod["metadata"].get("annotations", {})) is expected
+
+
+def test_kube_the_sidecar_is_as_the_chart_says(
+    cluster: Cluster, injector: None, release: Release, namespace: str
+) -> None:
+    _label(cluster, namespace, ENABLED)
+    spec = _created(cluster, namespace, {})["spec"]
+    [proxy] = [container for container in spec["containers"] if container["name"] == "istio-proxy"]
+    [init] = [container for container in spec["initContainers"] if container["name"] == "istio-init"]
+    settings = {variable["name"]: variable.get("value") for variable in proxy["env"]}
+    assert settings["MIZZEN_PROXY_DISCOVERY_ADDRESS"] == f"istiod.{release.namespace}.svc:15010"
+    assert settings["ISTIO_META_CLUSTER_ID"] == "Kubernetes"
+    assert {proxy["image"], init["image"]} == {"mizzen/proxy:0.1.0", "mizzen/proxy-init:0.1.0"}
+
+
+def test_kube_pods_of_a_deployment_are_injected(cluster: Cluster, injector: None, namespace: str) -> None:
+    """Made by the controller manager, stored for good."""
+    _label(cluster, namespace, ENABLED)
+    cluster.kubectl("create", "deployment", "shop", "--image=shop:1", "--namespace", namespace)
+    until("a Pod", lambda: bool(cluster.names("pods", "--namespace", namespace)))
+    [pod] = cluster.get("pods", "--namespace", namespace)["items"]
+    assert pod["metadata"]["labels"]["service.istio.io/canonical-name"] == "shop"
+    [proxy] = [container for container in pod["spec"]["containers"] if container["name"] == "istio-proxy"]
+    owner = next(variable["value"] for variable in proxy["env"] if variable["name"] == "ISTIO_META_OWNER")
+    assert owner == f"kubernetes://apis/apps/v1/namespaces/{namespace}/deployments/shop"
