@@ -14,9 +14,9 @@ from aiohttp import web
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.ingest.kubernetes import client as client_module
 from mizzen.pilot.ingest.kubernetes import watcher as watcher_module
-from mizzen.pilot.ingest.kubernetes.access import Server
 from mizzen.pilot.ingest.kubernetes.client import Client
 from mizzen.pilot.ingest.kubernetes.collections import CONFIG, REGISTRY
+from mizzen.pilot.ingest.kubernetes.server import Server
 from mizzen.pilot.ingest.kubernetes.store import KubernetesStore
 
 RULES = next(c for c in CONFIG if c.kind.name == "rule")
@@ -59,7 +59,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.url = ""
-        self.token = "first"
+        self.asked = 0
         self.lists: list[Any] = []
         self.watches: list[list[Any]] = []
         self.others: dict[str, tuple[int, Any]] = {}
@@ -92,11 +92,9 @@ class FakeServer:
             await response.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
         return response
 
-    async def server(self) -> Server:
-        return Server(self.url, authorization=f"Bearer {self.token}")
-
-    def refused(self) -> None:
-        self.token = "second"
+    def server(self) -> Server:
+        self.asked += 1
+        return Server(self.url, authorization=f"Bearer {self.asked}")
 
 
 @pytest.fixture
@@ -216,7 +214,7 @@ async def test_refusals_that_say_nothing_about_the_version_keep_it(api: FakeServ
     async with following(api) as seen:
         await seen.until(lambda: seen.names == ["a", "b"])
     assert [query["resourceVersion"] for _, query in api.requests[1:]] == ["7"] * 7
-    assert api.tokens[1:3] == ["Bearer first", "Bearer second"], "after 401 credentials are read again"
+    assert api.tokens == [f"Bearer {number}" for number in range(1, 9)], "credentials are read for each request"
 
 
 async def test_a_listing_waits_for_the_server_and_says_why(api: FakeServer, caplog: pytest.LogCaptureFixture) -> None:

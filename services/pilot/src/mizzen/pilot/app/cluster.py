@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry, Gauge
 from mizzen.api.resource import ResourceKey
 from mizzen.api.store.contents import Store
 from mizzen.pilot.app.world import World
-from mizzen.pilot.ingest.kubernetes.access import Access, check
 from mizzen.pilot.ingest.kubernetes.client import Client
 from mizzen.pilot.ingest.kubernetes.collections import CONFIG, REGISTRY, WITH_STATUS
 from mizzen.pilot.ingest.kubernetes.conditions import Statement, statements
 from mizzen.pilot.ingest.kubernetes.leader import Leader
 from mizzen.pilot.ingest.kubernetes.reflector import Revision
+from mizzen.pilot.ingest.kubernetes.server import Access
 from mizzen.pilot.ingest.kubernetes.status import StatusWriter
 from mizzen.pilot.ingest.kubernetes.store import KubernetesStore
 from mizzen.pilot.snapshot.mesh import Mesh
@@ -67,10 +67,6 @@ class Cluster:
     def outages(self) -> tuple[str, ...]:
         """Why some of it cannot be read now."""
         return tuple(dict.fromkeys(self._client.outages.reasons.values()))
-
-    async def check(self) -> None:
-        """Raise StartError for what no API server can be asked with."""
-        await check(self._client.access)
 
     async def write_status(self, world: World) -> None:
         """Write status while this process holds the Lease, until cancelled; returns at once where none is named."""

@@ -68,8 +68,6 @@ class Pilot:
         """Read everything, then serve; raises StartError."""
         await self.monitoring.start(self._settings.monitoring_address)
         self._mesh_config.load()
-        if self._cluster is not None:
-            await self._cluster.check()
         for store in self._stores:
             await store.load()
         await asyncio.to_thread(self.world.rebuild, ())

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from mizzen.pilot.ingest.kubernetes.access import Access
 from mizzen.pilot.ingest.kubernetes.collections import JSON, Collection
 from mizzen.pilot.ingest.kubernetes.lines import Lines
 from mizzen.pilot.ingest.kubernetes.objects import Malformed
 from mizzen.pilot.ingest.kubernetes.outages import Outages
+from mizzen.pilot.ingest.kubernetes.server import Access
 
 PAGE = 500
 PARALLEL = 8
@@ -60,7 +60,7 @@ class Client:
     """Talks to one API server; to be closed."""
 
     def __init__(self, access: Access) -> None:
-        self.access = access
+        self._access = access
         self._opened: aiohttp.ClientSession | None = None
         self.outages = Outages()
         self._listing = asyncio.Semaphore(PARALLEL)
@@ -168,7 +168,7 @@ class Client:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        server = await self.access.server()
+        server = self._access.server()
         login = {"Authorization": server.authorization} if server.authorization else {}
         async with asyncio.timeout(REQUEST_SECONDS):
             response = await self._session.request(
@@ -183,18 +183,8 @@ class Client:
             )
         async with response:
             if response.status not in (200, 201):
-                raise await self._refusal(response)
+                raise await _refusal(response)
             yield response
-
-    async def _refusal(self, response: aiohttp.ClientResponse) -> ApiError:
-        if response.status == 401:
-            self.access.refused()
-        async with asyncio.timeout(REQUEST_SECONDS):
-            body = await response.content.read(MAX_STATUS_BYTES)
-        try:
-            return _error(json.loads(body), response.status)
-        except ValueError:
-            return ApiError(response.status, "", body[:200].decode("utf-8", "replace").strip())
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -219,6 +209,15 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
         if hasattr(socket, option):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     return made
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> ApiError:
+    async with asyncio.timeout(REQUEST_SECONDS):
+        body = await response.content.read(MAX_STATUS_BYTES)
+    try:
+        return _error(json.loads(body), response.status)
+    except ValueError:
+        return ApiError(response.status, "", body[:200].decode("utf-8", "replace").strip())
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
