@@ -23,18 +23,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "runtime(name, reason): a story that only makes sense on one runtime, and why")
+    config.addinivalue_line("markers", "engine(name, reason): a story that only makes sense on one data plane, and why")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A story of another runtime is no story of this run; containers take their time."""
+    """A story of another runtime or data plane is no story of this run; containers take their time."""
     runtime = config.getoption("--runtime")
-    others = [item for item in items if (mark := item.get_closest_marker("runtime")) and mark.args[0] != runtime]
+    others = [item for item in items if any(_is_of_another(item, config, kind) for kind in ("runtime", "engine"))]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
     if runtime != "local":
         for item in items:
             item.add_marker(pytest.mark.timeout(STORY_SECONDS))
+
+
+def _is_of_another(item: pytest.Item, config: pytest.Config, kind: str) -> bool:
+    mark = item.get_closest_marker(kind)
+    return mark is not None and mark.args[0] != config.getoption(kind)
 
 
 @pytest.fixture(scope="session")

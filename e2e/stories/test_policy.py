@@ -8,38 +8,12 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from support.fluentd import Fluentd
 from support.load import under_load
 from support.mesh import Mesh, eventually, get
-
-POLICY = Path(__file__).parents[2] / "demo" / "bookinfo" / "policy"
-PAGE = "/productpage"
-REVIEWS = "/api/v1/products/0/reviews"
-
-
-@contextmanager
-def in_force(mesh: Mesh, yaml: str) -> Iterator[None]:
-    """The rules hold inside the block."""
-    mesh.ok("apply", "-f", "-", stdin=yaml)
-    try:
-        yield
-    finally:
-        mesh.ok("delete", "-f", "-", stdin=yaml)
-
-
-def policy(sample: str) -> str:
-    return (POLICY / sample).read_text()
-
-
-def status(headers: dict[str, str] | None = None) -> int:
-    return get(PAGE, headers).status
-
-
-def has_stars() -> bool:
-    return any("stars" in review.get("rating", {}) for review in get(REVIEWS).json()["reviews"])
+from support.policy import PAGE, POLICY, REVIEWS, has_stars, in_force, limits_users, policy, status
 
 
 def test_reports_never_hold_traffic_up(mesh: Mesh) -> None:
@@ -94,10 +68,6 @@ def granted(user: str, seconds: float = 3.0) -> float:
         statuses.append(status({"end-user": user}))
     assert set(statuses) <= {200, 429}
     return statuses.count(200) / seconds
-
-
-def limits_users(user: str) -> bool:
-    return any(status({"end-user": user}) == 429 for _ in range(30))
 
 
 def test_a_quota_for_each_user(mesh: Mesh) -> None:
