@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from mizzen.proxy.app.pod.server import serve_with_pod
 from mizzen.proxy.app.settings import Defaults, Settings, read_settings
 from mizzen.runtime.lifecycle import Lifecycle, run
 from mizzen.runtime.logs import set_up
@@ -16,7 +17,7 @@ def main(defaults: Defaults | None = None) -> None:
     """Run a proxy; exits with its status. Another entry point may preset flags."""
     settings = read_settings(sys.argv[1:], os.environ, defaults)
     set_up(settings.log_level, settings.log_format)
-    sys.exit(run(partial(_engine(settings), settings)))
+    sys.exit(run(partial(serve_with_pod, _engine(settings), settings)))
 
 
 def _engine(settings: Settings) -> Callable[[Settings, Lifecycle], Awaitable[None]]:

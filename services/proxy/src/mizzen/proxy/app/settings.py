@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from mizzen.proxy.app.addresses import own_addresses
+from mizzen.proxy.app.injected import PodInfo, is_injected, read_pod_info, variables
 from mizzen.proxy.app.node import Node, read_metadata
+from mizzen.proxy.app.pod.settings import AGENT_PORT, PodSettings, read_pod_settings
 from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
 
@@ -20,6 +22,7 @@ PREFIX = "MIZZEN_PROXY_"
 ADMIN_PORT = 15000
 HTTP_PROXY_PORT = 15007
 MAX_WORKERS = 64
+MAX_DRAIN_SECONDS = 3600.0
 
 Role = Literal["sidecar", "router"]
 Engine = Literal["python", "envoy"]
@@ -48,6 +51,8 @@ class Settings:
     """GET /healthz/ready."""
     prometheus_address: Address
     """GET /stats/prometheus."""
+    pod: PodSettings | None = None
+    """What the agent does for its Pod, where it is in one."""
     mixer_address: Address | None = None
     """Mixer, in place of the endpoints of the clusters that Pilot names."""
     embedded_mixer: EmbeddedMixer | None = None
@@ -82,15 +87,21 @@ def read_settings(
     defaults: Defaults | None = None,
     addresses: Callable[[], Sequence[str]] = own_addresses,
 ) -> Settings:
-    """A flag wins over its variable (MIZZEN_PROXY_ and the flag in capitals), that over Istio's (POD_NAME, ...).
+    """A flag wins over its variable (MIZZEN_PROXY_ and the flag in capitals), that over Istio's (PROXY_CONFIG, ...).
 
     `addresses` tells those of this machine, for a sidecar of captured traffic that is not told its own. Exits with
     status 2 and the usage for what is not understood.
     """
-    parser = _parser(environment, defaults or Defaults())
+    defaults = defaults or Defaults()
+    try:
+        pod_info = read_pod_info(environment)
+        environment = {**variables(environment, pod_info), **environment}
+    except ValueError as error:
+        _parser(environment, defaults).error(str(error))
+    parser = _parser(environment, defaults)
     given = parser.parse_args(arguments)
     try:
-        return _settings(given, environment, defaults or Defaults(), addresses)
+        return _settings(given, environment, defaults, addresses, pod_info)
     except ValueError as error:
         parser.error(str(error))
 
@@ -128,8 +139,12 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("monitoring-host", "", "where the next two ports listen; else the admin's host")
     flag("status-port", "15021", "GET /healthz/ready")
     flag("prometheus-port", "15090", "GET /stats/prometheus")
+    flag("agent-port", "", f"readiness, metrics and the application's probes, 0: none; else {AGENT_PORT} in a Pod")
     flag("concurrency", defaults.concurrency, "workers; 0 is one a core")
-    flag("drain-seconds", "5", "how long requests under way may go on after SIGTERM")
+    flag(
+        *("drain-seconds", "5", "how long requests under way may go on after SIGTERM"),
+        variable="TERMINATION_DRAIN_DURATION_SECONDS",
+    )
     flag("state-dir", str(Path(environment.get("MIZZEN_HOME", ".mizzen")) / "proxy"), "folder of this proxy's files")
     flag("log-level", "info", ", ".join(LEVELS))
     flag("log-format", "text", "text or json")
@@ -141,14 +156,16 @@ def _settings(
     environment: Mapping[str, str],
     defaults: Defaults,
     addresses: Callable[[], Sequence[str]],
+    pod_info: PodInfo,
 ) -> Settings:
     role = cast("Role", _choice("role", given.role, ("sidecar", "router")))
     engine = cast("Engine", _choice("engine", given.engine, ("python", "envoy")))
     host = given.bind_address or "127.0.0.1"
     admin = Address.parse(given.admin_address) if given.admin_address else Address(host, ADMIN_PORT)
     monitoring = given.monitoring_host or admin.host
-    metadata = _metadata(given, engine, read_metadata(environment), defaults)
+    metadata = _metadata(given, engine, _stated(environment, pod_info), defaults)
     ips = _ips(given.ip, metadata, host, addresses)
+    agent_address = _agent_address(given.agent_port, monitoring, metadata, environment)
     return Settings(
         node=Node.of(
             role=role,
@@ -162,11 +179,12 @@ def _settings(
         admin_address=admin,
         status_address=Address.parse(f"{monitoring}:{given.status_port}"),
         prometheus_address=Address.parse(f"{monitoring}:{given.prometheus_port}"),
+        pod=read_pod_settings(agent_address, ips[0], role, environment) if agent_address else None,
         mixer_address=Address.parse(given.mixer_address) if given.mixer_address else None,
         embedded_mixer=_embedded_mixer(given, engine),
         engine=engine,
         concurrency=_concurrency(given.concurrency),
-        drain_seconds=_seconds(given.drain_seconds),
+        drain_seconds=_drain_seconds(given.drain_seconds, environment),
         state_dir=Path(given.state_dir),
         log_level=_choice("log level", given.log_level, LEVELS),
         log_format=cast("LogFormat", _choice("log format", given.log_format, ("text", "json"))),
@@ -191,6 +209,27 @@ def _metadata(given: argparse.Namespace, engine: Engine, stated: dict[str, Any],
     if engine == "python":
         metadata["MIZZEN_PROXY"] = "1"
     return metadata
+
+
+def _stated(environment: Mapping[str, str], pod_info: PodInfo) -> dict[str, Any]:
+    """Metadata of Istio's variables and of the Pod itself, which knows its labels best."""
+    metadata = read_metadata(environment)
+    if pod_info.labels:
+        metadata["LABELS"] = metadata.get("LABELS", {}) | pod_info.labels
+    if environment.get("SERVICE_ACCOUNT"):
+        metadata.setdefault("SERVICE_ACCOUNT", environment["SERVICE_ACCOUNT"])
+    return metadata
+
+
+def _agent_address(
+    stated: str, host: str, metadata: Mapping[str, Any], environment: Mapping[str, str]
+) -> Address | None:
+    """None for a proxy that neither was injected nor captures traffic: it has no Pod, and no ports, of its own."""
+    in_pod = is_injected(environment) or metadata.get("INTERCEPTION_MODE", "NONE") != "NONE"
+    text = stated or (str(AGENT_PORT) if in_pod else "0")
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError(f"agent port must be a number from 0 to 65535, not {text!r}")
+    return Address(host, int(text)) if int(text) else None
 
 
 def _interception(given: argparse.Namespace, metadata: Mapping[str, Any]) -> str:
@@ -247,11 +286,13 @@ def _concurrency(text: str) -> int:
     return int(text) or min(len(os.sched_getaffinity(0)), MAX_WORKERS)
 
 
-def _seconds(text: str) -> float:
+def _drain_seconds(text: str, environment: Mapping[str, str]) -> float:
+    """With Istio's EXIT_ON_ZERO_ACTIVE_CONNECTIONS what is under way may take as long as the kubelet waits."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= 3600:
-        raise ValueError(f"drain seconds must be a number from 0 to 3600, not {text!r}")
-    return seconds
+    if not 0 <= seconds <= MAX_DRAIN_SECONDS:
+        raise ValueError(f"drain seconds must be a number from 0 to {MAX_DRAIN_SECONDS:g}, not {text!r}")
+    unhurried = environment.get("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "").lower() == "true"
+    return MAX_DRAIN_SECONDS if unhurried else seconds
