@@ -41,7 +41,7 @@ def read_pod_info(environment: Mapping[str, str]) -> PodInfo:
 def _pairs(file: Path) -> dict[str, str]:
     """Lines of name="value", escaped as in Go."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text().split("\n")
     except FileNotFoundError:
         return {}
     except OSError as error:
