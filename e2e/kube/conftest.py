@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from kube.harness import local
 from kube.harness.cluster import Cluster
+from kube.harness.programs import REPOSITORY
 from kube.harness.release import Release
+
+RULES = REPOSITORY / "demo/bookinfo/policy/deny-reviews-v3.yaml"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,7 +55,7 @@ def release(cluster: Cluster) -> Iterator[Release]:
     release = Release(cluster, f"mesh-{secrets.token_hex(4)}")
     cluster.create_namespace(release.namespace, **{"pod-security.kubernetes.io/enforce": "restricted"})
     try:
-        release.install()
+        release.install("--set-file", f"mixer.rules={RULES}")
         yield release
     finally:
         release.uninstall()

@@ -73,8 +73,9 @@ def serving(
 
 
 def _service(release: Release, labels: Object) -> Object:
-    [service] = [part for part in release.get("services")["items"] if part["spec"]["selector"] == labels]
-    return service
+    """The first one: Mixer has two, of the same Pods."""
+    services = release.get("services")["items"]
+    return next(service for service in services if service["spec"]["selector"] == labels)
 
 
 def _mounted(release: Release, pod: Object, folder: Path) -> dict[str, Path]:
@@ -105,7 +106,7 @@ def _variables(pod: Object, mounted: Mapping[str, Path]) -> dict[str, str]:
     for variable in container["env"]:
         value = variable.get("value", "")
         for path, folder in mounted.items():
-            if value.startswith(f"{path}/"):
+            if f"{value}/".startswith(f"{path}/"):
                 value = f"{folder}{value.removeprefix(path)}"
         found[variable["name"]] = value
     return found
