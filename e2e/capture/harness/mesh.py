@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -25,6 +26,12 @@ MESH_CONFIG = {"accessLogFile": "/dev/stdout", "protocolDetectionTimeout": "300m
 not say what is spoken; and a client of a server that speaks first waits for the server's."""
 READY = "http://127.0.0.1:15021/healthz/ready"
 SIDECAR_PORTS = "15090,15021,15020"
+PROBERS = {
+    "/app-health/web/livez": {"httpGet": {"path": "/live", "port": WEB}, "timeoutSeconds": 5},
+    "/app-health/redis/readyz": {"tcpSocket": {"port": REDIS}, "timeoutSeconds": 5},
+    "/app-health/none/readyz": {"tcpSocket": {"port": 9}, "timeoutSeconds": 5},
+}
+"""What injection would hand to an agent."""
 
 
 @dataclass
@@ -123,8 +130,9 @@ def _start_proxy(stack: ExitStack, made: Mesh, name: str, host: Host, mode: str)
         *("--labels", f"app={name}", "--interception-mode", mode, "--ip", f"{host.ipv4},{host.ipv6}"),
         *("--discovery-address", f"{made.pilot.ipv4}:{XDS_PORT}"),
         *("--admin-address", "127.0.0.1:15000", "--state-dir", str(state), "--drain-seconds", "1"),
+        *("--monitoring-host", "0.0.0.0"),
     ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(state)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(state), "ISTIO_KUBE_APP_PROBERS": json.dumps(PROBERS)}
     # For TPROXY it opens transparent sockets, which needs a right; its group alone then tells its traffic apart.
     uid = PROXY_UID if mode == "REDIRECT" else 0
     stack.enter_context(running(host, command, log, uid=uid, gid=PROXY_UID, environment=environment))

@@ -233,7 +233,7 @@ async def test_a_whole_proxy_and_its_pod(app: SimpleNamespace, tmp_path: Path, e
     settings = injected(tmp_path, pilot.port, MIZZEN_PROXY_ENGINE="python" if engine is serve else "envoy")
     assert settings.pod is not None
     agent = settings.pod.address
-    running = asyncio.create_task(serve_with_pod(engine, settings, lifecycle))
+    running = asyncio.create_task(serve_with_pod(engine, settings.pod, settings, lifecycle))
     try:
         await answering(app, settings.admin_address)
         first = await app.fetch(*agent, "/healthz/ready")
@@ -275,10 +275,10 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert settings.pod is not None
     server = HttpServer({})
     taken = await server.start(Address("127.0.0.1", 0))
-    settings = dataclasses.replace(settings, pod=dataclasses.replace(settings.pod, address=taken))
+    pod = dataclasses.replace(settings.pod, address=taken)
     try:
         with pytest.raises(StartError, match=f"{taken} is taken"):
-            await serve_with_pod(serve, settings, Lifecycle())
+            await serve_with_pod(serve, pod, settings, Lifecycle())
     finally:
         await server.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -53,7 +53,7 @@ async def _relay(peer: Peer, problems: list[str]) -> AsyncIterator[str]:
         serving.add(task)
         task.add_done_callback(serving.discard)
 
-    name = f"mizzen-probe-{secrets.token_hex(8)}"
+    name = f"mizzen-probe-{os.urandom(8).hex()}"
     server = await asyncio.start_unix_server(accept, path=f"\0{name}")
     try:
         yield f"unix-abstract:{name}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from email.message import Message
 from typing import Literal
 
 Source = Literal["envoy", "application"]
@@ -76,9 +75,9 @@ def _common_format(content_types: Sequence[str]) -> str:
 
 def negotiated(content_type: str) -> str:
     """The format that a page in `content_type` has, as a content type that Prometheus knows."""
-    message = Message()
-    message["content-type"] = content_type
-    version = _OPEN_VERSIONS.get(str(message.get_param("version", "")))
-    if message.get_content_type() != _OPEN or version is None:
+    media_type, *rest = (part.strip().lower() for part in content_type.split(";"))
+    parameters = {name.strip(): value.strip(' "') for name, _, value in (part.partition("=") for part in rest)}
+    version = _OPEN_VERSIONS.get(parameters.get("version", ""))
+    if media_type != _OPEN or version is None:
         return TEXT
     return f"{_OPEN}; version={version}; charset=utf-8"

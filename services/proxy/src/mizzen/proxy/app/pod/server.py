@@ -111,19 +111,19 @@ def reachable(address: Address) -> Address:
 
 
 async def serve_with_pod(
-    engine: Callable[[Settings, Lifecycle], Awaitable[None]], settings: Settings, lifecycle: Lifecycle
+    engine: Callable[[Settings, Lifecycle], Awaitable[None]],
+    pod: PodSettings,
+    settings: Settings,
+    lifecycle: Lifecycle,
 ) -> None:
-    """Run the engine with the Pod's server around it, where there is to be one. Raises StartError.
+    """Run the engine with the Pod's server around it. Raises StartError.
 
     The server comes first and goes last: the kubelet's probes are answered while the proxy starts and while it drains.
     """
-    if settings.pod is None:
-        await engine(settings, lifecycle)
-        return
-    pages = PodPages(settings, settings.pod, lifecycle)
+    pages = PodPages(settings, pod, lifecycle)
     server = HttpServer(pages.routes(), pages.unknown, pages.longest())
     try:
-        log.info("Readiness, metrics and probes on %s", await server.start(settings.pod.address))
+        log.info("Readiness, metrics and probes on %s", await server.start(pod.address))
         await engine(settings, lifecycle)
     finally:
         await server.close()
