@@ -144,7 +144,13 @@ def bag_shape(references: frozenset[Reference]) -> Shape:
 def _getter(reference: Reference) -> Callable[[Any], Hashable]:
     if isinstance(reference, tuple):
         name, key = reference
-        return lambda bag: cast("Hashable", bag.lookup(name, key))
+
+        def entry(bag: Any) -> Hashable:
+            value = bag.lookup(name, key)
+            # No map at all is another thing than a map without the key: what a decision makes of it may differ.
+            return bag.has_map(name) if value is None else cast("Hashable", value)
+
+        return entry
 
     def whole(bag: Any) -> Hashable:
         value = bag.get(reference)
