@@ -46,7 +46,8 @@ def volumes(subject: Subject) -> list[Object]:
         "istio-data": {"emptyDir": {}},
         "istio-podinfo": {"downwardAPI": {"items": pod_info}},
         "istio-token": {"projected": {"sources": [{"serviceAccountToken": token}]}},
-        "istiod-ca-cert": {"configMap": {"name": subject.values.global_.trust_bundle_name}},
+        # Nobody makes this one yet: there is no authority in Pilot. A Pod must start without it.
+        "istiod-ca-cert": {"configMap": {"name": subject.values.global_.trust_bundle_name, "optional": True}},
         "istio-ca-crl": {"configMap": {"name": "istio-ca-crl", "optional": True}},
     }
     return [*({"name": name, **source} for name, source in sources.items()), *_stated(subject, names.USER_VOLUME)]
