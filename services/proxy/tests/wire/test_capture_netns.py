@@ -21,6 +21,7 @@ INBOUND, OUTBOUND = 9080, 7000
 SECONDS = 15.0
 CLONE_NEWNET = 0x40000000
 Result = TypeVar("Result")
+READ = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
 
 
 def run(*words: str) -> None:
@@ -65,8 +66,8 @@ def namespace() -> Iterator[str]:
 
 @pytest.fixture
 def proxy(namespace: str) -> Iterator[None]:
-    """Runs in the namespace, without any right."""
-    user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs"]
+    """Runs in the namespace, without any right but to read its own code, wherever the checkout lies."""
+    user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs", *READ]
     with running(namespace, *user, sys.executable, "-B", str(PROXY)):
         yield
 
