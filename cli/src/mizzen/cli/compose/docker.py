@@ -26,6 +26,15 @@ def output_of(command: Sequence[str], seconds: float = ANSWER_SECONDS, environ: 
     return done.stdout
 
 
+def pull(image: str, seconds: float) -> str:
+    """Pull an image; the reason where that is not possible, in one line."""
+    try:
+        output_of(("docker", "pull", "--quiet", image), seconds)
+    except UserError as error:
+        return str(error).splitlines()[-1]
+    return ""
+
+
 def log_of(container: str, lines: int) -> list[str]:
     """The last lines that a container wrote, to either output."""
     done = subprocess.run(  # noqa: S603

@@ -14,7 +14,7 @@ from mizzen.cli import prepare
 from mizzen.cli.checked import checked_inputs
 from mizzen.cli.compose.command import compose_command
 from mizzen.cli.compose.containers import Container, containers_of
-from mizzen.cli.compose.docker import log_of, output_of
+from mizzen.cli.compose.docker import log_of, output_of, pull
 from mizzen.cli.compose.project import PROFILE, Project, compose_file
 from mizzen.cli.errors import UserError
 from mizzen.cli.local import layout
@@ -33,6 +33,7 @@ STOP_SECONDS = 180.0
 POLL_SECONDS = 0.5
 LOG_LINES = 8
 SHOWN = 3
+PULL_SECONDS = 300.0
 OWN_HUB = "mizzen/"
 ADDRESSES = (
     (layout.GATEWAY, layout.GATEWAY_PORT),
@@ -58,7 +59,7 @@ def bring_up(
     if mixer == "embedded":
         raise UserError("The compose file has Mixer as a service; --embedded-mixer is for the local runtime.")
     mixer_config = prepare.mixer_config(home, engine, mixer)
-    _require_images(home, project)
+    chosen = services_of(home, project)
     refuse(taken(ADDRESSES))
     store = ConfigStore(home.config)
     store.write(checked_inputs(files or routing_files()) if files or not store.read() else ())
@@ -69,7 +70,7 @@ def bring_up(
     with sigterm_as_interrupt():
         project.save(home)
         try:
-            _start(home, project)
+            _start(home, project, chosen)
         except BaseException:
             take_down(home, project)
             raise
@@ -89,24 +90,33 @@ def take_down(home: Home, project: Project) -> int:
     return count
 
 
-def _require_images(home: Home, project: Project) -> None:
-    """Raise UserError where an image of ours is missing: no registry has them, and somebody else might."""
-    services = yaml.safe_load(project.run(home, "config", seconds=START_SECONDS))["services"].values()
-    active = (service for service in services if set(service.get("profiles", ())) <= set(project.profiles))
-    started = [service for service in active if "build" not in service]
-    ours = {str(service["image"]) for service in started if str(service["image"]).startswith(OWN_HUB)}
+def services_of(home: Home, project: Project) -> list[str]:
+    """The services to start: all of the project's profiles whose images there are.
+
+    Raises UserError where one of ours is missing: no registry has them, and somebody else might. What a profile adds,
+    such as Jaeger, is left out with a word.
+    """
+    stated = yaml.safe_load(project.run(home, "config", seconds=START_SECONDS))["services"]
+    active = {name: item for name, item in stated.items() if set(item.get("profiles", ())) <= set(project.profiles)}
+    images = {name: str(item["image"]) for name, item in active.items() if "build" not in item}
     known = set(output_of(("docker", "images", "--format", "{{.Repository}}:{{.Tag}}")).split())
-    if ours - known:
-        missing = ", ".join(sorted(ours - known))
-        raise UserError(f"These images are not there, and `make images` builds them: {missing}.")
+    missing = {name: image for name, image in images.items() if image not in known}
+    ours = sorted({image for image in missing.values() if image.startswith(OWN_HUB)})
+    if ours:
+        raise UserError(f"These images are not there, and `make images` builds them: {', '.join(ours)}.")
+    for name, image in missing.items():
+        if active[name].get("profiles") and (why := pull(image, PULL_SECONDS)):
+            say(f"Without {name}: its image {image} cannot be pulled ({why}).")
+            del active[name]
+    return list(active)
 
 
-def _start(home: Home, project: Project) -> None:
+def _start(home: Home, project: Project, services: Sequence[str]) -> None:
     """Until all run and the first page is there; raises UserError with the last words of what does not."""
     console = Console(stderr=True, highlight=False)
     with console.status("Starting containers") as status:
         try:
-            project.run(home, "up", "--detach", "--remove-orphans", seconds=START_SECONDS)
+            project.run(home, "up", "--detach", "--remove-orphans", *services, seconds=START_SECONDS)
         except UserError as error:
             raise UserError("\n".join((str(error), *_last_words(_unwell(project))))) from error
         status.update("Waiting for the applications")
