@@ -180,7 +180,7 @@ def test_scale_changes_the_replicas_and_nothing_else(mizzen: Mizzen) -> None:
 
 def test_validate_needs_no_mesh(tmp_path: Path) -> None:
     mizzen = Mizzen(Home(tmp_path / "nowhere"))
-    assert mizzen("validate", "-f", "-", stdin=GOOD).out == "1 resources are valid.\n"
+    assert mizzen("validate", "-f", "-", stdin=GOOD).out == "1 resource is valid.\n"
     refused = mizzen("validate", "-f", "-", stdin=BAD)
     assert refused.status == 1
     assert "subest" in refused.err

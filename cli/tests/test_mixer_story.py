@@ -127,6 +127,25 @@ def test_a_story_of_a_refusal(server: Server) -> None:
     assert request.quotas["count"].amount == 3
 
 
+def test_a_quota_that_is_not_granted_is_a_refusal(server: Server) -> None:
+    away = {"amount": 0, "status": {"code": "UNAVAILABLE", "message": "Redis failed: no answer"}}
+    quota = {"instance": "count.quota.default", "template": "quota", "handler": "redis.default", "answer": away}
+    server.story = {
+        "rules": [{"rule": "r.rule.default", "match": "", "matched": True, "instances": [quota]}],
+        "verdict": {"status": OK, "valid_duration": "0:01:00", "valid_use_count": 1},
+        "left_out": {"handler bad.denier.default": "status.mesage: unknown field"},
+    }
+    result = explain(server)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "OK, valid for 0:01:00 and 1 uses",
+        "The quota count.quota.default is not granted",
+        "- r.rule.default matches (true)",
+        "    count.quota.default -> redis.default: grants 0, UNAVAILABLE (Redis failed: no answer)",
+        "- handler bad.denier.default is not in force: status.mesage: unknown field",
+    ]
+
+
 def test_a_request_that_may_go_on(server: Server) -> None:
     server.story = {"rules": [], "verdict": {"status": OK, "valid_duration": "0:01:00", "valid_use_count": 10000}}
     result = explain(server, "-o", "json")

@@ -309,6 +309,22 @@ async def test_an_explanation_of_a_request_without_verdict(start):
     assert "verdict" not in story
 
 
+async def test_an_explanation_names_what_is_not_in_force(start):
+    probe = await start(
+        together(
+            ONE,
+            resource("noop", "broken", "{fail: no such thing}"),
+            rule("stopped", "broken: nothing.checknothing"),
+            rule("unreadable", "a: nothing.checknothing", match="source.usr == 1"),
+        )
+    )
+    story = await probe.engine.explain(DictBag({}), {})
+    left_out = story["left_out"]
+    assert left_out["handler broken.noop.istio-system"] == "no such thing"
+    assert "unknown attribute source.usr" in next(reason for id_, reason in left_out.items() if "unreadable" in id_)
+    assert "handler broken.noop.istio-system: no such thing" in probe.engine.show_config()["problems"]
+
+
 async def test_explanation_and_check_agree(start):
     probe = await start(
         together(ONE, refusal(), deny(match='source.user == "eve"'), rule("r", "a: nothing.checknothing"))

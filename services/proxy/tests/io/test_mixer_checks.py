@@ -128,7 +128,7 @@ def test_a_refusal_names_code_and_message() -> None:
             "HTTP/1.1 403 Forbidden",
             {
                 "x-mesh-reason": "UAEX Mixer refuses the request: PERMISSION_DENIED:deny.denier.istio-system:"
-                "Not allowed (VirtualService default/reviews)"
+                "Not allowed"
             },
             b"PERMISSION_DENIED:deny.denier.istio-system:Not allowed",
         ),

@@ -34,6 +34,7 @@ def validate(files: Files, output: Output = Format.TABLE) -> None:
         for problem in parsed.problems:
             warn(str(problem))
         if not parsed.errors:
-            say(f"{len(parsed.resources)} resources are valid.")
+            count = len(parsed.resources)
+            say(f"{count} {'resource is' if count == 1 else 'resources are'} valid.")
     if parsed.errors:
         raise typer.Exit(1)

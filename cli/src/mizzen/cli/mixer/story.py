@@ -11,7 +11,13 @@ _UNASKED = {"kubernetes": "asked for attributes", "quota": "not asked, charge it
 
 def is_refused(story: Mapping[str, Any]) -> bool:
     """Whether the request would not go on; a check that fails is a refusal where proxies fail closed."""
-    return "error" in story or story["verdict"]["status"]["code"] != "OK"
+    return "error" in story or story["verdict"]["status"]["code"] != "OK" or bool(_refused_quotas(story))
+
+
+def _refused_quotas(story: Mapping[str, Any]) -> list[str]:
+    instances = [instance for rule in story["rules"] for instance in rule.get("instances", ())]
+    asked = [instance for instance in instances if "amount" in (instance.get("answer") or {})]
+    return [instance["instance"] for instance in asked if instance["answer"]["status"]["code"] != "OK"]
 
 
 def story_lines(story: Mapping[str, Any]) -> Iterator[str]:
@@ -22,8 +28,12 @@ def story_lines(story: Mapping[str, Any]) -> Iterator[str]:
         verdict = story["verdict"]
         valid = f"valid for {verdict['valid_duration']} and {verdict['valid_use_count']} uses"
         yield f"{_status(verdict['status'])}, {valid}"
+    for quota in _refused_quotas(story):
+        yield f"The quota {quota} is not granted"
     for rule in story["rules"]:
         yield from _rule(rule)
+    for name, reason in story.get("left_out", {}).items():
+        yield f"- {name} is not in force: {reason}"
 
 
 def _rule(rule: Mapping[str, Any]) -> Iterator[str]:

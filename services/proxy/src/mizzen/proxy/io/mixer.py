@@ -262,7 +262,7 @@ def _obey(x: Exchange, context: Context, verdict: Verdict) -> bool:
     """Act on a verdict; whether the request goes on."""
     x.verdict = verdict
     if verdict.refusal is not None:
-        reply(x, verdict.refusal, f"Mixer refuses the request: {verdict.message}")
+        reply(x, verdict.refusal, f"Mixer refuses the request: {verdict.message}", by_route=False)
         return False
     if verdict.direct_code:
         _answer_directly(x, verdict)

@@ -16,8 +16,10 @@ _ONE_LINE: Final = bytes(byte if byte >= 0x20 and byte != 0x7F else 0x20 for byt
 """Blanks for control characters: a reason may quote what came from far away."""
 
 
-def reply(x: Exchange, local: LocalReply, reason: str) -> None:
-    """Answer with Envoy's flag, status and body; `reason` is one plain sentence, the route's origin is added.
+def reply(x: Exchange, local: LocalReply, reason: str, *, by_route: bool = True) -> None:
+    """Answer with Envoy's flag, status and body; `reason` is one plain sentence.
+
+    The route's origin is added, unless something else than the route decided.
 
     When the response has begun already, the connection is cut: that is the only way left to say that it failed.
     """
@@ -26,7 +28,7 @@ def reply(x: Exchange, local: LocalReply, reason: str) -> None:
     if x.responded:
         x.downstream.cut(x)
         return
-    if x.route.origin:
+    if by_route and x.route.origin:
         reason = f"{reason} ({x.route.origin})"
     x.status = local.status
     mesh_reason = f"{x.flags or '-'} {reason}".encode("latin-1", "replace").translate(_ONE_LINE)
