@@ -63,8 +63,16 @@ def test_kube_install_upgrade_rollback_uninstall(cluster: Cluster, mesh: Release
         ("ConfigMap", NAMESPACE, "kube-root-ca.crt"),
         ("ServiceAccount", NAMESPACE, "default"),
     }
+
     # Pods and ReplicaSets go when the controllers have noticed.
-    until("nothing but this is left", lambda: everything(cluster) - before <= definitions | of_the_cluster, seconds=60)
+    def left() -> set[tuple[str, str, str]]:
+        here = {item for item in everything(cluster) - before if item[1] in ("", NAMESPACE)}
+        return here - definitions - of_the_cluster
+
+    try:
+        until("nothing but this is left", lambda: not left(), seconds=60)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {sorted(left())}") from error
     assert definitions <= everything(cluster)
 
 
