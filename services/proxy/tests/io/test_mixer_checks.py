@@ -126,10 +126,7 @@ def test_a_refusal_names_code_and_message() -> None:
         mixer_says(code=7, message="deny.denier.istio-system:Not allowed", **LASTING),
         client_gets(
             "HTTP/1.1 403 Forbidden",
-            {
-                "x-mesh-reason": "UAEX Mixer refuses the request: PERMISSION_DENIED:deny.denier.istio-system:"
-                "Not allowed"
-            },
+            {"x-mesh-reason": "UAEX Mixer refuses the request: PERMISSION_DENIED:deny.denier.istio-system:Not allowed"},
             b"PERMISSION_DENIED:deny.denier.istio-system:Not allowed",
         ),
         no_connect(),
