@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 RUNTIME ?= auto
 ENGINE ?= python
-PACKAGES := proto libs/api libs/runtime libs/attributes services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
+PACKAGES := proto libs/api libs/runtime libs/attributes libs/kubernetes services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) proto/hatch_build.py $(wildcard proto/mizzen/proto/*.proto)
 
 .DEFAULT_GOAL := help

@@ -18,6 +18,7 @@ PACKAGES = {
     "mizzen_api": "libs/api",
     "mizzen_runtime": "libs/runtime",
     "mizzen_attributes": "libs/attributes",
+    "mizzen_kubernetes": "libs/kubernetes",
     "mizzen_pilot": "services/pilot",
     "mizzen_proxy": "services/proxy",
     "mizzen_mixer": "services/mixer",

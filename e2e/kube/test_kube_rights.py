@@ -9,9 +9,9 @@ import pytest
 from kube.harness.cluster import Cluster, Object
 from kube.harness.release import Release, crd_names
 
-from mizzen.pilot.ingest.kubernetes.collections import CONFIG as CONFIG_COLLECTIONS
-from mizzen.pilot.ingest.kubernetes.collections import CONFIG_GROUPS
-from mizzen.pilot.ingest.kubernetes.collections import REGISTRY as REGISTRY_COLLECTIONS
+from mizzen.kubernetes.collections import CONFIG as CONFIG_COLLECTIONS
+from mizzen.kubernetes.collections import CONFIG_GROUPS
+from mizzen.kubernetes.collections import REGISTRY as REGISTRY_COLLECTIONS
 
 EVERYWHERE = ""
 OTHERS = ("mizzen-mixer", "mizzen-injector", "istio-ingressgateway", "istio-egressgateway")

@@ -9,8 +9,8 @@ import pytest
 from mizzen.api.parse import parse_object
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
+from mizzen.kubernetes.reflector import Revision
 from mizzen.pilot.ingest.kubernetes.conditions import MAX_MESSAGE, statements, status_of
-from mizzen.pilot.ingest.kubernetes.reflector import Revision
 
 KEY = ResourceKey("VirtualService", "shop", "reviews")
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from mizzen.api.virtualservice import VirtualService
+from mizzen.kubernetes import watcher
 from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings
-from mizzen.pilot.ingest.kubernetes import watcher
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.snapshot.service import Resolution, ServiceKey
 from mizzen.runtime.address import Address

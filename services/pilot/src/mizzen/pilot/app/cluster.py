@@ -11,15 +11,15 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from mizzen.api.resource import ResourceKey
 from mizzen.api.store.contents import Store
+from mizzen.kubernetes.client import Client
+from mizzen.kubernetes.collections import CONFIG, REGISTRY, WITH_STATUS
+from mizzen.kubernetes.leader import Leader
+from mizzen.kubernetes.reflector import Revision
+from mizzen.kubernetes.server import Access
+from mizzen.kubernetes.store import KubernetesStore
 from mizzen.pilot.app.world import World
-from mizzen.pilot.ingest.kubernetes.client import Client
-from mizzen.pilot.ingest.kubernetes.collections import CONFIG, REGISTRY, WITH_STATUS
 from mizzen.pilot.ingest.kubernetes.conditions import Statement, statements
-from mizzen.pilot.ingest.kubernetes.leader import Leader
-from mizzen.pilot.ingest.kubernetes.reflector import Revision
-from mizzen.pilot.ingest.kubernetes.server import Access
 from mizzen.pilot.ingest.kubernetes.status import StatusWriter
-from mizzen.pilot.ingest.kubernetes.store import KubernetesStore
 from mizzen.pilot.snapshot.mesh import Mesh
 
 _KINDS = frozenset(collection.kind.name for collection in WITH_STATUS)
@@ -49,7 +49,7 @@ class Cluster:
 
     def __init__(self, access: Access, lease: tuple[str, str] | None, metrics: CollectorRegistry) -> None:
         self._lease = lease
-        self._client = Client(access)
+        self._client = Client(access, "mizzen-pilot")
         Gauge(
             "pilot_kubernetes_outages",
             "Collections and other things that the Kubernetes API does not give now.",

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from mizzen.api.store.contents import Store
 from mizzen.api.store.watch import FolderStore
+from mizzen.kubernetes.access import access_to
 from mizzen.pilot.app.cluster import Cluster
 from mizzen.pilot.app.debug import DebugPages
 from mizzen.pilot.app.meshconfig import MeshConfigSource
@@ -21,7 +22,6 @@ from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.app.world import MESH_CONFIG, World
-from mizzen.pilot.ingest.kubernetes.access import access_to
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics

@@ -1,5 +1,1 @@
-"""The objects of a Kubernetes API server as stores: config from CRDs, the registry from Services, Pods and the like.
-
-`objects` reads one object, `reflector` keeps one collection (no I/O), `watcher` feeds it by list and watch over
-`client`, and `store` puts collections together.
-"""
+"""What Pilot tells a Kubernetes API server: the status of the resources that it read there (mizzen.kubernetes)."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
-from mizzen.pilot.ingest.kubernetes.reflector import Revision
+from mizzen.kubernetes.reflector import Revision
 
 VALIDATED = "PassedValidation"
 RECONCILED = "Reconciled"

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mizzen.api.resource import ResourceKey
-from mizzen.pilot.ingest.kubernetes.client import FAILURES, ApiError, Client
-from mizzen.pilot.ingest.kubernetes.collections import Collection
+from mizzen.kubernetes.client import FAILURES, ApiError, Client
+from mizzen.kubernetes.collections import Collection
+from mizzen.kubernetes.objects import metadata_of
 from mizzen.pilot.ingest.kubernetes.conditions import Statement, status_of
-from mizzen.pilot.ingest.kubernetes.objects import metadata_of
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from mizzen.api.resource import ResourceKey
 from mizzen.api.store.contents import OnChange
-from mizzen.pilot.ingest.kubernetes.client import FAILURES, ApiError, Client, Event
-from mizzen.pilot.ingest.kubernetes.collections import Collection
-from mizzen.pilot.ingest.kubernetes.objects import Malformed, metadata_of, read_object, read_objects
-from mizzen.pilot.ingest.kubernetes.reflector import NOTHING, Keys, Reflector
+from mizzen.kubernetes.client import FAILURES, ApiError, Client, Event
+from mizzen.kubernetes.collections import Collection
+from mizzen.kubernetes.objects import Malformed, metadata_of, read_object, read_objects
+from mizzen.kubernetes.reflector import NOTHING, Keys, Reflector
 from mizzen.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mizzen.pilot.ingest.kubernetes.election import LEASE_SECONDS, RENEW_SECONDS, Election, Lease
+from mizzen.kubernetes.election import LEASE_SECONDS, RENEW_SECONDS, Election, Lease
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Which collections of the API server Pilot follows, and what of their objects it keeps."""
+"""Which collections of the API server a mesh follows, and what of their objects it keeps."""
 
 from __future__ import annotations
 

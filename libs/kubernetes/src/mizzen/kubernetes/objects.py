@@ -9,7 +9,7 @@ from typing import Any
 from mizzen.api.parse import parse_object
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
-from mizzen.pilot.ingest.kubernetes.collections import Collection
+from mizzen.kubernetes.collections import Collection
 
 _METADATA = (
     "name", "namespace", "labels", "annotations", "creationTimestamp", "deletionTimestamp", "generation", "uid",

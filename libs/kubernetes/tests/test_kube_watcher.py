@@ -12,12 +12,12 @@ import pytest
 from aiohttp import web
 
 from mizzen.api.resource import ResourceKey
-from mizzen.pilot.ingest.kubernetes import client as client_module
-from mizzen.pilot.ingest.kubernetes import watcher as watcher_module
-from mizzen.pilot.ingest.kubernetes.client import Client
-from mizzen.pilot.ingest.kubernetes.collections import CONFIG, REGISTRY
-from mizzen.pilot.ingest.kubernetes.server import Server
-from mizzen.pilot.ingest.kubernetes.store import KubernetesStore
+from mizzen.kubernetes import client as client_module
+from mizzen.kubernetes import watcher as watcher_module
+from mizzen.kubernetes.client import Client
+from mizzen.kubernetes.collections import CONFIG, REGISTRY
+from mizzen.kubernetes.server import Server
+from mizzen.kubernetes.store import KubernetesStore
 
 RULES = next(c for c in CONFIG if c.kind.name == "rule")
 PODS = next(c for c in REGISTRY if c.kind.name == "Pod")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.pilot.ingest.kubernetes.objects import Malformed
+from mizzen.kubernetes.objects import Malformed
 
 MAX_BYTES = 16 * 1024 * 1024
 """Far above the largest object that etcd takes (1.5 MiB unless it was told otherwise)."""

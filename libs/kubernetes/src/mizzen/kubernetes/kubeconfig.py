@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mizzen.api.types import Base64
-from mizzen.pilot.ingest.kubernetes.server import Server
-from mizzen.pilot.ingest.kubernetes.tls import Certificates, Contexts
+from mizzen.kubernetes.server import Server
+from mizzen.kubernetes.tls import Certificates, Contexts
 
 
 class Model(BaseModel):
@@ -94,7 +94,7 @@ class Kubeconfig:
             user = _named(file.users, context.user, "users").user if context.user else User()
             if (user.exec_ or user.auth_provider) and not (user.token or user.token_file):
                 raise ValueError(
-                    f"user {context.user} logs in with a command (exec, auth-provider), which Pilot does not run; "
+                    f"user {context.user} logs in with a command (exec, auth-provider), which is not run here; "
                     "use a token, a token file or a certificate, for instance those of a ServiceAccount"
                 )
             return _server(self._path.parent, cluster, user, self._contexts)

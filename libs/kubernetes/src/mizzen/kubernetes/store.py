@@ -10,10 +10,10 @@ from types import MappingProxyType
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.api.store.contents import Contents, OnChange
-from mizzen.pilot.ingest.kubernetes.client import Client
-from mizzen.pilot.ingest.kubernetes.collections import Collection
-from mizzen.pilot.ingest.kubernetes.reflector import Revision
-from mizzen.pilot.ingest.kubernetes.watcher import Watcher
+from mizzen.kubernetes.client import Client
+from mizzen.kubernetes.collections import Collection
+from mizzen.kubernetes.reflector import Revision
+from mizzen.kubernetes.watcher import Watcher
 
 
 class KubernetesStore:

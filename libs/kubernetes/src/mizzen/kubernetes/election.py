@@ -1,4 +1,4 @@
-"""Who of several Pilots may write: decisions about a Lease. No I/O; time is an argument."""
+"""Which one of several replicas may write: decisions about a Lease. No I/O; time is an argument."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from mizzen.pilot.ingest.kubernetes.collections import JSON, Collection
-from mizzen.pilot.ingest.kubernetes.lines import Lines
-from mizzen.pilot.ingest.kubernetes.objects import Malformed
-from mizzen.pilot.ingest.kubernetes.outages import Outages
-from mizzen.pilot.ingest.kubernetes.server import Access
+from mizzen.kubernetes.collections import JSON, Collection
+from mizzen.kubernetes.lines import Lines
+from mizzen.kubernetes.objects import Malformed
+from mizzen.kubernetes.outages import Outages
+from mizzen.kubernetes.server import Access
 
 PAGE = 500
 PARALLEL = 8
@@ -57,10 +57,11 @@ class Event(NamedTuple):
 
 
 class Client:
-    """Talks to one API server; to be closed."""
+    """Talks to one API server, which knows it by the name of `agent`; to be closed."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, agent: str = "mizzen") -> None:
         self._access = access
+        self._agent = agent
         self._opened: aiohttp.ClientSession | None = None
         self.outages = Outages()
         self._listing = asyncio.Semaphore(PARALLEL)
@@ -176,7 +177,7 @@ class Client:
                 f"{server.url}{path}",
                 params=query,
                 data=body,
-                headers={"User-Agent": "mizzen-pilot", **headers, **login},
+                headers={"User-Agent": self._agent, **headers, **login},
                 ssl=server.tls if server.tls is not None else True,
                 server_hostname=server.tls_name,
                 proxy=server.proxy,

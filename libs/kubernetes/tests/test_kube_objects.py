@@ -9,8 +9,8 @@ import pytest
 from mizzen.api.kinds import KINDS
 from mizzen.api.kubernetes import Pod, PodStatus
 from mizzen.api.resource import ResourceKey
-from mizzen.pilot.ingest.kubernetes.collections import CONFIG, REGISTRY, Collection
-from mizzen.pilot.ingest.kubernetes.objects import Malformed, read_object, read_objects
+from mizzen.kubernetes.collections import CONFIG, REGISTRY, Collection
+from mizzen.kubernetes.objects import Malformed, read_object, read_objects
 
 BY_KIND = {collection.kind.name: collection for collection in (*CONFIG, *REGISTRY)}
 

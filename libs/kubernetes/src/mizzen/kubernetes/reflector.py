@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
-from mizzen.pilot.ingest.kubernetes.objects import Reading
+from mizzen.kubernetes.objects import Reading
 
 Keys = frozenset[ResourceKey]
 NOTHING: Keys = frozenset()

@@ -1,4 +1,4 @@
-"""Work that one of several Pilots does: the one that holds a Lease of the API server."""
+"""Work that one of several replicas does: the one that holds a Lease of the API server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from mizzen.pilot.ingest.kubernetes.client import FAILURES, ApiError, Client
-from mizzen.pilot.ingest.kubernetes.election import RETRY_SECONDS, Election, Lease
-from mizzen.pilot.ingest.kubernetes.objects import metadata_of
+from mizzen.kubernetes.client import FAILURES, ApiError, Client
+from mizzen.kubernetes.election import RETRY_SECONDS, Election, Lease
+from mizzen.kubernetes.objects import metadata_of
 
 log = logging.getLogger(__name__)
 

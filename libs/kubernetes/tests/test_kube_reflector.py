@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mizzen.api.kubernetes import Namespace
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Metadata, Resource, ResourceKey
-from mizzen.pilot.ingest.kubernetes.objects import Reading
-from mizzen.pilot.ingest.kubernetes.reflector import Reflector
+from mizzen.kubernetes.objects import Reading
+from mizzen.kubernetes.reflector import Reflector
 
 State = dict[str, int]
 """Names, and what each was last set to."""

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mizzen.pilot.ingest.kubernetes.access import InCluster, access_to
-from mizzen.pilot.ingest.kubernetes.kubeconfig import Kubeconfig
-from mizzen.pilot.ingest.kubernetes.server import Server
+from mizzen.kubernetes.access import InCluster, access_to
+from mizzen.kubernetes.kubeconfig import Kubeconfig
+from mizzen.kubernetes.server import Server
 from mizzen.runtime.errors import StartError
 
 # Of nobody and for nothing but this test: a certificate, and its key.

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.pilot.ingest.kubernetes import lines as module
-from mizzen.pilot.ingest.kubernetes.lines import Lines
-from mizzen.pilot.ingest.kubernetes.objects import Malformed
+from mizzen.kubernetes import lines as module
+from mizzen.kubernetes.lines import Lines
+from mizzen.kubernetes.objects import Malformed
 
 
 @given(st.lists(st.binary(max_size=8)), st.integers(1, 9))

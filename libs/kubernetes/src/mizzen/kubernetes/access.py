@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mizzen.pilot.ingest.kubernetes.kubeconfig import Kubeconfig
-from mizzen.pilot.ingest.kubernetes.server import Access, Server
-from mizzen.pilot.ingest.kubernetes.tls import Certificates, Contexts
+from mizzen.kubernetes.kubeconfig import Kubeconfig
+from mizzen.kubernetes.server import Access, Server
+from mizzen.kubernetes.tls import Certificates, Contexts
 from mizzen.runtime.errors import StartError
 
 IN_CLUSTER = "in-cluster"
