@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mizzen.api.mixer.rule import Action, HeaderOperation, HeaderOperationTemplate, Rule, Sampling
@@ -11,7 +11,7 @@ from mizzen.api.resource import Resource
 from mizzen.attributes.values import ValueType
 from mizzen.mixer.config.handlers import HandlerConfig
 from mizzen.mixer.config.instances import InstanceConfig
-from mizzen.mixer.config.names import full_name, resolve
+from mizzen.mixer.config.names import full_name, nearest, resolve
 from mizzen.mixer.config.problems import Problems
 from mizzen.mixer.config.templates import Variety
 from mizzen.mixer.expressions.checker import Vocabulary
@@ -96,7 +96,9 @@ def _actions(resource: Resource, spec: Rule, known: Known, problems: Problems) -
         at: Path = ("actions", index)
         reference = resolve(action.handler, "handler", resource.metadata.namespace, known.handlers)
         if reference is None:
-            problems.missing(resource, (*at, "handler"), _unknown("handler", action.handler, resource, problems))
+            problems.missing(
+                resource, (*at, "handler"), _unknown("handler", action.handler, resource, (known.handlers, problems))
+            )
             continue
         handler = known.handlers[reference]
         instances = tuple(_instances(resource, action, handler, at, (known, problems)))
@@ -106,14 +108,18 @@ def _actions(resource: Resource, spec: Rule, known: Known, problems: Problems) -
             problems.missing(resource, (*at, "instances"), "none of them can be used; the action is left out")
 
 
-def _unknown(word: str, reference: str, resource: Resource, problems: Problems) -> str:
-    """The sentence for a reference to nothing, which may be to something that is quarantined."""
+def _unknown(word: str, reference: str, resource: Resource, among: tuple[Iterable[str], Problems]) -> str:
+    """The sentence for a reference to nothing, which may be to something that is quarantined, or a slip of the pen."""
+    known, problems = among
+    namespace = resource.metadata.namespace
     names = reference.split(".")
     for id_, reason in problems.quarantined.items():
         kind, _, place = id_.partition(" ")
         if place.endswith(f"/{names[0]}") and kind != "rule" and (len(names) < 2 or kind in (names[1], word)):
             return f"{word} {reference} cannot be used: {id_} is left out ({reason})"
-    return f"there is no {word} {reference or '(none given)'} in or from namespace {resource.metadata.namespace}"
+    near = nearest(reference, word, namespace, known)
+    hint = f"; did you mean {near}?" if near else ""
+    return f"there is no {word} {reference or '(none given)'} in or from namespace {namespace}{hint}"
 
 
 def _instances(
@@ -125,7 +131,7 @@ def _instances(
         path = (*at, "instances", index)
         reference = resolve(text, "instance", resource.metadata.namespace, known.instances)
         if reference is None:
-            problems.missing(resource, path, _unknown("instance", text, resource, problems))
+            problems.missing(resource, path, _unknown("instance", text, resource, (known.instances, problems)))
             continue
         instance = known.instances[reference]
         template = instance.template.name
