@@ -29,38 +29,72 @@ STORY: dict[str, Any] = {
     "generated": {},
     "rules": [
         {
+            "rule": "logs.rule.default",
+            "match": "",
+            "matched": True,
+            "instances": [
+                {
+                    "variety": "report",
+                    "instance": "log.logentry.default",
+                    "template": "logentry",
+                    "handler": "stdio.default",
+                    "fields": {"severity": "info"},
+                },
+            ],
+        },
+        {"rule": "no.rule.default", "match": "b", "matched": False},
+        {
             "rule": "deny.rule.default",
             "match": 'request.path == "/no"',
             "matched": True,
             "instances": [
                 {
                     "instance": "version.listentry.default",
+                    "variety": "check",
                     "template": "listentry",
                     "handler": "deny.denier.default",
-                    "fields": {"value": "v3"},
+                    "fields": {"value": "v3", "more": {"a": 1}},
                     "answer": {"status": {"code": "PERMISSION_DENIED", "message": "Not allowed"}},
                 },
                 {
                     "instance": "count.quota.default",
+                    "variety": "quota",
                     "template": "quota",
                     "handler": "memquota.default",
                     "fields": {},
                     "answer": {"amount": 3, "status": OK},
                 },
-                {"instance": "other.quota.default", "template": "quota", "handler": "memquota.default", "fields": {}},
-                {"instance": "who.kubernetes.default", "template": "kubernetes", "handler": "env.default"},
-                {"instance": "log.logentry.default", "template": "logentry", "handler": "stdio.default", "fields": {}},
+                {
+                    "instance": "other.quota.default",
+                    "variety": "quota",
+                    "template": "quota",
+                    "handler": "memquota.default",
+                    "fields": {},
+                },
+                {
+                    "instance": "who.kubernetes.default",
+                    "variety": "generate",
+                    "template": "kubernetes",
+                    "handler": "env.default",
+                },
+                {
+                    "instance": "log.logentry.default",
+                    "variety": "report",
+                    "template": "logentry",
+                    "handler": "stdio.default",
+                    "fields": {"severity": "info"},
+                },
                 {
                     "instance": "bad.metric.default",
+                    "variety": "report",
                     "template": "metric",
                     "handler": "prom.default",
                     "error": "lookup failed: 'x'",
                 },
             ],
         },
-        {"rule": "all.rule.default", "match": "", "matched": True, "instances": []},
         {"rule": "odd.rule.default", "match": "a == 1", "matched": False, "reason": "lookup failed: 'a'"},
-        {"rule": "no.rule.default", "match": "b", "matched": False},
+        {"rule": "edit.rule.default", "match": "true", "matched": True, "instances": []},
     ],
     "verdict": {"status": NO, "valid_duration": "0:00:05", "valid_use_count": 1000},
 }
@@ -113,23 +147,43 @@ def test_a_story_of_a_refusal(server: Server) -> None:
         '- deny.rule.default matches (request.path == "/no")',
         "    version.listentry.default -> deny.denier.default: PERMISSION_DENIED (Not allowed)",
         "      value = v3",
+        '      more = {"a": 1}',
         "    count.quota.default -> memquota.default: grants 3, OK",
         "    other.quota.default -> memquota.default: not asked, charge it with -q",
         "    who.kubernetes.default -> env.default: asked for attributes",
         "    log.logentry.default -> stdio.default: not sent",
         "    bad.metric.default -> prom.default: error: lookup failed: 'x'",
-        "- all.rule.default matches (true)",
-        "- odd.rule.default does not match (a == 1): lookup failed: 'a'",
+        "- edit.rule.default matches (true)",
+        "- logs.rule.default matches (true)",
+        "    log.logentry.default -> stdio.default: not sent",
         "- no.rule.default does not match (b)",
+        "- odd.rule.default does not match (a == 1): lookup failed: 'a'",
     ]
     [request] = server.asked
     assert decode(request.attributes) == {"request.path": "/no"}
     assert request.quotas["count"].amount == 3
 
 
+def test_the_values_of_reports_are_there_for_those_who_ask(server: Server) -> None:
+    assert explain(server, "--values").stdout.count("      severity = info") == 2
+
+
+def test_a_verdict_that_is_kept_for_less_than_handlers_say(server: Server) -> None:
+    verdict = {**STORY["verdict"], "valid_duration": "0:00:01", "uncapped_duration": "0:00:05"}
+    server.story = {"rules": [], "verdict": verdict}
+    valid = "valid for 0:00:01 (Mixer's limit; 0:00:05 by what handlers say) and 1000 uses"
+    assert explain(server).stdout == f"PERMISSION_DENIED (deny.denier.default:Not allowed), {valid}\n"
+
+
 def test_a_quota_that_is_not_granted_is_a_refusal(server: Server) -> None:
     away = {"amount": 0, "status": {"code": "UNAVAILABLE", "message": "Redis failed: no answer"}}
-    quota = {"instance": "count.quota.default", "template": "quota", "handler": "redis.default", "answer": away}
+    quota = {
+        "instance": "count.quota.default",
+        "variety": "quota",
+        "template": "quota",
+        "handler": "redis.default",
+        "answer": away,
+    }
     server.story = {
         "rules": [{"rule": "r.rule.default", "match": "", "matched": True, "instances": [quota]}],
         "verdict": {"status": OK, "valid_duration": "0:01:00", "valid_use_count": 1},

@@ -120,6 +120,7 @@ def explain(
             show_default=f"{MONITORING}, or the gateway's proxy",
         ),
     ] = "",
+    values: Annotated[bool, typer.Option("--values", "-v", help="Also show what reports would hold.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Show which rules match a request and what each handler says; checks and quotas are asked for real."""
@@ -137,7 +138,7 @@ def explain(
     if output is not Format.TABLE:
         show_data(story, output)
     else:
-        for line in story_lines(story):
+        for line in story_lines(story, with_values=values):
             say(line)
     if is_refused(story):
         raise typer.Exit(DENIED)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_UNASKED = {"kubernetes": "asked for attributes", "quota": "not asked, charge it with -q"}
-"""What to say of handlers without an answer, by template; those of reports get nothing."""
+_UNASKED = {
+    "generate": "asked for attributes",
+    "quota": "not asked, charge it with -q",
+    "report": "not sent",
+}
+"""What to say of handlers without an answer, by what they are for."""
 
 
 def is_refused(story: Mapping[str, Any]) -> bool:
@@ -20,33 +25,48 @@ def _refused_quotas(story: Mapping[str, Any]) -> list[str]:
     return [instance["instance"] for instance in asked if instance["answer"]["status"]["code"] != "OK"]
 
 
-def story_lines(story: Mapping[str, Any]) -> Iterator[str]:
-    """The verdict first, then every rule that was tried."""
-    if "error" in story:
-        yield f"The check fails: {story['error']}"
-    else:
-        verdict = story["verdict"]
-        valid = f"valid for {verdict['valid_duration']} and {verdict['valid_use_count']} uses"
-        yield f"{_status(verdict['status'])}, {valid}"
+def story_lines(story: Mapping[str, Any], *, with_values: bool = False) -> Iterator[str]:
+    """The verdict, then the rules that had a say in it, those that only report, and the others in a line each.
+
+    `with_values`: also what reports would hold; of checks and quotas that is always there.
+    """
+    yield from _verdict(story)
     for quota in _refused_quotas(story):
         yield f"The quota {quota} is not granted"
-    for rule in story["rules"]:
-        yield from _rule(rule)
+    matched = [rule for rule in story["rules"] if rule["matched"]]
+    for rule in sorted(matched, key=_only_reports):
+        yield f"- {rule['rule']} matches ({rule['match'] or 'true'})"
+        yield from _instances(rule, with_values=with_values)
     for name, reason in story.get("left_out", {}).items():
         yield f"- {name} is not in force: {reason}"
+    for rule in story["rules"]:
+        if not rule["matched"]:
+            reason = f": {rule['reason']}" if "reason" in rule else ""
+            yield f"- {rule['rule']} does not match ({rule['match'] or 'true'}){reason}"
 
 
-def _rule(rule: Mapping[str, Any]) -> Iterator[str]:
-    condition = rule["match"] or "true"
-    if not rule["matched"]:
-        reason = f": {rule['reason']}" if "reason" in rule else ""
-        yield f"- {rule['rule']} does not match ({condition}){reason}"
+def _verdict(story: Mapping[str, Any]) -> Iterator[str]:
+    if "error" in story:
+        yield f"The check fails: {story['error']}"
         return
-    yield f"- {rule['rule']} matches ({condition})"
+    verdict = story["verdict"]
+    longer = verdict.get("uncapped_duration")
+    capped = f" (Mixer's limit; {longer} by what handlers say)" if longer else ""
+    valid = f"valid for {verdict['valid_duration']}{capped} and {verdict['valid_use_count']} uses"
+    yield f"{_status(verdict['status'])}, {valid}"
+
+
+def _only_reports(rule: Mapping[str, Any]) -> bool:
+    varieties = {instance["variety"] for instance in rule["instances"]}
+    return varieties == {"report"}
+
+
+def _instances(rule: Mapping[str, Any], *, with_values: bool) -> Iterator[str]:
     for instance in rule["instances"]:
         yield f"    {instance['instance']} -> {instance['handler']}: {_outcome(instance)}"
-        for name, value in instance.get("fields", {}).items():
-            yield f"      {name} = {value}"
+        if with_values or instance["variety"] != "report":
+            for name, value in instance.get("fields", {}).items():
+                yield f"      {name} = {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
 def _outcome(instance: Mapping[str, Any]) -> str:
@@ -54,7 +74,7 @@ def _outcome(instance: Mapping[str, Any]) -> str:
         return f"error: {instance['error']}"
     answer = instance.get("answer")
     if answer is None:
-        return _UNASKED.get(instance["template"], "not sent")
+        return _UNASKED[instance["variety"]]
     granted = f"grants {answer['amount']}, " if "amount" in answer else ""
     return granted + _status(answer["status"])
 

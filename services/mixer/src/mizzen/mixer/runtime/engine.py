@@ -107,7 +107,7 @@ class RuleEngine:
     async def explain(self, bag: Bag, quotas: Mapping[str, QuotaArgs]) -> Mapping[str, object]:
         """Which rules match a request, what they make of it and what each handler says."""
         with (plan := self._plan):
-            story = await explain(plan, bag, quotas)
+            story = await explain(plan, bag, quotas, self._longest_validity)
         return {**story, "left_out": self._left_out()}
 
     @property
