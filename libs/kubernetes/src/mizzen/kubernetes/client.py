@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 
@@ -42,6 +42,16 @@ FAILURES = (ApiError, aiohttp.ClientError, OSError, TimeoutError, ValueError)
 """What may come of a request: all of it may be over in a moment."""
 
 
+class Listed(Protocol):
+    """What can be listed and watched: a collection, or one object of it."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def field_selector(self) -> str: ...
+    def accept(self, listing: bool) -> str: ...
+
+
 class Listing(NamedTuple):
     """A collection at one version."""
 
@@ -72,12 +82,12 @@ class Client:
             await self._opened.close()
             self._opened = None
 
-    async def list_all(self, collection: Collection) -> Listing:
+    async def list_all(self, collection: Listed) -> Listing:
         """All objects, page by page; all pages show the same version. Raises as `_get` does."""
         async with self._listing:
             return await self._list_all(collection)
 
-    async def _list_all(self, collection: Collection) -> Listing:
+    async def _list_all(self, collection: Listed) -> Listing:
         items: list[Any] = []
         token = ""
         while True:
@@ -97,11 +107,11 @@ class Client:
             if not token:
                 return Listing(items, _version(metadata))
 
-    async def _page(self, collection: Collection, query: dict[str, str]) -> dict[str, Any]:
+    async def _page(self, collection: Listed, query: dict[str, str]) -> dict[str, Any]:
         return await self._get_object(collection.path, collection.accept(listing=True), _with(collection, query))
 
     @asynccontextmanager
-    async def watch(self, collection: Collection, version: str, seconds: int) -> AsyncIterator[AsyncIterator[Event]]:
+    async def watch(self, collection: Listed, version: str, seconds: int) -> AsyncIterator[AsyncIterator[Event]]:
         """What happens after `version`, for `seconds` at most. Raises as `_get` does, also for ERROR events."""
         query = {
             "watch": "1",
@@ -196,7 +206,7 @@ class Client:
         return self._opened
 
 
-def _with(collection: Collection, query: dict[str, str]) -> dict[str, str]:
+def _with(collection: Listed, query: dict[str, str]) -> dict[str, str]:
     return query | ({"fieldSelector": collection.field_selector} if collection.field_selector else {})
 
 
