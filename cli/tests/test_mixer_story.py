@@ -40,6 +40,13 @@ STORY: dict[str, Any] = {
                     "handler": "stdio.default",
                     "fields": {"severity": "info"},
                 },
+                {
+                    "variety": "generate",
+                    "instance": "more.kubernetes.default",
+                    "template": "kubernetes",
+                    "handler": "env.default",
+                    "fields": {"source_uid": "u"},
+                },
             ],
         },
         {"rule": "no.rule.default", "match": "b", "matched": False},
@@ -156,6 +163,7 @@ def test_a_story_of_a_refusal(server: Server) -> None:
         "- edit.rule.default matches (true)",
         "- logs.rule.default matches (true)",
         "    log.logentry.default -> stdio.default: not sent",
+        "    more.kubernetes.default -> env.default: asked for attributes",
         "- no.rule.default does not match (b)",
         "- odd.rule.default does not match (a == 1): lookup failed: 'a'",
     ]
@@ -165,7 +173,9 @@ def test_a_story_of_a_refusal(server: Server) -> None:
 
 
 def test_the_values_of_reports_are_there_for_those_who_ask(server: Server) -> None:
-    assert explain(server, "--values").stdout.count("      severity = info") == 2
+    shown = explain(server, "--values").stdout
+    assert shown.count("      severity = info") == 2
+    assert "      source_uid = u" in shown
 
 
 def test_a_verdict_that_is_kept_for_less_than_handlers_say(server: Server) -> None:

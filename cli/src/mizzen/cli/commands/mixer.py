@@ -120,12 +120,14 @@ def explain(
             show_default=f"{MONITORING}, or the gateway's proxy",
         ),
     ] = "",
-    values: Annotated[bool, typer.Option("--values", "-v", help="Also show what reports would hold.")] = False,
+    values: Annotated[
+        bool, typer.Option("--values", "-v", help="Also show what reports would hold and look-ups are given.")
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Show which rules match a request and what each handler says; checks and quotas are asked for real."""
     from mizzen.cli.fetch import ask_json
-    from mizzen.cli.mixer.attributes import read_attributes, read_quotas
+    from mizzen.cli.mixer.attributes import read_quotas
     from mizzen.cli.mixer.client import check_request, explain_path
     from mizzen.cli.mixer.story import is_refused, story_lines
     from mizzen.cli.output import say, show_data
@@ -133,7 +135,7 @@ def explain(
 
     with _failures():
         address = Address.parse(server or _explaining())
-        request = check_request(read_attributes(automatic, {}), read_quotas(quotas))
+        request = check_request(_read(automatic, {}), read_quotas(quotas))
         story = ask_json(address.host, address.port, explain_path(request), "Mixer")
     if output is not Format.TABLE:
         show_data(story, output)
@@ -152,9 +154,18 @@ def _typed(*texts: str) -> dict[str, str]:
 
 
 def _read(automatic: str, typed: dict[str, str]) -> dict[str, Value]:
+    """The attributes of a command line, with a warning for each that nobody declares: no rule can read it."""
+    from mizzen.cli.local.home import Home
     from mizzen.cli.mixer.attributes import read_attributes
+    from mizzen.cli.output import warn
+    from mizzen.cli.policy import declared_attributes, undeclared
+    from mizzen.cli.store import ConfigStore
 
-    return read_attributes(automatic, typed)
+    declared = declared_attributes(ConfigStore(Home.locate().config).read())
+    values = read_attributes(automatic, typed, declared)
+    for sentence in undeclared(values, declared):
+        warn(f"warning: {sentence}")
+    return values
 
 
 def _is_embedded() -> bool:

@@ -12,6 +12,7 @@ _UNASKED = {
     "report": "not sent",
 }
 """What to say of handlers without an answer, by what they are for."""
+_INFORMING = {"generate", "report"}
 
 
 def is_refused(story: Mapping[str, Any]) -> bool:
@@ -26,15 +27,15 @@ def _refused_quotas(story: Mapping[str, Any]) -> list[str]:
 
 
 def story_lines(story: Mapping[str, Any], *, with_values: bool = False) -> Iterator[str]:
-    """The verdict, then the rules that had a say in it, those that only report, and the others in a line each.
+    """The verdict, then the rules that had a say in it, those that only inform, and the others in a line each.
 
-    `with_values`: also what reports would hold; of checks and quotas that is always there.
+    `with_values`: also what handlers of reports and attributes are given; of checks and quotas that is always there.
     """
     yield from _verdict(story)
     for quota in _refused_quotas(story):
         yield f"The quota {quota} is not granted"
     matched = [rule for rule in story["rules"] if rule["matched"]]
-    for rule in sorted(matched, key=_only_reports):
+    for rule in sorted(matched, key=_only_informs):
         yield f"- {rule['rule']} matches ({rule['match'] or 'true'})"
         yield from _instances(rule, with_values=with_values)
     for name, reason in story.get("left_out", {}).items():
@@ -56,15 +57,16 @@ def _verdict(story: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_status(verdict['status'])}, {valid}"
 
 
-def _only_reports(rule: Mapping[str, Any]) -> bool:
+def _only_informs(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule reports or looks attributes up, and has no say in the verdict."""
     varieties = {instance["variety"] for instance in rule["instances"]}
-    return varieties == {"report"}
+    return bool(varieties) and varieties <= _INFORMING
 
 
 def _instances(rule: Mapping[str, Any], *, with_values: bool) -> Iterator[str]:
     for instance in rule["instances"]:
         yield f"    {instance['instance']} -> {instance['handler']}: {_outcome(instance)}"
-        if with_values or instance["variety"] != "report":
+        if with_values or instance["variety"] not in _INFORMING:
             for name, value in instance.get("fields", {}).items():
                 yield f"      {name} = {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
