@@ -8,8 +8,13 @@ programs=(
   k8s.io/kubernetes/cmd/kube-apiserver
   k8s.io/kubernetes/cmd/kube-controller-manager
   k8s.io/kubernetes/cmd/kubectl
+  k8s.io/kubernetes/cmd/kube-proxy
+  k8s.io/kubernetes/cmd/kube-scheduler
   helm.sh/helm/v3/cmd/helm
+  github.com/coredns/coredns
 )
+# It has requirements of its own, which do not agree with those of go.mod.
+coredns=v1.13.1
 
 missing=()
 for program in "${programs[@]}"; do
@@ -39,6 +44,11 @@ done
 mkdir -p bin
 for program in "${missing[@]}"; do
   echo "Building ${program##*/} (the first time takes some minutes) ..."
-  go build -buildvcs=false -ldflags "$flags" -o "bin/.${program##*/}" "$program"
-  mv "bin/.${program##*/}" "bin/${program##*/}"
+  if [ "${program##*/}" = coredns ]; then
+    GOBIN="$PWD/bin/.coredns" go install -ldflags '-s -w' "$program@$coredns"
+    mv bin/.coredns/coredns bin/coredns && rmdir bin/.coredns
+  else
+    go build -buildvcs=false -ldflags "$flags" -o "bin/.${program##*/}" "$program"
+    mv "bin/.${program##*/}" "bin/${program##*/}"
+  fi
 done
