@@ -154,14 +154,14 @@ class Client:
         """One object. Raises as `_get` does."""
         return await self._get_object(path, JSON, {})
 
-    async def send(self, method: str, path: str, item: Mapping[str, Any], content_type: str = JSON) -> None:
-        """Write an object; `path` may have a query. Raises as `_get` does."""
+    async def send(self, method: str, path: str, item: Mapping[str, Any], content_type: str = JSON) -> Any:
+        """Write an object; `path` may have a query. What it is now, or another answer. Raises as `_get` does."""
         body = json.dumps(item).encode()
         async with (
             asyncio.timeout(REQUEST_SECONDS),
             self._request(method, path, {"Accept": JSON, "Content-Type": content_type}, body=body) as response,
         ):
-            await response.read()
+            return json.loads(await response.read())
 
     @asynccontextmanager
     async def _get(self, path: str, accept: str, query: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
