@@ -228,6 +228,22 @@ async def test_a_quota_that_is_used_up(decide: Any) -> None:
     assert codes == [0, 0, 0, 8]
 
 
+async def test_a_burst_gets_no_more_than_the_quota_has(decide: Any) -> None:
+    first = await decide(quotas=QUOTAS, **to("web"))
+    burst = await asyncio.gather(*(decide(quotas=QUOTAS, **to("web")) for _ in range(30)))
+    assert (first.code, sum(answer.code == 0 for answer in burst)) == (0, 2), "3 in all"
+    assert {answer.code for answer in burst} == {0, 8}
+    assert burst[0].quota_cache_hit, "the verdict was known, and tokens were fetched ahead"
+
+
+async def test_a_burst_of_several_users_gets_each_ones_quota(decide: Any) -> None:
+    users = [f"user-{number % 3}" for number in range(30)]
+    await decide(quotas=QUOTAS, **to("web"), source_user="somebody")
+    burst = await asyncio.gather(*(decide(quotas=QUOTAS, **to("web"), source_user=user) for user in users))
+    passed = [user for user, answer in zip(users, burst, strict=True) if answer.code == 0]
+    assert sorted(passed) == sorted(3 * ["user-0", "user-1", "user-2"])
+
+
 @pytest.mark.parametrize(("fail_open", "code"), [(True, 0), (False, 13)])
 async def test_rules_that_cannot_be_evaluated(decide: Any, fail_open: bool, code: int) -> None:
     answer = await decide(TransportPlan(fail_open=fail_open), **to("reviews"), source_labels=None)
