@@ -39,6 +39,8 @@ def test_a_sidecar_of_the_local_runtime() -> None:
     assert settings.admin_address == Address("127.1.0.3", 15000)
     assert settings.status_address == Address("127.1.0.3", 15021)
     assert settings.prometheus_address == Address("127.1.0.3", 15090)
+    assert settings.mixer_check_seconds == 5.0
+    assert read("--mixer-check-timeout", "0.5").mixer_check_seconds == 0.5
 
 
 def test_istios_variables_make_an_injected_sidecar() -> None:
@@ -108,6 +110,9 @@ def test_mixer_in_the_agent() -> None:
         (["--labels", "app"], {}, "labels are app=reviews,version=v1, not 'app'"),
         (["--name", "a~b"], {}, "may not contain '~'"),
         (["--concurrency", "-1"], {}, "concurrency must be a number from 0 to 64, not '-1'"),
+        (["--mixer-check-timeout", "0"], {}, "time-out must be more than 0 and at most 5, not '0'"),
+        ([], {"MIZZEN_PROXY_MIXER_CHECK_TIMEOUT": "6"}, "time-out must be more than 0 and at most 5, not '6'"),
+        (["--mixer-check-timeout", "soon"], {}, "time-out must be more than 0 and at most 5, not 'soon'"),
         (["--drain-seconds", "soon"], {}, "drain seconds must be a number from 0 to 3600, not 'soon'"),
         ([], {"ISTIO_METAJSON_X": "{"}, "ISTIO_METAJSON_X is not JSON"),
         ([], {"ISTIO_METAJSON_X": "[]"}, "ISTIO_METAJSON_X must be a JSON object"),

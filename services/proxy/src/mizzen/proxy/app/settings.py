@@ -13,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 
 from mizzen.proxy.app.addresses import own_addresses
 from mizzen.proxy.app.injected import PodInfo, is_injected, read_pod_info, variables
+from mizzen.proxy.app.mixer.contract import CALL_SECONDS
 from mizzen.proxy.app.node import Node, read_metadata
 from mizzen.proxy.app.pod.settings import AGENT_PORT, PodSettings, read_pod_settings
 from mizzen.runtime.address import Address
@@ -55,6 +56,8 @@ class Settings:
     """What the agent does for its Pod, where it is in one."""
     mixer_address: Address | None = None
     """Mixer, in place of the endpoints of the clusters that Pilot names."""
+    mixer_check_seconds: float = CALL_SECONDS
+    """How long a request waits for Mixer's word, where Mixer is a service."""
     embedded_mixer: EmbeddedMixer | None = None
     """Mixer in this process, in place of any service."""
     engine: Engine = "python"
@@ -132,6 +135,7 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("mixer-config-dir", "", "folder of YAML with the rules of an embedded Mixer")
     flag("mixer-registry-dir", "", "folder of YAML with the platform's Pods, for an embedded Mixer")
     flag("mixer-address", "", "Mixer; else the clusters that Pilot names")
+    flag("mixer-check-timeout", f"{CALL_SECONDS:g}", "seconds that a request waits for Mixer's word at most")
     flag("interception-mode", "", "REDIRECT, TPROXY or NONE; else NONE with one of the next two, REDIRECT without")
     flag("bind-address", defaults.bind_address, "where listeners bind in place of the wildcard")
     flag("app-address", "", "where the application listens, in interception mode NONE")
@@ -181,6 +185,7 @@ def _settings(
         prometheus_address=Address.parse(f"{monitoring}:{given.prometheus_port}"),
         pod=read_pod_settings(agent_address, ips[0], role, environment) if agent_address else None,
         mixer_address=Address.parse(given.mixer_address) if given.mixer_address else None,
+        mixer_check_seconds=_check_seconds(given.mixer_check_timeout),
         embedded_mixer=_embedded_mixer(given, engine),
         engine=engine,
         concurrency=_concurrency(given.concurrency),
@@ -286,12 +291,24 @@ def _concurrency(text: str) -> int:
     return int(text) or min(len(os.sched_getaffinity(0)), MAX_WORKERS)
 
 
+def _seconds(text: str) -> float:
+    """Less than 0 for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
+
+
+def _check_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if not 0 < seconds <= CALL_SECONDS:
+        raise ValueError(f"Mixer's check time-out must be more than 0 and at most {CALL_SECONDS:g}, not {text!r}")
+    return seconds
+
+
 def _drain_seconds(text: str, environment: Mapping[str, str]) -> float:
     """With Istio's EXIT_ON_ZERO_ACTIVE_CONNECTIONS what is under way may take as long as the kubelet waits."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
+    seconds = _seconds(text)
     if not 0 <= seconds <= MAX_DRAIN_SECONDS:
         raise ValueError(f"drain seconds must be a number from 0 to {MAX_DRAIN_SECONDS:g}, not {text!r}")
     unhurried = environment.get("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "").lower() == "true"

@@ -32,11 +32,15 @@ _MAX_CHANNELS: Final = 16
 class MixerCalls:
     """Channels to Mixer, by address. Implements `contract.MixerClient`."""
 
-    def __init__(self, find: Callable[[str], str]) -> None:
-        """`find` gives a cluster's gRPC target; LookupError says why there is none."""
+    def __init__(self, find: Callable[[str], str], check_seconds: float = CALL_SECONDS) -> None:
+        """`find` gives a cluster's gRPC target; LookupError says why there is none.
+
+        `check_seconds` is for a check with all its repetitions.
+        """
         self.words = GLOBAL_WORDS
         """How many words of the global dictionary the server understands."""
         self._find = find
+        self._check_seconds = check_seconds
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def check(self, transport: TransportPlan, question: Question) -> Decision:
@@ -44,7 +48,7 @@ class MixerCalls:
         request = write_request(question, self.words)
         backoff = Backoff(transport.base_retry_wait, transport.max_retry_wait)
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._check_seconds):
                 for _ in range(transport.max_retry):
                     try:
                         return await self._check(transport, request)
@@ -52,7 +56,7 @@ class MixerCalls:
                         await asyncio.sleep(backoff.next(random.random()))
                 return await self._check(transport, request)
         except TimeoutError:
-            raise CallFailed(DEADLINE_EXCEEDED, f"Mixer did not answer within {CALL_SECONDS:g} s") from None
+            raise CallFailed(DEADLINE_EXCEEDED, f"Mixer did not answer within {self._check_seconds:g} s") from None
 
     def batch(self, transport: TransportPlan) -> EncodedBatch:
         """Encoded as it comes."""

@@ -12,7 +12,7 @@ from mizzen.proxy.engine.control import CheckAnswer
 from mizzen.proxy.engine.mixer_plan import TransportPlan
 
 CALL_SECONDS: Final = 5.0
-"""For a check with all its repetitions, and for a report."""
+"""For a check with all its repetitions, at most, and for a report."""
 INVALID_ARGUMENT: Final = 3
 INTERNAL: Final = 13
 CHANGES: Final[Mapping[int, Literal["replace", "remove", "append"]]] = {0: "replace", 1: "remove", 2: "append"}
