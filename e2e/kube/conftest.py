@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from kube.harness import local
-from kube.harness.cluster import Cluster
-from kube.harness.programs import REPOSITORY
-from kube.harness.release import Release
+from support.kube import local
+from support.kube.cluster import Cluster
+from support.kube.programs import REPOSITORY
+from support.kube.release import Release
 
 RULES = REPOSITORY / "demo/bookinfo/policy/deny-reviews-v3.yaml"
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 from cryptography import x509
-from kube.harness.cluster import Object, template
-from kube.harness.programs import CHART, REPOSITORY
 from kube.harness.values import defaults, schema
+from support.kube.cluster import Object, template
+from support.kube.programs import CHART, REPOSITORY
 
 from mizzen.injector.injection.settings import Global, MeshConfig, Settings, Values, read_settings
 from mizzen.injector.injection.webhooks import webhooks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from kube.harness.cluster import Cluster, Refused, until
+from support.kube.cluster import Cluster, Refused, until
 
 
 def test_kube_controllers_make_what_a_deployment_asks_for(cluster: Cluster, namespace: str) -> None:

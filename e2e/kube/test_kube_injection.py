@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import yaml
-from kube.harness.cluster import Cluster, Object, until
 from kube.harness.component import serving
-from kube.harness.release import Release
+from support.kube.cluster import Cluster, Object, until
+from support.kube.release import Release
 
 ENABLED = {"istio-injection": "enabled"}
 REVISION = {"istio.io/rev": "default"}

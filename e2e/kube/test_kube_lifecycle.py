@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kube.harness.cluster import Cluster, Object, until
-from kube.harness.release import CRDS, Release, crd_names, everything
 from kube.harness.values import merged, tree, values
+from support.kube.cluster import Cluster, Object, until
+from support.kube.release import CRDS, Release, crd_names, everything
 
 NAMESPACE = "istio-system"
 

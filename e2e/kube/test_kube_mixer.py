@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from kube.harness.component import serving
-from kube.harness.release import Release
+from support.kube.release import Release
 
 
 def test_kube_mixer_serves_the_rules_of_the_values(release: Release, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from kube.harness.cluster import Cluster, Object, until
 from kube.harness.component import Component, serving
-from kube.harness.release import Release
+from support.kube.cluster import Cluster, Object, until
+from support.kube.release import Release
 
 
 @pytest.fixture(scope="module")

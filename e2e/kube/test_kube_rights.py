@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from kube.harness.cluster import Cluster, Object
-from kube.harness.release import Release, crd_names
+from support.kube.cluster import Cluster, Object
+from support.kube.release import Release, crd_names
 
 from mizzen.kubernetes.collections import CONFIG as CONFIG_COLLECTIONS
 from mizzen.kubernetes.collections import CONFIG_GROUPS

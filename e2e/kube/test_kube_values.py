@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kube.harness.cluster import Refused, helm, template
-from kube.harness.programs import CHART, REPOSITORY
 from kube.harness.values import UNSET, Value, defaults, described, merged, schema, table, tree, values
+from support.kube.cluster import Refused, helm, template
+from support.kube.programs import CHART, REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs/install/kubernetes.md"
 OWN_CERTIFICATE = {"injector": {"certificate": {"secretName": "given", "caBundle": "Z2l2ZW4="}}}

@@ -17,9 +17,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from kube.harness.cluster import Object
-from kube.harness.process import Process
-from kube.harness.release import Release
+from support.kube.cluster import Object
+from support.kube.process import Process
+from support.kube.release import Release
 
 MONITORING_PORT = 15014
 

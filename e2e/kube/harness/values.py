@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from kube.harness.programs import CHART
+from support.kube.programs import CHART
 
 WORKLOADS = ("pilot", "mixer", "injector", "gateways.ingress", "gateways.egress")
 UNSET = object()

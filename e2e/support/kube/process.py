@@ -14,7 +14,14 @@ END_SECONDS = 15.0
 class Process:
     """Runs from its making until `end`."""
 
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        inherited: Sequence[int] = (),
+    ) -> None:
+        """`inherited` are file descriptors that it keeps."""
         self.name = log.stem
         self._log = log
         with log.open("wb") as output:
@@ -25,6 +32,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
+                pass_fds=inherited,
             )
 
     def wait(self, ready: Callable[[], bool], seconds: float = READY_SECONDS) -> None:

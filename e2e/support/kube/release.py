@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import yaml
-from kube.harness.cluster import Cluster, Object
-from kube.harness.programs import CHART
+
+from support.kube.cluster import Cluster, Object
+from support.kube.programs import CHART
 
 NAME = "mizzen"
 CRDS = CHART / "crds"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kube.harness.programs import CHART, program
+
+from support.kube.programs import CHART, program
 
 COMMAND_SECONDS = 60
 

@@ -26,11 +26,11 @@ class Authority:
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         self.file = self._write("ca", self._key, self._builder(self._name, self._key).add_extension(constraints, True))
 
-    def server(self, name: str) -> tuple[str, str]:
-        """Certificate and key of a server on 127.0.0.1."""
-        alternatives = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
-        )
+    def server(self, name: str, *others: str) -> tuple[str, str]:
+        """Certificate and key of a server on 127.0.0.1, and at other names and addresses."""
+        names = [x509.DNSName(each) for each in ("localhost", *others) if not _is_address(each)]
+        addresses = [x509.IPAddress(IPv4Address(each)) for each in ("127.0.0.1", *others) if _is_address(each)]
+        alternatives = x509.SubjectAlternativeName([*names, *addresses])
         return self._issue(name, (), ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
 
     def client(self, user: str, *groups: str) -> tuple[str, str]:
@@ -80,3 +80,7 @@ class Authority:
         certificate = self._folder / f"{file}.crt"
         certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         return str(certificate)
+
+
+def _is_address(text: str) -> bool:
+    return text.replace(".", "").isdigit()
