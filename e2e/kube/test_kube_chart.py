@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import subprocess
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography import x509
 from kube.harness.values import defaults, schema
 from support.kube.cluster import Object, template
 from support.kube.programs import CHART, REPOSITORY
@@ -143,20 +141,27 @@ def _conditions(requirements: Any) -> list[Object]:
 
 
 def test_kube_the_webhooks_certificate_is_for_its_service() -> None:
-    data = _one("Secret", "mizzen-injector-tls", "--set=injector.certificate.days=30")["data"]
-    [hook, *_] = _one("MutatingWebhookConfiguration", "istio-sidecar-injector", "--set=injector.certificate.days=30")[
-        "webhooks"
-    ]
+    [hook, *_] = _one("MutatingWebhookConfiguration", "istio-sidecar-injector")["webhooks"]
     service = hook["clientConfig"]["service"]
-    certificate, authority = (x509.load_pem_x509_certificate(_decoded(data[name])) for name in ("tls.crt", "ca.crt"))
-    certificate.verify_directly_issued_by(authority)
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert f"{service['name']}.{service['namespace']}.svc" in names.get_values_for_type(x509.DNSName)
-    assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 30
+    assert "caBundle" not in hook["clientConfig"]
+    settings = _variables("mizzen-injector")
+    host = f"{service['name']}.{service['namespace']}"
+    assert settings["MIZZEN_INJECTOR_CERTIFICATE_HOSTS"] == f"{host}.svc,{host}"
+    secret = _one("Secret", settings["MIZZEN_INJECTOR_CERTIFICATE_SECRET"].partition("/")[2])
+    assert "data" not in secret, "an upgrade would put that in place of the injector's"
 
 
-def _decoded(text: str) -> bytes:
-    return base64.b64decode(text)
+def test_kube_a_certificate_that_is_given_is_used() -> None:
+    given = ("--set=injector.certificate.secretName=own", "--set=injector.certificate.caBundle=LS0t")
+    [hook, *_] = _one("MutatingWebhookConfiguration", "istio-sidecar-injector", *given)["webhooks"]
+    assert hook["clientConfig"]["caBundle"] == "LS0t"
+    assert "MIZZEN_INJECTOR_CERTIFICATE_SECRET" not in _variables("mizzen-injector", *given)
+    assert [part for part in _rendered(*given) if part["kind"] == "Secret"] == []
+
+
+def _variables(deployment: str, *arguments: str) -> dict[str, str]:
+    [container] = _one("Deployment", deployment, *arguments)["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable.get("value", "") for variable in container["env"]}
 
 
 def test_kube_versions_are_one() -> None:

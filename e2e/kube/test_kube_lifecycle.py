@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,13 @@ from kube.harness.values import merged, tree, values
 from support.kube.cluster import Cluster, Object, until
 from support.kube.release import CRDS, Release, crd_names, everything
 
+from mizzen.injector.certificate.issue import sign_by_itself
+from mizzen.injector.certificate.keeping import Held
+from mizzen.injector.certificate.secret import secret_data
+
 NAMESPACE = "istio-system"
+CERTIFICATE = ("secret", "mizzen-injector-certificate")
+WEBHOOK = ("mutatingwebhookconfiguration", "istio-sidecar-injector")
 
 
 @pytest.fixture
@@ -31,16 +39,35 @@ def _settings(release: Release, deployment: str) -> dict[str, str]:
 
 
 def _webhooks(release: Release) -> list[Object]:
-    found: list[Object] = release.cluster.get("mutatingwebhookconfiguration", "istio-sidecar-injector")["webhooks"]
+    found: list[Object] = release.cluster.get(*WEBHOOK)["webhooks"]
     return found
+
+
+def _certificate(release: Release) -> dict[str, str]:
+    """The Secret's data, when all webhooks have its roots. Where no kubelet runs an injector, the test writes both."""
+    if release.cluster.local:
+        issued = sign_by_itself(["mizzen-injector.istio-system.svc"], datetime.now(UTC), timedelta(days=1))
+        data = secret_data(Held(issued.pair, None, issued.roots))
+        release.cluster.kubectl(
+            "patch", *CERTIFICATE, "--namespace", NAMESPACE, f"--patch={json.dumps({'data': data})}"
+        )
+        for index in range(len(_webhooks(release))):
+            add = [{"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": data["ca.crt"]}]
+            release.cluster.kubectl("patch", *WEBHOOK, "--type=json", f"--patch={json.dumps(add)}")
+    until("the webhooks' roots", lambda: _bundles(release) == {release.get(*CERTIFICATE).get("data", {}).get("ca.crt")})
+    found: dict[str, str] = release.get(*CERTIFICATE)["data"]
+    return found
+
+
+def _bundles(release: Release) -> set[str | None]:
+    return {hook["clientConfig"].get("caBundle", "") for hook in _webhooks(release)}
 
 
 def test_kube_install_upgrade_rollback_uninstall(cluster: Cluster, mesh: Release) -> None:
     before = everything(cluster)
     notes = mesh.install("--create-namespace")
     assert "kubectl label namespace default istio-injection=enabled" in notes
-    certificate = mesh.get("secret", "mizzen-injector-tls")["data"]
-    assert {hook["clientConfig"]["caBundle"] for hook in _webhooks(mesh)} == {certificate["ca.crt"]}
+    certificate = _certificate(mesh)
     installed = everything(cluster)
 
     mesh.upgrade("--set=pilot.logLevel=debug", "--set=gateways.egress.enabled=false")
@@ -48,13 +75,14 @@ def test_kube_install_upgrade_rollback_uninstall(cluster: Cluster, mesh: Release
     # Namespaces of other tests may still be on their way out.
     gone = {name for kind, place, name in installed - everything(cluster) if (kind, place) == ("Deployment", NAMESPACE)}
     assert gone == {"istio-egressgateway"}
-    assert mesh.get("secret", "mizzen-injector-tls")["data"] == certificate
+    assert mesh.get(*CERTIFICATE)["data"] == certificate
+    assert _bundles(mesh) == {certificate["ca.crt"]}
 
     mesh.rollback(1)
     assert _settings(mesh, "mizzen-pilot")["MIZZEN_PILOT_LOG_LEVEL"] == "info"
     assert "deployment.apps/istio-egressgateway" in cluster.names("deployments", "--namespace", NAMESPACE)
-    assert mesh.get("secret", "mizzen-injector-tls")["data"] == certificate
-    assert {hook["clientConfig"]["caBundle"] for hook in _webhooks(mesh)} == {certificate["ca.crt"]}
+    assert mesh.get(*CERTIFICATE)["data"] == certificate
+    assert _bundles(mesh) == {certificate["ca.crt"]}
 
     mesh.uninstall()
     definitions = {("CustomResourceDefinition", "", name) for name in crd_names()}

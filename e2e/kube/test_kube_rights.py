@@ -14,7 +14,7 @@ from mizzen.kubernetes.collections import CONFIG_GROUPS
 from mizzen.kubernetes.collections import REGISTRY as REGISTRY_COLLECTIONS
 
 EVERYWHERE = ""
-OTHERS = ("mizzen-mixer", "mizzen-injector", "istio-ingressgateway", "istio-egressgateway")
+OTHERS = ("mizzen-mixer", "istio-ingressgateway", "istio-egressgateway")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Right:
     def attributes(self, own: str) -> Object:
         """As an access review has them."""
         resource, _, group = self.resource.partition(".")
-        known = {"verb": self.verb, "group": group, "resource": resource, "subresource": self.part, "name": self.name}
+        name = self.name.format(own=own)
+        known = {"verb": self.verb, "group": group, "resource": resource, "subresource": self.part, "name": name}
         return known if self.where == EVERYWHERE else known | {"namespace": self.where.format(own=own)}
 
 
@@ -64,11 +65,33 @@ PILOT_MAY_NOT = [
     Right("list", "customresourcedefinitions.apiextensions.k8s.io"),
     Right("impersonate", "users"),
 ]
+HOOKS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+INJECTOR_MAY = [
+    *(Right(verb, LEASE, OWN, name="mizzen-injector") for verb in ("get", "update")),
+    *(Right(verb, "secrets", OWN, name="mizzen-injector-certificate") for verb in (*FOLLOW, "patch")),
+    *(Right(verb, HOOKS, name="istio-sidecar-injector-{own}") for verb in (*FOLLOW, "patch")),
+]
+INJECTOR_MAY_NOT = [
+    *(Right(verb, "secrets", where) for verb in (*READ, "create", "patch") for where in PLACES),
+    *(Right(verb, "secrets", OTHER, name="mizzen-injector-certificate") for verb in (*READ, "patch")),
+    *(Right(verb, HOOKS) for verb in (*READ, "create", "patch", "update", "delete")),
+    *(Right(verb, HOOKS, name="istio-sidecar-injector-{own}") for verb in ("update", "delete")),
+    *(Right(verb, "pods", where) for verb in (*READ, "create", "patch") for where in PLACES),
+    Right("update", LEASE, OWN),
+    Right("create", LEASE, OWN),
+    Right("create", "serviceaccounts", OWN, part="token"),
+    Right("impersonate", "users"),
+]
 
 
 @pytest.fixture(scope="session")
 def pilot(release: Release) -> Cluster:
     return release.cluster.service_account(release.namespace, "mizzen-pilot")
+
+
+@pytest.fixture(scope="session")
+def injector(release: Release) -> Cluster:
+    return release.cluster.service_account(release.namespace, "mizzen-injector")
 
 
 def test_kube_pilot_may_do_its_work(pilot: Cluster, release: Release) -> None:
@@ -77,6 +100,14 @@ def test_kube_pilot_may_do_its_work(pilot: Cluster, release: Release) -> None:
 
 def test_kube_pilot_may_do_nothing_else(pilot: Cluster, release: Release) -> None:
     assert _allowed(pilot, release, PILOT_MAY_NOT) == []
+
+
+def test_kube_the_injector_may_do_its_work(injector: Cluster, release: Release) -> None:
+    assert _allowed(injector, release, INJECTOR_MAY) == INJECTOR_MAY
+
+
+def test_kube_the_injector_may_do_nothing_else(injector: Cluster, release: Release) -> None:
+    assert _allowed(injector, release, INJECTOR_MAY_NOT) == []
 
 
 def _allowed(subject: Cluster, release: Release, rights: list[Right]) -> list[Right]:

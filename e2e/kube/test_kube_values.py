@@ -12,16 +12,13 @@ from support.kube.cluster import Refused, helm, template
 from support.kube.programs import CHART, REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs/install/kubernetes.md"
-OWN_CERTIFICATE = {"injector": {"certificate": {"secretName": "given", "caBundle": "Z2l2ZW4="}}}
-"""So that two renderings are alike: the chart's own certificate is another each time."""
-RENDERED_ELSEWHERE = {"injector.certificate.days"}
 
 
 def _everything(on: bool) -> dict[str, Any]:
     """All that can be enabled, or only autoscaling off: some values count in one case, some in the other."""
     switches = [value.path for value in values() if value.path.endswith(".enabled")]
     chosen = [path for path in switches if on or path.endswith("autoscale.enabled")]
-    return merged(OWN_CERTIFICATE, *(tree(path, on) for path in chosen))
+    return merged(*(tree(path, on) for path in chosen))
 
 
 def _render(folder: Path, *given: dict[str, Any]) -> str:
@@ -37,9 +34,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any]
     return [(given, _render(folder, given)) for given in (_everything(True), _everything(False))]
 
 
-@pytest.mark.parametrize(
-    "value", [value for value in values() if value.path not in RENDERED_ELSEWHERE], ids=lambda value: value.path
-)
+@pytest.mark.parametrize("value", values(), ids=lambda value: value.path)
 def test_kube_each_value_changes_what_is_installed(
     value: Value, bases: list[tuple[dict[str, Any], str]], tmp_path: Path
 ) -> None:

@@ -65,7 +65,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{/* Where its Pods run and as whom: (the workload's dict and "user"). */}}
 {{- define "mizzen.podSpec" -}}
 serviceAccountName: {{ .name }}
-automountServiceAccountToken: {{ eq .component "pilot" }}
+automountServiceAccountToken: {{ has .component (list "pilot" "injector") }}
 securityContext:
   runAsNonRoot: true
   runAsUser: {{ .user }}

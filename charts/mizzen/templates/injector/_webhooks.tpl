@@ -1,3 +1,8 @@
+{{/* The name of the MutatingWebhookConfiguration. */}}
+{{- define "mizzen.mutating" -}}
+istio-sidecar-injector{{ include "mizzen.suffix" . }}{{ if ne .Release.Namespace "istio-system" }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}
+
 {{/* Which Pods the API server sends: the same as mizzen.injector.injection.webhooks says, which a test compares. */}}
 {{- define "mizzen.webhooks" -}}
 {{- $revision := include "mizzen.revision" . }}

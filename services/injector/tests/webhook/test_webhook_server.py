@@ -7,14 +7,17 @@ import json
 import shutil
 import ssl
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from mizzen.injector.webhook.files import Certificate, SettingsFiles, SettingsSource
+from mizzen.injector.certificate.keeping import Wanted
+from mizzen.injector.webhook.files import CertificateFiles, SettingsFiles, SettingsSource
 from mizzen.injector.webhook.service import InjectorService
 from mizzen.injector.webhook.settings import WebhookSettings, read_webhook_settings
+from mizzen.injector.webhook.tls import ServedCertificate
 from mizzen.runtime.address import Address
 from mizzen.runtime.errors import StartError
 
@@ -39,7 +42,7 @@ def write_pair(folder: Path, name: str = "one") -> tuple[Path, Path]:
 def webhook_settings(folder: Path) -> WebhookSettings:
     chain, key = write_pair(folder)
     nowhere = Address("127.0.0.1", 0)
-    return WebhookSettings(nowhere, nowhere, chain, key, SettingsFiles(), False, "info", "text")
+    return WebhookSettings(nowhere, nowhere, chain, key, "", None, SettingsFiles(), False, "info", "text")
 
 
 @pytest.fixture
@@ -94,9 +97,11 @@ async def test_other_requests_are_refused(client: aiohttp.ClientSession) -> None
 def test_a_renewed_certificate_is_taken_over_and_a_broken_one_is_not(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    certificate = Certificate(*write_pair(tmp_path, "one"))
+    served = ServedCertificate()
+    certificate = CertificateFiles(*write_pair(tmp_path, "one"), served)
+    assert not served.there
     certificate.load()
-    context = certificate.context
+    context = served.context
     assert served_name(context) == "one.test"
     (tmp_path / "tls.key").write_text("no key")
     certificate.refresh()
@@ -145,7 +150,7 @@ async def test_it_does_not_start_without_its_files(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"settings: .*none"):
         missing.load()
     with pytest.raises(StartError, match=r"certificate .*tls\.crt and key"):
-        Certificate(tmp_path / "tls.crt", tmp_path / "tls.key").load()
+        CertificateFiles(tmp_path / "tls.crt", tmp_path / "tls.key", ServedCertificate()).load()
 
 
 def test_flags_and_variables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,3 +162,38 @@ def test_flags_and_variables(capsys: pytest.CaptureFixture[str]) -> None:
         read_webhook_settings(["--native-sidecars", "maybe"], {})
     assert ended.value.code == 2
     assert "--native-sidecars must be one of true, false" in capsys.readouterr().err
+
+
+KEPT = {
+    "MIZZEN_INJECTOR_KUBECONFIG": "in-cluster",
+    "MIZZEN_INJECTOR_CERTIFICATE_SECRET": "mesh/tls",
+    "MIZZEN_INJECTOR_CERTIFICATE_HOSTS": "injector.mesh.svc, injector.mesh",
+    "MIZZEN_INJECTOR_LEASE": "mesh/injector",
+    "MIZZEN_INJECTOR_MUTATING_WEBHOOK": "hooks",
+}
+
+
+def test_flags_of_a_certificate_that_is_kept() -> None:
+    kept = read_webhook_settings(["--certificate-days", "30"], KEPT).kept
+    assert kept is not None
+    assert (kept.secret, kept.lease, kept.mutating) == (("mesh", "tls"), ("mesh", "injector"), "hooks")
+    assert kept.wanted == Wanted(("injector.mesh.svc", "injector.mesh"), timedelta(days=30))
+    assert read_webhook_settings([], {}).kept is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "complaint"),
+    [
+        ("kubeconfig", "", "needs --kubeconfig"),
+        ("certificate-hosts", " ,", "needs --kubeconfig, --lease and --certificate-hosts"),
+        ("lease", "injector", "--lease is <namespace>/<name>"),
+        ("certificate-secret", "a/b/c", "--certificate-secret is <namespace>/<name>"),
+        ("certificate-days", "0", "--certificate-days must be a number from 1"),
+    ],
+)
+def test_flags_of_a_certificate_that_cannot_be_kept(
+    flag: str, value: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        read_webhook_settings([f"--{flag}={value}"], KEPT)
+    assert complaint in capsys.readouterr().err

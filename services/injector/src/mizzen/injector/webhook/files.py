@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mizzen.injector.certificate.issue import Pair
 from mizzen.injector.injection.settings import Settings, read_settings
+from mizzen.injector.webhook.tls import ServedCertificate
 from mizzen.runtime.errors import StartError
 
 log = logging.getLogger(__name__)
@@ -61,13 +63,13 @@ class SettingsSource:
         return True
 
 
-class Certificate:
-    """Certificate chain and key in PEM files. A renewed pair serves connections from then on."""
+class CertificateFiles:
+    """Certificate chain and key in PEM files, served as they are renewed."""
 
-    def __init__(self, chain: Path, key: Path) -> None:
+    def __init__(self, chain: Path, key: Path, served: ServedCertificate) -> None:
         self._paths = (chain, key)
-        self._contents: tuple[bytes, ...] = ()
-        self.context = _context()
+        self._served = served
+        self._pair: Pair | None = None
 
     def load(self) -> None:
         """Read for the first time; raises StartError."""
@@ -79,30 +81,19 @@ class Certificate:
     def refresh(self) -> None:
         """Take over a renewed pair, if the two belong together."""
         try:
-            changed = self._read()
+            self._read()
         except (OSError, ssl.SSLError) as error:
             log.warning("Certificate %s: %s; the last one stays in use", self._paths[0], error)
-        else:
-            if changed:
-                log.info("Certificate renewed")
 
-    def _read(self) -> bool:
-        contents = tuple(path.read_bytes() for path in self._paths)
-        if contents == self._contents:
-            return False
-        self._contents = contents
-        _context().load_cert_chain(*self._paths)  # a pair that does not fit would break the context in use
-        self.context.load_cert_chain(*self._paths)
-        return True
+    def _read(self) -> None:
+        chain, key = (path.read_bytes() for path in self._paths)
+        pair = Pair(chain, key)
+        if pair != self._pair:
+            self._pair = pair  # kept also when it is wrong: once is enough to say so
+            self._served.take(pair)
 
 
-def _context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-async def follow(*sources: SettingsSource | Certificate) -> None:
+async def follow(*sources: SettingsSource | CertificateFiles) -> None:
     """Look at the files again and again, until cancelled. Polling: mounted ConfigMaps and Secrets change by links."""
     while True:
         await asyncio.sleep(POLL_SECONDS)

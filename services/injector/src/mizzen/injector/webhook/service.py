@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from mizzen.injector.webhook.files import Certificate, SettingsSource, follow
+from mizzen.injector.webhook.cluster import Cluster
+from mizzen.injector.webhook.files import CertificateFiles, SettingsSource, follow
 from mizzen.injector.webhook.server import WebhookServer
 from mizzen.injector.webhook.settings import WebhookSettings
+from mizzen.injector.webhook.tls import ServedCertificate
+from mizzen.kubernetes.access import access_to
 from mizzen.runtime.lifecycle import Lifecycle
 from mizzen.runtime.monitoring import MonitoringServer
 
@@ -18,39 +22,57 @@ log = logging.getLogger(__name__)
 
 
 class InjectorService:
-    """One injector. `start`, then `follow` its files until it should end, then `close`."""
+    """One injector. `start`, then `run` until it should end, then `close`."""
 
     def __init__(self, settings: WebhookSettings) -> None:
         self._settings = settings
-        self._not_ready = "starting"
+        self._state = "starting"
         registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         self._source = SettingsSource(settings.files, native_sidecars=settings.native_sidecars)
-        self._certificate = Certificate(settings.certificate, settings.key)
+        self._certificate = ServedCertificate()
+        self._certificate_files: CertificateFiles | None = None
+        self._cluster: Cluster | None = None
+        if settings.kept is None:
+            self._certificate_files = CertificateFiles(settings.certificate, settings.key, self._certificate)
+        else:
+            self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.kept, self._certificate)
         self.server = WebhookServer(lambda: self._source.settings, registry)
         self.monitoring = MonitoringServer(
-            registry, lambda: self._not_ready, {"component": "injector", "version": version("mizzen-injector")}
+            registry, self._not_ready, {"component": "injector", "version": version("mizzen-injector")}
         )
 
     async def start(self) -> None:
-        """Read the files, then serve; raises StartError."""
+        """Read the files, then listen; raises StartError."""
         self._source.load()
-        self._certificate.load()
+        if self._certificate_files:
+            self._certificate_files.load()
         await self.monitoring.start(self._settings.monitoring_address)
         await self.server.start(self._settings.address, self._certificate.context)
-        self._not_ready = ""
+        self._state = ""
         log.info("Serving on %s, monitoring on %s", self.server.address, self.monitoring.address)
 
-    async def follow(self) -> None:
-        """Follow changes of the files until cancelled."""
-        await follow(self._source, self._certificate)
+    async def run(self) -> None:
+        """Follow changes of the files and of the cluster until cancelled."""
+        files = (self._certificate_files,) if self._certificate_files else ()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow(self._source, *files))
+            if self._cluster:
+                tasks.create_task(self._cluster.run())
 
     async def close(self) -> None:
         """Answer what is under way."""
-        self._not_ready = "stopping"
+        self._state = "stopping"
         await self.server.close()
         await self.monitoring.close()
+        if self._cluster:
+            await self._cluster.close()
+
+    def _not_ready(self) -> str:
+        if self._state or self._certificate.there:
+            return self._state
+        return "; ".join(["there is no certificate yet", *(self._cluster.outages if self._cluster else ())])
 
 
 async def serve(settings: WebhookSettings, lifecycle: Lifecycle) -> None:
@@ -59,8 +81,8 @@ async def serve(settings: WebhookSettings, lifecycle: Lifecycle) -> None:
     try:
         await service.start()
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(service.follow())
+            running = tasks.create_task(service.run())
             await lifecycle.wait()
-            following.cancel()
+            running.cancel()
     finally:
         await service.close()
