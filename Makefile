@@ -6,19 +6,33 @@ BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 RUNTIME ?= auto
 ENGINE ?= python
-PACKAGES := proto libs/api libs/runtime libs/attributes services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
+PACKAGES := proto libs/api libs/runtime libs/attributes libs/identity libs/kubernetes services/pilot services/proxy services/mixer services/injector services/gateway cli demo/bookinfo
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) proto/hatch_build.py $(wildcard proto/mizzen/proto/*.proto)
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: RUNTIME=auto|local  ENGINE=python|envoy  CASES=a,b  QUICK=1"
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Variables: RUNTIME=auto|local|compose  ENGINE=python|envoy  CASES=a,b  QUICK=1"
 
 .PHONY: up
-up: runtime $(VENV)/.installed $(VENV)/.$(ENGINE) ## Bring up the mesh with the demo application and print its URLs
-	@$(BIN)/mizzen up --engine $(ENGINE)
+up: runtime $(VENV)/.installed ## Bring up the mesh with the demo application and print its URLs
+	@runtime=$$($(BIN)/mizzen runtime $(RUNTIME)) && if [ "$$runtime" = local ]; then $(MAKE) --no-print-directory up-local; \
+	elif $(MAKE) --no-print-directory up-images; then $(MAKE) --no-print-directory up-compose; \
+	elif [ "$(RUNTIME)" = auto ]; then \
+	  echo "Without images, the mesh runs as processes of this machine (RUNTIME=local)." >&2; $(MAKE) --no-print-directory up-local; \
+	else exit 1; fi
+
+.PHONY: up-local up-images up-compose
+up-local: $(VENV)/.$(ENGINE)
+	@$(BIN)/mizzen up --runtime local --engine $(ENGINE)
+
+up-images: images
+	@$(if $(filter envoy,$(ENGINE)),$(MAKE) --no-print-directory images IMAGES=proxy-envoy)
+
+up-compose:
+	@$(if $(HUB),MIZZEN_HUB=$(HUB)) $(if $(TAG),MIZZEN_TAG=$(TAG)) $(BIN)/mizzen up --runtime compose --engine $(ENGINE)
 
 .PHONY: down
 down: ## Stop all of it (configuration and logs stay in .mizzen)
@@ -29,8 +43,10 @@ test: $(VENV)/.tox ## Run the whole test suite: lint, types, unit, simulation, e
 	@$(BIN)/tox run
 
 .PHONY: e2e
-e2e: runtime $(VENV)/.tox ## Run the end-to-end stories alone (ENGINE=python|envoy)
-	@$(BIN)/tox run -e e2e-$(ENGINE)
+e2e: runtime $(VENV)/.tox ## Run the end-to-end stories alone (RUNTIME=local|compose ENGINE=python|envoy)
+	@if [ "$(RUNTIME)" = compose ]; then \
+	  $(MAKE) --no-print-directory up-images && $(BIN)/tox run -e e2e-compose -- --engine $(ENGINE); \
+	else $(BIN)/tox run -e e2e-$(ENGINE); fi
 
 .PHONY: bench
 bench: $(BENCH_VENV)/.installed ## Measure against Envoy (and HAProxy): CASES=a,b QUICK=1
@@ -44,11 +60,15 @@ images: $(VENV)/.packaging ## Build container images: HUB=mizzen TAG=dev BASE_IM
 base-image: $(VENV)/.packaging ## Make an image to build the others on, with debootstrap (where no registry answers)
 	@$(BIN)/python -m images base
 
-# Only the local runtime exists so far; asking for another one is an error, not a silent substitute.
+.PHONY: e2e-tools
+e2e-tools: ## Build a real Kubernetes API server, kubectl and helm for tests (needs Go; e2e/tools/README.md)
+	@e2e/tools/build.sh
+
+# What `make up` and `make e2e` were asked for; `mizzen runtime` says what auto means here.
 .PHONY: runtime
 runtime:
-	@case "$(RUNTIME)" in auto|local) ;; \
-	*) echo "RUNTIME=$(RUNTIME) is not built yet; use RUNTIME=local." >&2; exit 2 ;; esac
+	@case "$(RUNTIME)" in auto|local|compose) ;; \
+	*) echo "RUNTIME=$(RUNTIME) is unknown; use auto, local or compose." >&2; exit 2 ;; esac
 	@case "$(ENGINE)" in python|envoy) ;; \
 	*) echo "ENGINE=$(ENGINE) is unknown; use python or envoy." >&2; exit 2 ;; esac
 

@@ -16,14 +16,13 @@ OWN = "mizzen/base:bookworm"
 """What `make base-image` makes: Debian's minimal bookworm with its Python, 3.11."""
 
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("python3", "ca-certificates", "netbase")
 SECONDS = 1200
 
-_SOURCES = f"""\
-deb {MIRROR} {SUITE} main
-deb {MIRROR} {SUITE}-updates main
-deb {MIRROR}-security {SUITE}-security main
+_SOURCES = """\
+deb {mirror} {suite} main
+deb {mirror} {suite}-updates main
+deb {mirror}-security {suite}-security main
 """
 _NO_DOCUMENTS = """\
 path-exclude=/usr/share/doc/*
@@ -96,8 +95,10 @@ def _bootstrap(tar: Path) -> Path:
         root = Path(folder, "root")
         log = tar.with_suffix(".log")
         included = f"--include={','.join(PACKAGES)}"
-        _run(log, "debootstrap", "--variant=minbase", included, SUITE, str(root), MIRROR)
-        (root / "etc/apt/sources.list").write_text(_SOURCES)
+        _run(log, "debootstrap", "--variant=minbase", included, SUITE, str(root))
+        sources = root / "etc/apt/sources.list"
+        mirror = sources.read_text().split()[1]  # debootstrap's own choice
+        sources.write_text(_SOURCES.format(mirror=mirror, suite=SUITE))
         (root / "etc/dpkg/dpkg.cfg.d/mizzen").write_text(_NO_DOCUMENTS)
         _run(log, "chroot", str(root), "sh", "-euc", _UPGRADE)
         made = Path(folder, "root.tar")

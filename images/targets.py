@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-OPTIONAL = ("proxy-init", "proxy-envoy")
+OPTIONAL = ("proxy-envoy",)
 """Built when they are asked for by name."""
 
 TITLES = {

@@ -18,6 +18,8 @@ PACKAGES = {
     "mizzen_api": "libs/api",
     "mizzen_runtime": "libs/runtime",
     "mizzen_attributes": "libs/attributes",
+    "mizzen_identity": "libs/identity",
+    "mizzen_kubernetes": "libs/kubernetes",
     "mizzen_pilot": "services/pilot",
     "mizzen_proxy": "services/proxy",
     "mizzen_mixer": "services/mixer",
@@ -28,8 +30,15 @@ PACKAGES = {
 """Wheels by the name in their file name, and the folders that they are built from."""
 
 COMPILED = "mizzen_proxy"
-EPOCH = "315532800"  # 1980-01-01, the first moment that a wheel, a ZIP file, can tell
 SECONDS = 1200
+_PLAIN = {"SOURCE_DATE_EPOCH": "315532800"}  # 1980-01-01, the first moment that a wheel, a ZIP file, can tell
+_COMPILED = {
+    **_PLAIN,
+    "HATCH_BUILD_HOOK_ENABLE_CUSTOM": "1",
+    # Debug information and build ids tell of the temporary folders that it was compiled in.
+    "LDFLAGS": "-Wl,--strip-all -Wl,--build-id=none",
+}
+"""Variables of a build; docs/adr/0005-compiled-wheel.md."""
 _NOT_PACKED = {"tests", "__pycache__"}
 
 
@@ -57,30 +66,19 @@ def build_ours(repository: Path, folder: Path, image: Platform, compiled: bool) 
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / "built.json"
     built: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
-    wanted = {
-        name: digest(repository / source, f"{image.python_version} {compiled and name == COMPILED}")
-        for name, source in PACKAGES.items()
-    }
+    environment = _COMPILED if compiled else _PLAIN
+    forms = {COMPILED: f"{image.python_version} {environment}"}
+    wanted = {name: digest(repository / source, forms.get(name, str(_PLAIN))) for name, source in PACKAGES.items()}
     stale = [name for name in PACKAGES if built.get(name) != wanted[name] or not list(folder.glob(f"{name}-*.whl"))]
     if not stale:
         return
-    print(
-        f"Building wheels: {', '.join(stale)}{' (compiled)' if compiled and COMPILED in stale else ''} ...", flush=True
-    )
+    how = " (compiled: that takes a minute)" if compiled and COMPILED in stale else ""
+    print(f"Building wheels: {', '.join(stale)}{how} ...", flush=True)
     for name in stale:
         for wheel in folder.glob(f"{name}-*.whl"):
             wheel.unlink()
-    environment = {"SOURCE_DATE_EPOCH": EPOCH, "CFLAGS": "-g0"}  # debug information would name temporary folders
-    if compiled:
-        environment["HATCH_BUILD_HOOK_ENABLE_CUSTOM"] = "1"
-    pip(
-        "wheel",
-        "--no-deps",
-        "--wheel-dir",
-        str(folder),
-        *(str(repository / PACKAGES[n]) for n in stale),
-        env=environment,
-    )
+    sources = [str(repository / PACKAGES[name]) for name in stale]
+    pip("wheel", "--no-deps", "--wheel-dir", str(folder), *sources, env=environment)
     record.write_text(json.dumps(wanted, indent=2, sort_keys=True))
 
 

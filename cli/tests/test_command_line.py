@@ -180,13 +180,57 @@ def test_scale_changes_the_replicas_and_nothing_else(mizzen: Mizzen) -> None:
 
 def test_validate_needs_no_mesh(tmp_path: Path) -> None:
     mizzen = Mizzen(Home(tmp_path / "nowhere"))
-    assert mizzen("validate", "-f", "-", stdin=GOOD).out == "1 resources are valid.\n"
+    assert mizzen("validate", "-f", "-", stdin=GOOD).out == "1 resource is valid.\n"
     refused = mizzen("validate", "-f", "-", stdin=BAD)
     assert refused.status == 1
     assert "subest" in refused.err
     problems = json.loads(mizzen("validate", "-f", "-", "-o", "json", stdin=BAD).out)["problems"]
     assert problems[0]["path"] == "spec.http[0].route[0].destination.subest"
     assert not mizzen.home.path.exists()
+
+
+POLICY = """
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: {name: deny}
+spec:
+  match: source.labels["app"] == "reviews"
+  actions: [{handler: no.denier, instances: [all.checknothing]}]
+---
+apiVersion: config.istio.io/v1alpha2
+kind: denier
+metadata: {name: "no"}
+spec: {status: {code: 7}}
+"""
+NOTHING = """---
+apiVersion: config.istio.io/v1alpha2
+kind: checknothing
+metadata: {name: all}
+"""
+
+
+@pytest.mark.parametrize("command", ["validate", "apply"])
+def test_rules_are_checked_as_mixer_loads_them(mizzen: Mizzen, command: str) -> None:
+    wrong = POLICY.replace('== "reviews"', "== 7") + NOTHING
+    refused = mizzen(command, "-f", "-", stdin=wrong)
+    assert refused.status == 1
+    assert refused.err.startswith("<stdin>:2 (document 1): error: rule default/deny: spec.match: column ")
+    assert not any("deny" in str(file) for file in mizzen.files)
+
+
+def test_what_a_rule_refers_to_may_come_later_or_be_in_the_mesh(mizzen: Mizzen) -> None:
+    early = mizzen("validate", "-f", "-", stdin=POLICY)
+    assert (early.status, early.out) == (0, "2 resources are valid.\n")
+    assert "warning: rule default/deny: spec.actions[0].instances[0]: there is no instance all.checknoth" in early.err
+    assert mizzen("apply", "-f", "-", stdin=NOTHING).status == 0
+    late = mizzen("validate", "-f", "-", stdin=POLICY)
+    assert (late.status, late.err) == (0, "")
+
+
+def test_what_is_wrong_in_the_mesh_already_is_no_problem_of_new_files(mizzen: Mizzen) -> None:
+    (mizzen.home.config / "old.yaml").write_text(POLICY.replace("source.labels", "source.lables"))
+    assert mizzen("validate", "-f", "-", stdin=NOTHING).err == ""
+    assert mizzen("delete", "rule", "deny").status == 0
 
 
 @pytest.mark.parametrize(

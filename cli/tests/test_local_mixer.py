@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from mizzen.api.parse import parse
+from mizzen.cli import prepare
 from mizzen.cli.errors import UserError
 from mizzen.cli.local import up
 from mizzen.cli.local.commands import mixer_command, sidecar_command
@@ -77,7 +78,7 @@ def test_a_mixer_in_the_proxies_is_not_started(home: Home) -> None:
 
 
 def test_a_new_meshs_settings_are_pilots_and_name_mixers_services() -> None:
-    settings = parse_mesh_config(up.MESH_CONFIG + MIXER_CONFIG)
+    settings = parse_mesh_config(prepare.MESH_CONFIG + MIXER_CONFIG)
     names = {f"{item.metadata.name}.{item.metadata.namespace}.svc.cluster.local" for item in mixer_services()}
     assert settings.mixer_hosts == names
     assert settings.disable_policy_checks is None
@@ -138,7 +139,7 @@ def test_a_first_start_brings_telemetry_and_leaves_what_is_applied(
 
 
 def test_a_flag_cannot_contradict_the_mesh_config(home: Home) -> None:
-    home.mesh_config.write_text(up.MESH_CONFIG)
+    home.mesh_config.write_text(prepare.MESH_CONFIG)
     with pytest.raises(UserError, match=r"add these lines:\n(.*\n)*mixerCheckServer: "):
         up.bring_up(home, "python", [], mixer=True)
     home.mesh_config.write_text(MIXER_CONFIG)

@@ -9,17 +9,22 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mizzen.api.resource import ResourceKey
+from mizzen.cli.checked import checked_inputs
 from mizzen.cli.errors import UserError
 from mizzen.cli.local import up, waiting
+from mizzen.cli.local.demo import routing_files
 from mizzen.cli.local.environment import mesh_environment
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.state import MeshState, ProcessState, SupervisorState
 from mizzen.cli.local.sweep import marked_processes
+from mizzen.cli.store import ConfigStore
 
 Starter = Callable[[Home, str], "subprocess.Popen[bytes]"]
 
@@ -242,3 +247,18 @@ def test_without_a_terminal_it_is_said_what_is_waited_for(
         up.bring_up(home, "python", [])
     assert started[0].wait(timeout=30) == -signal.SIGTERM
     assert "waiting for the supervisor\n" in capsys.readouterr().err
+
+
+def test_a_home_of_containers_gets_the_workloads_of_the_demo_and_keeps_its_routing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ConfigStore(home.config)
+    routing = checked_inputs(routing_files())
+    changed = next(item for item in routing if item.kind == "DestinationRule" and item.metadata.name == "reviews")
+    store.write([replace(changed, spec=changed.spec.model_copy(update={"subsets": ()}))])
+    monkeypatch.setattr(up, "start_supervisor", starting("raise SystemExit('out of luck')", []))
+    with pytest.raises(UserError):
+        up.bring_up(home, "python", [])
+    known = store.read()
+    assert ResourceKey("Deployment", "default", "reviews-v1") in known
+    assert known[changed.key].spec != changed.spec

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,10 +18,13 @@ from mizzen.attributes.batch import decode_report
 from mizzen.attributes.compressed import decode
 from mizzen.attributes.referenced import encode_references
 from mizzen.cli.__main__ import app
+from mizzen.cli.local.home import Home
 from mizzen.cli.mixer.attributes import read_attributes, read_quotas
+from mizzen.cli.policy import declared_attributes
 from mizzen.proto import mixer_pb2 as pb
 
 PERMISSION_DENIED = 7
+DECLARED = declared_attributes({})
 
 
 class Mixer:
@@ -134,6 +138,35 @@ def test_reports_carry_every_type(mixer: Mixer) -> None:
     ]
 
 
+MANIFEST = """\
+apiVersion: config.istio.io/v1alpha2
+kind: attributemanifest
+metadata: {name: ours, namespace: istio-system}
+spec: {attributes: {shop.basket: {valueType: INT64}, shop.name: {valueType: STRING}, shop.site: {valueType: URI}}}
+"""
+
+
+def test_attributes_that_nobody_declares_are_warned_of(
+    mixer: Mixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIZZEN_HOME", str(tmp_path))
+    given = ("-m", mixer.address, "-a", "sorce.name=a,shop.name=5,shop.site=x", "-i", "shop.basket=1")
+    result = run("check", *given)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "warning: unknown attribute sorce.name; did you mean source.name?",
+        "warning: unknown attribute shop.name; attributes are declared in an attributemanifest",
+        "warning: unknown attribute shop.site; attributes are declared in an attributemanifest",
+        "warning: unknown attribute shop.basket; attributes are declared in an attributemanifest",
+    ]
+    Home.locate().config.mkdir(parents=True)
+    (Home.locate().config / "ours.yaml").write_text(MANIFEST)
+    assert "sorce.name" in run("report", *given).stderr
+    result = run("report", *given[:2], "-a", "shop.basket=1,shop.name=5,shop.site=x")
+    assert result.stderr == ""
+    assert decode_report(mixer.reports[-1]).entries == [{"shop.basket": 1, "shop.name": "5", "shop.site": "x"}]
+
+
 def test_no_answer_is_another_status_than_a_refusal(mixer: Mixer) -> None:
     failed = run("report", "-m", mixer.address, "-s", "broken=yes")
     assert failed.exit_code == 2
@@ -167,7 +200,7 @@ def test_no_answer_is_another_status_than_a_refusal(mixer: Mixer) -> None:
     ],
 )
 def test_attributes_have_the_type_they_are_known_to_have_or_look_like(text: str, values: dict[str, Any]) -> None:
-    assert read_attributes(text, {}) == values
+    assert read_attributes(text, {}, DECLARED) == values
 
 
 @pytest.mark.parametrize(
@@ -185,7 +218,7 @@ def test_attributes_have_the_type_they_are_known_to_have_or_look_like(text: str,
 )
 def test_attributes_of_the_wrong_type_are_told(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        read_attributes(text, {})
+        read_attributes(text, {}, DECLARED)
 
 
 def test_amounts_of_quotas() -> None:

@@ -8,29 +8,58 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.mesh import LocalMesh
+from support.compose import ComposeMesh
+from support.local import LocalMesh
+from support.mesh import Mesh
+
+RUNTIMES: dict[str, type[Mesh]] = {mesh.runtime: mesh for mesh in (LocalMesh, ComposeMesh)}
+STORY_SECONDS = 180
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", default="python", choices=["python", "envoy"], help="the data plane")
+    parser.addoption("--runtime", default="local", choices=sorted(RUNTIMES), help="what the mesh is made of")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "runtime(name, reason): a story that only makes sense on one runtime, and why")
+    config.addinivalue_line("markers", "engine(name, reason): a story that only makes sense on one data plane, and why")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A story of another runtime or data plane is no story of this run; containers take their time."""
+    runtime = config.getoption("--runtime")
+    others = [item for item in items if any(_is_of_another(item, config, kind) for kind in ("runtime", "engine"))]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+    if runtime != "local":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(STORY_SECONDS))
+
+
+def _is_of_another(item: pytest.Item, config: pytest.Config, kind: str) -> bool:
+    mark = item.get_closest_marker(kind)
+    return mark is not None and mark.args[0] != config.getoption(kind)
 
 
 @pytest.fixture(scope="session")
 def addresses() -> Iterator[None]:
-    """The local runtime's addresses are fixed, so two runs on one machine take turns."""
+    """The addresses of a mesh are fixed, so two runs on one machine take turns."""
     with (Path(tempfile.gettempdir()) / "mizzen-e2e.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @pytest.fixture(scope="session")
-def mesh(
-    addresses: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[LocalMesh]:
-    """The demo on the local runtime, with the data plane under test."""
-    mesh = LocalMesh(tmp_path_factory.mktemp("home"), request.config.getoption("--engine"))
+def mesh(addresses: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Mesh]:
+    """The demo on the runtime and with the data plane under test."""
+    home = tmp_path_factory.mktemp("home")
+    for folder in (home, *home.parents[:2]):
+        folder.chmod(0o755)  # containers have users of their own
+    mesh = RUNTIMES[request.config.getoption("--runtime")](home, request.config.getoption("--engine"))
     try:
-        mesh.ok("up", "--engine", mesh.engine)
+        mesh.up()
         yield mesh
     finally:
         mesh.ok("down")

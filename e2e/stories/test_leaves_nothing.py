@@ -7,7 +7,8 @@ import signal
 import socket
 from pathlib import Path
 
-from support.mesh import GATEWAY, LocalMesh, eventually, get
+import pytest
+from support.mesh import GATEWAY, Mesh, eventually, get
 
 
 def processes_of(home: Path) -> list[str]:
@@ -23,19 +24,20 @@ def processes_of(home: Path) -> list[str]:
     return found
 
 
-def test_down_cleans_up_after_a_killed_supervisor_and_up_works_again(mesh: LocalMesh) -> None:
+@pytest.mark.runtime("local", reason="only this runtime has a supervisor that can be killed")
+def test_down_cleans_up_after_a_killed_supervisor_and_up_works_again(mesh: Mesh) -> None:
     os.kill(int(mesh.table("status")["supervisor"]["pid"]), signal.SIGKILL)
     mesh.ok("down")
     eventually(lambda: processes_of(mesh.home) == [], "no process of the mesh left")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(GATEWAY)
-    mesh.ok("up", "--engine", mesh.engine)
+    mesh.up()
     assert get("/productpage").status == 200
 
 
-def test_a_second_mesh_is_told_which_port_is_taken(mesh: LocalMesh, tmp_path: Path) -> None:
-    refused = LocalMesh(tmp_path, mesh.engine).mizzen("up", "--engine", mesh.engine)
+def test_a_second_mesh_is_told_which_port_is_taken(mesh: Mesh, tmp_path: Path) -> None:
+    refused = type(mesh)(tmp_path, mesh.engine).mizzen("up", "--runtime", mesh.runtime, "--engine", mesh.engine)
     assert refused.status == 1
     assert "127.0.0.1:8080" in refused.text
     assert get("/productpage").status == 200

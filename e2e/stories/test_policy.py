@@ -4,70 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from support.fluentd import Fluentd
 from support.load import under_load
-from support.mesh import LocalMesh, eventually, get
-
-from mizzen.runtime.address import unused_port
-
-POLICY = Path(__file__).parents[2] / "demo" / "bookinfo" / "policy"
-PAGE = "/productpage"
-REVIEWS = "/api/v1/products/0/reviews"
+from support.mesh import Mesh, eventually, get
+from support.policy import PAGE, POLICY, REVIEWS, has_stars, in_force, limits_users, policy, status
 
 
-@contextmanager
-def in_force(mesh: LocalMesh, yaml: str) -> Iterator[None]:
-    """The rules hold inside the block."""
-    mesh.ok("apply", "-f", "-", stdin=yaml)
-    try:
-        yield
-    finally:
-        mesh.ok("delete", "-f", "-", stdin=yaml)
-
-
-def policy(sample: str) -> str:
-    return (POLICY / sample).read_text()
-
-
-def status(headers: dict[str, str] | None = None) -> int:
-    return get(PAGE, headers).status
-
-
-def log_of(mesh: LocalMesh, process: str) -> list[str]:
-    return (mesh.home / "logs" / f"{process}.log").read_text().splitlines()
-
-
-def has_stars() -> bool:
-    return any("stars" in review.get("rating", {}) for review in get(REVIEWS).json()["reviews"])
-
-
-def test_reports_never_hold_traffic_up(mesh: LocalMesh) -> None:
+def test_reports_never_hold_traffic_up(mesh: Mesh) -> None:
     """The first story, because proxies go on asking for a moment after the last rule of another one."""
     pid = mesh.process("mixer")
     with under_load(PAGE) as load:
         os.kill(pid, signal.SIGKILL)
         seen = load.answered
         eventually(lambda: load.answered > seen + 100, "a hundred requests without Mixer")
-        eventually(lambda: mesh.process("mixer") not in (0, pid), "Mixer started again")
+        eventually(lambda: mesh.process("mixer") not in (0, pid) and mesh.ready, "Mixer started again", seconds=30)
     assert load.failed == []
 
 
-def test_a_denier_keeps_reviews_v3_from_ratings(mesh: LocalMesh) -> None:
+def test_a_denier_keeps_reviews_v3_from_ratings(mesh: Mesh) -> None:
     with mesh.applied("virtual-service-reviews-v3.yaml"):
         eventually(lambda: "red" in get(REVIEWS).body.decode(), "red stars")
         with in_force(mesh, policy("deny-reviews-v3.yaml")):
             eventually(lambda: not has_stars(), "a page without stars")
             assert status() == 200
-            eventually(lambda: any(" 403 " in line for line in log_of(mesh, "ratings-v1-1.sidecar")), "403s in the log")
+            eventually(lambda: any(" 403 " in line for line in mesh.log(mesh.sidecar("ratings-v1"))), "403s in the log")
             asked = "destination.labels=app:ratings,source.labels=app:reviews;version:v3"
             explained = mesh.mizzen("mixer", "explain", "-a", asked)
             assert explained.status == 1  # refused
@@ -76,16 +42,16 @@ def test_a_denier_keeps_reviews_v3_from_ratings(mesh: LocalMesh) -> None:
         eventually(has_stars, "stars again")
 
 
-def test_a_list_of_addresses(mesh: LocalMesh) -> None:
+def test_a_list_of_addresses(mesh: Mesh) -> None:
     with in_force(mesh, policy("whitelist-ip.yaml")):
         eventually(lambda: status() in (403, 404), "strangers refused")
         assert "is not whitelisted" in get(PAGE).body.decode()
-        mesh.ok("apply", "-f", "-", stdin=policy("whitelist-ip.yaml").replace("10.57.0.0/16", "127.0.0.0/8"))
+        mesh.ok("apply", "-f", "-", stdin=policy("whitelist-ip.yaml").replace("10.57.0.0/16", mesh.visitors))
         eventually(lambda: status() == 200, "our own network let in")
     eventually(lambda: status() == 200, "everyone let in")
 
 
-def test_a_list_by_header(mesh: LocalMesh) -> None:
+def test_a_list_by_header(mesh: Mesh) -> None:
     with in_force(mesh, policy("blacklist-header.yaml")):
         eventually(lambda: status({"x-team": "Intruders"}) == 403, "intruders refused")
         assert "is blacklisted" in get(PAGE, {"x-team": "intruders"}).body.decode()
@@ -104,11 +70,7 @@ def granted(user: str, seconds: float = 3.0) -> float:
     return statuses.count(200) / seconds
 
 
-def limits_users(user: str) -> bool:
-    return any(status({"end-user": user}) == 429 for _ in range(30))
-
-
-def test_a_quota_for_each_user(mesh: LocalMesh) -> None:
+def test_a_quota_for_each_user(mesh: Mesh) -> None:
     with in_force(mesh, policy("productpage-quota.yaml")):
         eventually(lambda: limits_users("first"), "too many requests refused")
         assert "Quota is exhausted for: requestcount" in "".join(
@@ -119,33 +81,27 @@ def test_a_quota_for_each_user(mesh: LocalMesh) -> None:
 
 
 @pytest.mark.redis
-def test_a_quota_in_redis(mesh: LocalMesh, tmp_path: Path) -> None:
-    port = unused_port()
-    program = shutil.which("redis-server") or "redis-server"
-    redis = subprocess.Popen([program, "--port", str(port), "--save", "", "--dir", str(tmp_path)])
-    try:
-        yaml = policy("productpage-quota-redis.yaml").replace("127.0.0.1:6379", f"127.0.0.1:{port}")
+def test_a_quota_in_redis(mesh: Mesh) -> None:
+    with mesh.redis() as address:
+        yaml = policy("productpage-quota-redis.yaml").replace("127.0.0.1:6379", address)
         with in_force(mesh, yaml):
             eventually(lambda: limits_users("first"), "too many requests refused")
             assert 3 <= granted("second") <= 12
-    finally:
-        redis.kill()
-        redis.wait()
 
 
-def test_a_log_on_mixers_output(mesh: LocalMesh) -> None:
+def test_a_log_on_mixers_output(mesh: Mesh) -> None:
     with in_force(mesh, policy("new-log.yaml")):
 
         def logged() -> bool:
             get(PAGE)
-            lines = [line for line in log_of(mesh, "mixer") if "newlog.logentry.istio-system" in line]
+            lines = [line for line in mesh.log("mixer") if "newlog.logentry.istio-system" in line]
             return any(json.loads(line)["destination"] == "productpage" for line in lines)
 
         eventually(logged, "a line about productpage")
 
 
-def test_a_log_to_fluentd(mesh: LocalMesh) -> None:
-    with Fluentd() as fluentd:
+def test_a_log_to_fluentd(mesh: Mesh) -> None:
+    with Fluentd(mesh.outside) as fluentd:
         yaml = policy("new-log-fluentd.yaml").replace("127.0.0.1:24224", fluentd.address)
         with in_force(mesh, yaml):
 
@@ -157,22 +113,22 @@ def test_a_log_to_fluentd(mesh: LocalMesh) -> None:
     assert {"severity", "source", "responseCode", "latency"} <= fluentd.records[0].keys()
 
 
-def test_an_adapter_of_ones_own_writes_an_audit_file(mesh: LocalMesh, tmp_path: Path) -> None:
-    (tmp_path / "audit.py").write_text((POLICY / "audit.py").read_text())
-    yaml = policy("audit.yaml").replace("/etc/mizzen/adapters", str(tmp_path)).replace("/var/log/mizzen", str(tmp_path))
-    written = tmp_path / "audit.jsonl"
-    with in_force(mesh, yaml):
+def test_an_adapter_of_ones_own_writes_an_audit_file(mesh: Mesh) -> None:
+    folders = mesh.adapters()
+    (folders.code / "audit.py").write_text((POLICY / "audit.py").read_text())
+    yaml = policy("audit.yaml").replace("/etc/mizzen/adapters", folders.code_in_mixer)
+    with in_force(mesh, yaml.replace("/var/log/mizzen", folders.output_in_mixer)):
 
         def audited() -> bool:
             get(PAGE)
-            lines = written.read_text().splitlines() if written.exists() else []
+            lines = folders.read("audit.jsonl").splitlines()
             return any(json.loads(line)["to"].startswith("reviews.") for line in lines)
 
         eventually(audited, "a call of reviews in the audit file")
 
 
 @contextmanager
-def failing_open(mesh: LocalMesh) -> Iterator[None]:
+def failing_open(mesh: Mesh) -> Iterator[None]:
     """Requests pass while Mixer does not answer."""
     config = mesh.home / "mesh.yaml"
     before = config.read_text()
@@ -184,7 +140,7 @@ def failing_open(mesh: LocalMesh) -> Iterator[None]:
 
 
 @contextmanager
-def mixer_away(mesh: LocalMesh) -> Iterator[None]:
+def mixer_away(mesh: Mesh) -> Iterator[None]:
     """Mixer does not answer inside the block, and is a new one after it.
 
     It is stopped first, because one that is killed is back at once.
@@ -197,7 +153,7 @@ def mixer_away(mesh: LocalMesh) -> Iterator[None]:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_mixer_goes_and_comes_back(mesh: LocalMesh) -> None:
+def test_mixer_goes_and_comes_back(mesh: Mesh) -> None:
     """Who fails closed answers that Mixer is away, who fails open serves; checks resume with Mixer."""
     with in_force(mesh, policy("blacklist-header.yaml")):
         eventually(lambda: status({"x-team": "intruders"}) == 403, "intruders refused")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from support.load import under_load
-from support.mesh import LocalMesh, count_versions, eventually, get, only
+from support.mesh import Mesh, count_versions, eventually, get, only
 
 PAGE = "/api/v1/products/0/reviews"
 
 
-def endpoints_of(mesh: LocalMesh, workload: str, cluster: str) -> set[str]:
+def endpoints_of(mesh: Mesh, workload: str, cluster: str) -> set[str]:
     rows = mesh.table("proxy-config", "endpoints", workload)
     return {row["endpoint"] for row in rows if row["cluster"] == cluster}
 
 
-def test_an_endpoint_comes_and_goes_and_no_request_fails(mesh: LocalMesh) -> None:
+@pytest.mark.runtime("local", reason="containers that share a network cannot be scaled: replicas are services there")
+def test_an_endpoint_comes_and_goes_and_no_request_fails(mesh: Mesh) -> None:
     cluster = "outbound|9080||reviews.default.svc.cluster.local"
     before = endpoints_of(mesh, "productpage-v1", cluster)
     with under_load(PAGE) as load:
@@ -32,7 +34,23 @@ def test_an_endpoint_comes_and_goes_and_no_request_fails(mesh: LocalMesh) -> Non
     assert load.answered > 200
 
 
-def test_bad_yaml_is_refused_with_the_reason_and_changes_nothing(mesh: LocalMesh) -> None:
+def test_a_workload_goes_and_comes_back_and_no_request_fails(mesh: Mesh) -> None:
+    cluster = "outbound|9080||reviews.default.svc.cluster.local"
+    before = endpoints_of(mesh, "productpage-v1", cluster)
+    with under_load(PAGE) as load:
+        mesh.stop("reviews-v2")
+        eventually(lambda: len(endpoints_of(mesh, "productpage-v1", cluster)) == len(before) - 1, "one endpoint gone")
+        seen = load.answered
+        eventually(lambda: load.answered > seen + 100, "a hundred requests without it")
+        mesh.start("reviews-v2")
+        eventually(lambda: len(endpoints_of(mesh, "productpage-v1", cluster)) == len(before), "it is back", seconds=60)
+        seen = load.answered
+        eventually(lambda: load.answered > seen + 100, "a hundred requests with it")
+    assert load.failed == []
+    eventually(lambda: set(count_versions(30)) == {"v1", "v2", "v3"}, "every version again")
+
+
+def test_bad_yaml_is_refused_with_the_reason_and_changes_nothing(mesh: Mesh) -> None:
     bad = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -59,7 +77,7 @@ spec:
     assert mesh.mizzen("get", "virtualservice", "reviews").status == 1
 
 
-def test_traffic_outlives_pilot_and_changes_flow_again_when_it_is_back(mesh: LocalMesh) -> None:
+def test_traffic_outlives_pilot_and_changes_flow_again_when_it_is_back(mesh: Mesh) -> None:
     with under_load(PAGE) as load:
         killed = mesh.process("pilot")
         os.kill(killed, signal.SIGKILL)
@@ -72,8 +90,8 @@ def test_traffic_outlives_pilot_and_changes_flow_again_when_it_is_back(mesh: Loc
     eventually(lambda: set(count_versions(30)) == {"v1", "v2", "v3"}, "every version again")
 
 
-def test_a_crashed_application_is_started_again(mesh: LocalMesh) -> None:
-    killed = mesh.process("details-v1-1.app")
+def test_a_crashed_application_is_started_again(mesh: Mesh) -> None:
+    killed = mesh.process(mesh.app("details-v1"))
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: mesh.process("details-v1-1.app") not in (0, killed), "details started again")
+    eventually(lambda: mesh.process(mesh.app("details-v1")) not in (0, killed), "details started again")
     eventually(lambda: get("/api/v1/products/0").status == 200, "details answering again")

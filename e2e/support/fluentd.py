@@ -10,9 +10,9 @@ import msgpack
 
 
 class Fluentd:
-    """Listens on a loopback port inside a `with` block; `records` are what came."""
+    """Listens on a port inside a `with` block; `records` are what came."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.records: list[dict[str, Any]] = []
         records = self.records
 
@@ -23,9 +23,9 @@ class Fluentd:
                     unpacker.feed(data)
                     records.extend(record for message in unpacker for record in _records(message))
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
+        self._server = socketserver.ThreadingTCPServer((host, 0), Connection)
         self._server.daemon_threads = True
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self.address = f"{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     def __enter__(self) -> Fluentd:

@@ -1,4 +1,4 @@
-"""A mesh on the local runtime, driven the way a user drives it: by the command line and through the gateway."""
+"""A mesh, driven the way a user drives it: by the command line and through the gateway."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import os
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 GATEWAY = ("127.0.0.1", 8080)
+VISITOR_SECONDS = 20
+"""More than a page takes that waits for an absent Mixer at one service after the other, 5 s each."""
 NETWORKING = Path(__file__).parents[2] / "demo" / "bookinfo" / "networking"
-COMMAND_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,70 @@ class Finished:
         return self.out + self.err
 
 
-class LocalMesh:
-    """The mesh of one home folder."""
+@dataclass(frozen=True)
+class Folders:
+    """Folders as the test sees them, and as Mixer does."""
+
+    code: Path
+    code_in_mixer: str
+    output_in_mixer: str
+    read: Callable[[str], str]
+    """The text of a file that an adapter wrote; empty when there is none."""
+
+
+class Mesh(ABC):
+    """The mesh of one home folder; what differs between runtimes is abstract here."""
+
+    runtime: ClassVar[str]
+    proxies: ClassVar[int]
+    """How many there are: one a workload, and the gateways."""
+    command_seconds: ClassVar[float] = 60
 
     def __init__(self, home: Path, engine: str) -> None:
         self.home = home
         self.engine = engine
+
+    def up(self) -> None:
+        """Start it and wait until it serves."""
+        self.ok("up", "--runtime", self.runtime, "--engine", self.engine)
+
+    @abstractmethod
+    def app(self, workload: str) -> str:
+        """How `mizzen status` calls the application of a workload's first replica."""
+
+    @abstractmethod
+    def sidecar(self, workload: str) -> str:
+        """How it calls that one's proxy."""
+
+    @abstractmethod
+    def log(self, process: str) -> list[str]:
+        """The lines that a process wrote."""
+
+    @abstractmethod
+    def stop(self, workload: str) -> None:
+        """End a workload as one ends it on this runtime when nobody is to notice."""
+
+    @abstractmethod
+    def start(self, workload: str) -> None:
+        """Bring it back, with an address that may be another one."""
+
+    @property
+    @abstractmethod
+    def visitors(self) -> str:
+        """The network from which requests of this machine come, as the ingress gateway sees them."""
+
+    @property
+    @abstractmethod
+    def outside(self) -> str:
+        """The address of this machine at which Mixer reaches a server of the test."""
+
+    @abstractmethod
+    def adapters(self) -> Folders:
+        """Where an adapter of the user's own is put, and where it may write."""
+
+    @abstractmethod
+    def redis(self) -> AbstractContextManager[str]:
+        """A redis-server, by the address that Mixer reaches it at."""
 
     def mizzen(self, *args: str, stdin: str | None = None) -> Finished:
         """Run `mizzen ARGS`; whatever its exit status is."""
@@ -60,7 +120,7 @@ class LocalMesh:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=self.command_seconds,
             check=False,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
@@ -87,6 +147,11 @@ class LocalMesh:
         rows = {row["name"]: row for row in self.table("status")["processes"]}
         return int(rows[name]["pid"])
 
+    @property
+    def ready(self) -> bool:
+        """Whether every process of the mesh is well."""
+        return bool(self.table("status")["ready"])
+
     @contextmanager
     def applied(self, sample: str) -> Iterator[None]:
         """The sample is in force inside the block, and gone after it."""
@@ -101,7 +166,7 @@ def get(
     path: str, headers: dict[str, str] | None = None, *, connection: http.client.HTTPConnection | None = None
 ) -> Answer:
     """GET through the ingress gateway."""
-    own = connection or http.client.HTTPConnection(*GATEWAY, timeout=10)
+    own = connection or http.client.HTTPConnection(*GATEWAY, timeout=VISITOR_SECONDS)
     try:
         own.request("GET", path, headers=headers or {})
         response = own.getresponse()

@@ -27,7 +27,9 @@ class RealEnvoy:
         self.folder = folder
         listeners = self.get("/listeners?format=json")["listener_statuses"]
         self.ports: dict[str, int] = {
-            status["name"]: status["local_address"]["socket_address"]["port_value"] for status in listeners
+            status["name"]: status["local_address"]["socket_address"]["port_value"]
+            for status in listeners
+            if "socket_address" in status["local_address"]
         }
 
     def get(self, path: str) -> Any:

@@ -15,7 +15,7 @@ from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from google.protobuf import duration_pb2
 from simulation.harness.call import POINTS
-from simulation.harness.world import HCM, World
+from simulation.harness.world import HCM, World, managers
 
 CLUSTER_HEADER = "x-sim-cluster"
 ROUTE_HEADER = "x-sim-route"
@@ -25,10 +25,9 @@ POINT_HEADER = "x-sim-point"
 def listeners(world: World) -> Iterable[listener_pb2.Listener]:
     """The HTTP listeners of a world, named `<world>:<port>`."""
     for generated in world.listeners:
-        listener = listener_pb2.Listener()
-        listener.CopyFrom(generated)
-        if not _inline_routes(listener, world):
+        if not managers(generated):
             continue
+        listener = inlined(generated, world)
         listener.name = f"{world.name}:{generated.address.socket_address.port_value}"
         listener.address.socket_address.address = "127.0.0.1"
         listener.address.socket_address.port_value = 0
@@ -36,9 +35,10 @@ def listeners(world: World) -> Iterable[listener_pb2.Listener]:
         yield listener
 
 
-def _inline_routes(listener: listener_pb2.Listener, world: World) -> bool:
-    """Replace RDS by the route configuration itself; whether there was an HTTP connection manager."""
-    found = False
+def inlined(generated: listener_pb2.Listener, world: World) -> listener_pb2.Listener:
+    """A listener with its route configurations in place of RDS, observed."""
+    listener = listener_pb2.Listener()
+    listener.CopyFrom(generated)
     for chain in [*listener.filter_chains, listener.default_filter_chain]:
         for filter_ in chain.filters:
             if filter_.name != HCM:
@@ -49,8 +49,7 @@ def _inline_routes(listener: listener_pb2.Listener, world: World) -> bool:
                 manager.route_config.CopyFrom(world.routes[manager.rds.route_config_name])
             observe(manager.route_config)
             filter_.typed_config.Pack(manager)
-            found = True
-    return found
+    return listener
 
 
 def observe(routes: route_pb2.RouteConfiguration) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mizzen.attributes.batch import DELTA, INDEPENDENT, ReportEncoder, decode_report
-from mizzen.attributes.compressed import InvalidAttributes
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.values import Value
 from mizzen.proto.attributes_pb2 import CompressedAttributes
 from mizzen.proto.mixer_pb2 import ReportRequest
 
 Attributes = dict[str, Value]
+
+
+def finished(encoder: ReportEncoder) -> ReportRequest:
+    return ReportRequest.FromString(encoder.finish())
 
 
 def send(entries: list[Attributes], semantics: ReportRequest.RepeatedAttributesSemantics) -> list[ReportRequest]:
@@ -23,7 +27,7 @@ def send(entries: list[Attributes], semantics: ReportRequest.RepeatedAttributesS
             reports.append(encoder.finish())
             encoder = ReportEncoder(semantics)
             assert encoder.add(entry)
-    return [ReportRequest.FromString(report.SerializeToString()) for report in (*reports, encoder.finish())]
+    return [ReportRequest.FromString(report) for report in (*reports, encoder.finish())]
 
 
 @given(data=st.data(), semantics=st.sampled_from([DELTA, INDEPENDENT]))
@@ -74,8 +78,8 @@ def test_complete_entries_do_not_need_each_other() -> None:
 
 
 def test_a_report_says_how_it_is_encoded() -> None:
-    assert ReportEncoder(INDEPENDENT).finish().repeated_attributes_semantics == INDEPENDENT
-    assert ReportEncoder(DELTA).finish().repeated_attributes_semantics == DELTA
+    assert finished(ReportEncoder(INDEPENDENT)).repeated_attributes_semantics == INDEPENDENT
+    assert finished(ReportEncoder(DELTA)).repeated_attributes_semantics == DELTA
     assert ReportRequest().repeated_attributes_semantics == DELTA  # what proxies of Istio 1.0 do not say
 
 
@@ -83,7 +87,7 @@ def test_a_report_says_how_it_is_encoded() -> None:
 def test_a_report_says_how_many_words_it_uses(known: int, said: int) -> None:
     encoder = ReportEncoder(global_words=known)
     encoder.add({"context.proxy_version": "1"})
-    report = encoder.finish()
+    report = finished(encoder)
     assert report.global_word_count == said
     assert (b"context.proxy_version" in report.default_words) == (known < 222)
 
@@ -94,7 +98,7 @@ def test_an_entry_that_cannot_be_sent_changes_nothing() -> None:
     with pytest.raises(InvalidAttributes, match=r"request\.size"):
         encoder.add({"request.path": "/b", "request.size": 2**70})
     assert encoder.add({"request.path": "/c"})
-    assert decode_report(encoder.finish()).entries == [{"request.path": "/a"}, {"request.path": "/c"}]
+    assert decode_report(finished(encoder)).entries == [{"request.path": "/a"}, {"request.path": "/c"}]
 
 
 def test_own_words_win_over_common_ones() -> None:
@@ -130,3 +134,38 @@ def test_entries_stay_as_they_were_when_later_ones_change() -> None:
     (report,) = send([{"request.size": 1}, {"request.size": 2}], DELTA)
     first, second = decode_report(report).entries
     assert (first, second) == ({"request.size": 1}, {"request.size": 2})
+
+
+@settings(deadline=None)
+@given(data=st.data(), semantics=st.sampled_from([DELTA, INDEPENDENT]))
+def test_common_attributes_are_part_of_every_entry(
+    data: st.DataObject,
+    semantics: ReportRequest.RepeatedAttributesSemantics,
+    attributes: st.SearchStrategy[Attributes],
+) -> None:
+    commons = data.draw(st.lists(attributes, min_size=1, max_size=2))
+    encoder = ReportEncoder(semantics)
+    added = []
+    for _ in range(4):
+        common = data.draw(st.sampled_from(commons))
+        own = {name: value for name, value in data.draw(attributes).items() if name not in common}
+        if encoder.add(own, common):
+            added.append(own | common)
+    assert decode_report(finished(encoder)).entries == added
+
+
+def test_common_attributes_that_cannot_be_sent_are_named_for_every_entry() -> None:
+    encoder = ReportEncoder()
+    common: Attributes = {"request.size": 2**70}
+    for _ in range(2):
+        with pytest.raises(InvalidAttributes, match=r"request\.size"):
+            encoder.add({}, common)
+    assert len(encoder) == 0
+
+
+@pytest.mark.parametrize("semantics", [DELTA, INDEPENDENT])
+def test_maps_that_nobody_reads_are_there_and_empty(semantics: ReportRequest.RepeatedAttributesSemantics) -> None:
+    entry: Attributes = {"request.headers": {"a": "b"}, "source.labels": {"app": "a"}, "request.path": "/"}
+    (report,) = send([entry, entry], semantics)
+    read = [{**found} for found in decode_report(report, {"source.labels"}).entries]
+    assert read == [entry | {"request.headers": {}}] * 2

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.attributes.compressed import InvalidAttributes, decode, encode
+from mizzen.attributes.compressed import decode, encode
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import word_table
 from mizzen.proto.attributes_pb2 import CompressedAttributes

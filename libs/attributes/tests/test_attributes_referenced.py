@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.attributes.bag import References
-from mizzen.attributes.compressed import InvalidAttributes
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.referenced import decode_references, encode_references
 from mizzen.attributes.words import WORDS
 from mizzen.proto.mixer_pb2 import ReferencedAttributes

@@ -34,6 +34,14 @@ def shape() -> Shape:
     return Shape.of(bag.reads, DictBag(REQUEST))
 
 
+def test_no_map_is_another_thing_than_a_map_without_the_key() -> None:
+    bag = TrackedBag(DictBag({"request.headers": {"a": "b"}}))
+    assert bag.lookup("request.headers", "x") is None
+    without_key = Shape.of(bag.reads, DictBag({"request.headers": {"a": "b"}}))
+    assert without_key.signature(DictBag({"request.headers": {}})) == ()
+    assert without_key.signature(DictBag({})) is None
+
+
 def with_headers(**headers: str) -> dict[str, Value]:
     return REQUEST | {"request.headers": headers}
 

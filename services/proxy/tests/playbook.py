@@ -41,7 +41,9 @@ from mizzen.proxy.engine.plan import (
     VirtualHostPlan,
     WeightedCluster,
 )
+from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.listener import Listener
+from mizzen.proxy.io.original_dst import Kernel
 from mizzen.proxy.io.runtime import Runtime
 
 # -- the world ------------------------------------------------------------------------------------------------------
@@ -116,6 +118,10 @@ class MemoryTransport(asyncio.Transport):
         self.aborted = False
         self.lost = False
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol) or hasattr(protocol, "data_received")
+        self.protocol = protocol  # type: ignore[assignment]
+
     def write(self, data: bytes) -> None:
         assert not self.eof, "write after write_eof"
         if not self.closing:
@@ -182,6 +188,7 @@ class Attempt:
     factory: Callable[[], asyncio.Protocol]
     limit: float
     failed: Any
+    source: str = ""
 
 
 class MemoryConnector:
@@ -189,9 +196,14 @@ class MemoryConnector:
         self.attempts: deque[Attempt] = deque()
 
     def connect(
-        self, factory: Callable[[], asyncio.Protocol], address: tuple[str, int], limit: float, failed: Any
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        address: tuple[str, int],
+        limit: float,
+        failed: Any,
+        source: str = "",
     ) -> None:
-        self.attempts.append(Attempt(f"{address[0]}:{address[1]}", factory, limit, failed))
+        self.attempts.append(Attempt(address_text(address), factory, limit, failed, source))
 
 
 def mesh(
@@ -222,13 +234,27 @@ def mesh(
     )
 
 
+class MemoryKernel(Kernel):
+    """Knows what a test says: where all captured connections were going, and which addresses are ours."""
+
+    def __init__(self, destination: str = "", own: tuple[str, ...] = ()) -> None:
+        self.destination = destination
+        self.own = own
+
+    def original_destination(self, sock: Any) -> tuple[str, int] | None:
+        return _name(self.destination) if self.destination else None
+
+    def is_own_address(self, host: str) -> bool:
+        return host in self.own
+
+
 class World:
     """A runtime on a manual loop, with the client connections and endpoint connections of a play."""
 
-    def __init__(self, plans: tuple[Plan, ...]) -> None:
+    def __init__(self, plans: tuple[Plan, ...], kernel: Kernel | None = None) -> None:
         self.loop = ManualLoop()
         self.connector = MemoryConnector()
-        self.runtime = Runtime(self.loop, lambda: 0.0, self.connector)  # type: ignore[arg-type]
+        self.runtime = Runtime(self.loop, lambda: 0.0, self.connector, kernel=kernel)  # type: ignore[arg-type]
         self.clients: dict[str, MemoryTransport] = {}
         self.endpoints: list[MemoryTransport] = []
         self.apply(*plans)
@@ -236,16 +262,20 @@ class World:
     def apply(self, *plans: Plan, removed: tuple[tuple[Any, str], ...] = ()) -> None:
         """What the agent's update does, without a socket: new listeners are put in place by hand."""
         runtime = self.runtime
-        new = [p for p in plans if isinstance(p, ListenerPlan) and p.name not in runtime.listeners]
+        new = [p for p in plans if isinstance(p, ListenerPlan) and p.bound and p.name not in runtime.listeners]
         for plan in new:
             runtime.listeners[plan.name] = _Unbound(runtime, plan)
         _run(runtime.apply(Update(1, plans, removed), {}))
 
-    def client(self, name: str = "client") -> MemoryTransport:
+    def client(self, name: str = "client", listener: str = "") -> MemoryTransport:
+        """A connection of a client to the first bound listener, or to the one of that name."""
         transport = self.clients.get(name)
         if transport is None:
-            protocol = next(iter(self.runtime.listeners.values())).protocol()
-            transport = MemoryTransport(self.loop, protocol, "192.0.2.7:5000", "10.9.9.9:80")
+            bound = {each.name: each for each in self.runtime.listeners.values() if each.plan.bound}
+            target = bound[listener or next(iter(bound))]
+            local = target.plan.address if target.plan.address not in ("0.0.0.0", "::") else "10.9.9.9"
+            transport = MemoryTransport(self.loop, target.protocol(), "192.0.2.7:5000", f"{local}:{target.plan.port}")
+            protocol = transport.protocol
             self.clients[name] = transport
             protocol.connection_made(transport)
             self.loop.run()
@@ -282,7 +312,7 @@ def _run(coroutine: Any) -> None:
 
 def _name(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
-    return host, int(port)
+    return host.strip("[]"), int(port)
 
 
 # -- scripts --------------------------------------------------------------------------------------------------------

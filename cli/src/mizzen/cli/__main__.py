@@ -11,9 +11,11 @@ from mizzen.cli.commands import (
     delete,
     down,
     get,
+    kube_inject,
     mixer,
     proxy_config,
     proxy_status,
+    runtime,
     scale,
     status,
     up,
@@ -40,7 +42,9 @@ for command in (
     delete.delete,
     scale.scale,
     validate.validate,
+    kube_inject.kube_inject,
     proxy_status.proxy_status,
+    runtime.runtime,
     version.version,
 ):
     app.command()(command)

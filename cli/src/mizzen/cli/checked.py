@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import typer
 
-from mizzen.api.resource import Resource
+from mizzen.api.resource import Resource, ResourceKey
 from mizzen.cli.inputs import read_inputs
 from mizzen.cli.output import warn
+from mizzen.cli.policy import with_policy
 
 
-def checked_inputs(files: Sequence[str], namespace: str = "default") -> tuple[Resource, ...]:
-    """The resources of the files; every problem is printed, and any error ends the command with status 1."""
+def checked_inputs(
+    files: Sequence[str], namespace: str = "default", held: Mapping[ResourceKey, Resource] | None = None
+) -> tuple[Resource, ...]:
+    """The resources of the files; every problem is printed, and any error ends the command with status 1.
+
+    With `held`, what the mesh has already, Mixer's expressions and references are checked as well.
+    """
     parsed = read_inputs(files, namespace)
+    if held is not None:
+        parsed = with_policy(parsed, held)
     for problem in parsed.problems:
         warn(str(problem))
     if parsed.errors:

@@ -40,7 +40,11 @@ def ask(method: str, host: str, port: int, path: str, who: str) -> bytes:
 
 def ask_json(host: str, port: int, path: str, who: str) -> Any:
     """A JSON document; raises UserError that says who did not give it."""
-    body = ask("GET", host, port, path, who)
+    return read_json(ask("GET", host, port, path, who), path, who)
+
+
+def read_json(body: bytes, path: str, who: str) -> Any:
+    """A JSON document from a body; raises UserError that says who gave something else."""
     try:
         return json.loads(body)
     except ValueError as error:

@@ -134,7 +134,7 @@ async def test_it_explains_a_request_as_a_proxy_would_send_it(engine: FakeEngine
     try:
         status, story = await get(mixer.monitoring.address, f"/debug/explain?check={text}")
         assert (status, json.loads(story)) == (200, {"path": "/a", "quotas": {"count": 2}})
-        for wrong in ("", "?check=a", "?check=CgkSBAjMCxACEgEx"):
+        for wrong in ("", "?check=a", "?check=!", "?check=CgIK!AA=", "?check=CgkSBAjMCxACEgEx"):
             status, reason = await get(mixer.monitoring.address, f"/debug/explain{wrong}")
             assert (status, reason.startswith("check is to be a CheckRequest in base64: ")) == (400, True)
     finally:

@@ -372,6 +372,49 @@ spec:
     ]
 
 
+NEAR = (
+    DENY
+    + """
+kind: denier
+metadata: {name: deny-all, namespace: istio-system}
+---
+kind: handler
+metadata: {name: deny-all, namespace: prod}
+spec: {compiledAdapter: denier}
+---
+kind: rule
+metadata: {name: it}
+spec: {actions: [{handler: HANDLER, instances: [INSTANCE]}]}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("handler", "meant"),
+    [
+        ("no", "no.denier.default"),
+        ("deny-all", "deny-all.handler.prod"),
+        ("deny-all.denier", "deny-all.denier.istio-system"),
+        ("deny-all.handler", "deny-all.handler.prod"),
+        ("no.denier.prod", "no.denier.default"),
+        ("deny_all.handler.prod", "deny-all.handler.prod"),
+        ("dennyall.denier.istio-system", "deny-all.denier.istio-system"),
+        ("Deny-All.denier.istio-system", "deny-all.denier.istio-system"),
+        ("no.handler", "no.denier.default"),
+    ],
+)
+def test_a_reference_to_nothing_names_what_may_be_meant(handler, meant):
+    config = config_of(NEAR.replace("HANDLER", handler).replace("INSTANCE", "nothing.checknothing"))
+    assert f"there is no handler {handler} in or from namespace default; did you mean {meant}?" in lines(config)[0]
+
+
+def test_what_is_meant_is_of_the_kind_that_the_reference_is_to():
+    config = config_of(NEAR.replace("HANDLER", "no.denier").replace("INSTANCE", "nothin.checknothing"))
+    assert lines(config)[0].endswith("namespace default; did you mean nothing.checknothing.default?")
+    config = config_of(NEAR.replace("HANDLER", "no.denier").replace("INSTANCE", "deny-all"))
+    assert lines(config)[0].endswith("there is no instance deny-all in or from namespace default")
+
+
 def test_a_reference_to_what_is_quarantined_says_why():
     config = config_of(
         """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from runtime_support import Probe, Script, resource, rule, together
+from runtime_support import MemoryStore, Probe, Script, resource, rule, together
 
 from mizzen.api.store.watch import FolderStore
 from mizzen.attributes.bag import DictBag
@@ -291,6 +292,8 @@ async def test_an_explanation_tells_of_every_rule(start):
         ("check", True), ("no", False), ("unknowable", False), ("quota", True), ("report", True),
     ]  # fmt: skip
     assert rules["unknowable"]["reason"] == "lookup failed: 'source.name'"
+    varieties = {name: [part["variety"] for part in told.get("instances", ())] for name, told in rules.items()}
+    assert varieties == {"check": ["check"], "no": [], "unknowable": [], "quota": ["quota"], "report": ["report"]}
     (asked,) = rules["check"]["instances"]
     assert asked["fields"] == {"value": "eve"}
     assert asked["answer"]["status"] == {"code": "OK", "message": ""}
@@ -309,6 +312,22 @@ async def test_an_explanation_of_a_request_without_verdict(start):
     assert "verdict" not in story
 
 
+async def test_an_explanation_names_what_is_not_in_force(start):
+    probe = await start(
+        together(
+            ONE,
+            resource("noop", "broken", "{fail: no such thing}"),
+            rule("stopped", "broken: nothing.checknothing"),
+            rule("unreadable", "a: nothing.checknothing", match="source.usr == 1"),
+        )
+    )
+    story = await probe.engine.explain(DictBag({}), {})
+    left_out = story["left_out"]
+    assert left_out["handler broken.noop.istio-system"] == "no such thing"
+    assert "unknown attribute source.usr" in next(reason for id_, reason in left_out.items() if "unreadable" in id_)
+    assert "handler broken.noop.istio-system: no such thing" in probe.engine.show_config()["problems"]
+
+
 async def test_explanation_and_check_agree(start):
     probe = await start(
         together(ONE, refusal(), deny(match='source.user == "eve"'), rule("r", "a: nothing.checknothing"))
@@ -319,3 +338,15 @@ async def test_explanation_and_check_agree(start):
         assert story["verdict"]["status"] == {"code": verdict.status.code.name, "message": verdict.status.message}
         assert story["verdict"]["valid_use_count"] == verdict.valid_use_count
         assert len(story["read"]) == len(verdict.referenced)
+
+
+async def test_explanation_and_check_agree_on_how_long_a_verdict_is_kept():
+    store = MemoryStore()
+    store.put(together(NOTHING, refusal(), deny()))
+    for longest, valid, uncapped in ((1, "0:00:01", "0:00:05"), (90, "0:00:05", None)):
+        engine = RuleEngine(store, longest_validity=timedelta(seconds=longest))
+        await engine.load()
+        verdict = (await engine.explain(DictBag({}), {}))["verdict"]
+        assert verdict["valid_duration"] == str((await engine.check(DictBag({}), {}, "")).valid_duration) == valid
+        assert verdict.get("uncapped_duration") == uncapped
+        await engine.close()

@@ -146,3 +146,29 @@ def test_a_limit_by_rate():
 def test_a_limit_without_a_rate_takes_nothing_more():
     limited = sampler({"rateLimit": {"samplingDuration": timedelta(seconds=10), "maxUnsampledEntries": 1}})
     assert [limited.takes(DictBag({})) for _ in range(3)] == [True, False, False]
+
+
+async def test_what_reports_may_read(start):
+    generator = resource(
+        "kubernetes", "pods", "{source_uid: source.uid, attribute_bindings: {source.name: destination.name}}"
+    )
+    labels = rule("r", "a: size.metric", match='source.labels["app"] == "a"', namespace="shop")
+    probe = await start(
+        together(
+            BASE,
+            generator,
+            rule("gen", "a: pods.kubernetes", match="check.cache_hit"),
+            labels.replace("size.metric", "size.metric.istio-system"),
+            resource("checknothing", "nothing"),
+            rule("c", "a: nothing.checknothing", match="request.path == request.host"),
+        )
+    )
+    always = {"context.reporter.kind", "source.namespace", "destination.namespace"}
+    generated = {"source.uid", "destination.name", "check.cache_hit"}
+    assert probe.engine.report_reads == always | generated | {"request.size", "source.labels"}
+
+
+async def test_a_sampler_reads_too(start):
+    sampling = "{random: {attributeExpression: response.code}}"
+    probe = await start(together(BASE, rule("r", "a: one.metric", sampling=sampling)))
+    assert {"response.code", "request.headers"} < probe.engine.report_reads

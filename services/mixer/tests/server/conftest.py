@@ -25,6 +25,7 @@ class FakePolicy:
     def __init__(self) -> None:
         self.verdict = Verdict()
         self.error: Exception | None = None
+        self.report_reads: frozenset[str] | None = None
         self.gate: asyncio.Event | None = None
         self.checked: list[tuple[Bag, Mapping[str, QuotaArgs], str]] = []
         self.reports: list[list[Bag]] = []

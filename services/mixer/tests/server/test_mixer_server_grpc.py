@@ -24,8 +24,12 @@ Serve = Callable[..., Awaitable[grpc.aio.Channel]]
 SECONDS = 10
 
 
+def _written(request: Any) -> bytes:
+    return request if isinstance(request, bytes) else request.SerializeToString()
+
+
 def unary(channel: grpc.aio.Channel, method: str, response: Any) -> Callable[..., Any]:
-    return channel.unary_unary(method, lambda request: request.SerializeToString(), response.FromString)
+    return channel.unary_unary(method, _written, response.FromString)
 
 
 async def failure(call: Any) -> tuple[grpc.StatusCode, str]:

@@ -140,7 +140,7 @@ async def test_a_report_is_one_call_of_policy(policy: Any, semantics: Any) -> No
     encoder = ReportEncoder(semantics)
     encoder.add({"request.path": "/a", "request.size": 1})
     encoder.add({"request.path": "/b", "request.size": 1})
-    await Mixer(policy).report(encoder.finish())
+    await Mixer(policy).report(ReportRequest.FromString(encoder.finish()))
     ((first, second),) = policy.reports
     assert first.values == {"request.path": "/a", "request.size": 1}
     assert second.values == {"request.path": "/b", "request.size": 1}

@@ -16,6 +16,27 @@ def test_defaults() -> None:
     assert (settings.mesh_config, settings.log_level, settings.log_format) == (None, "info", "text")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "config", "registry", "kubeconfig"),
+    [
+        ([], Path(".mizzen/config"), Path(".mizzen/registry"), ""),
+        (["--kubeconfig", "in-cluster"], None, None, "in-cluster"),
+        (["--kubeconfig", "/k", "--config-dir", "/mesh"], Path("/mesh"), None, "/k"),
+    ],
+)
+def test_with_kubernetes_only_folders_that_are_named_are_read(
+    arguments: list[str], config: Path | None, registry: Path | None, kubeconfig: str
+) -> None:
+    settings = read_settings(arguments, {})
+    assert (settings.config_dir, settings.registry_dir, settings.kubeconfig) == (config, registry, kubeconfig)
+
+
+def test_a_lease_has_a_namespace_and_a_name() -> None:
+    given = {"MIZZEN_PILOT_STATUS_LEASE": "istio-system/mizzen-pilot", "MIZZEN_PILOT_KUBECONFIG": "in-cluster"}
+    assert read_settings([], given).status_lease == ("istio-system", "mizzen-pilot")
+    assert read_settings([], {}).status_lease is None
+
+
 def test_a_flag_wins_over_its_variable() -> None:
     environment = {"MIZZEN_PILOT_XDS_ADDRESS": "[::1]:1", "MIZZEN_PILOT_CONFIG_DIR": "/etc/mesh"}
     settings = read_settings(["--xds-address", "10.0.0.1:2"], environment)
@@ -29,6 +50,8 @@ def test_a_flag_wins_over_its_variable() -> None:
         (["--log-level", "loud"], {}, "invalid choice: 'loud'"),
         ([], {"MIZZEN_PILOT_LOG_LEVEL": "loud"}, "'loud'"),
         (["--colour", "red"], {}, "unrecognized arguments"),
+        (["--kubeconfig", "in-cluster", "--status-lease", "pilot"], {}, "--status-lease is <namespace>/<name>"),
+        (["--status-lease", "istio-system/pilot"], {}, "--status-lease needs --kubeconfig"),
     ],
 )
 def test_what_is_not_understood_ends_with_status_2(

@@ -1,4 +1,4 @@
-"""AuthorizationPolicy to RBAC: every attribute, scopes, actions, and what is left on TCP. A stock Envoy reads it all."""
+"""AuthorizationPolicy to RBAC: every attribute, scopes, actions, what is left on TCP. A stock Envoy reads it all."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from mizzen.pilot.generate.authz.filters import http_filters, network_filters, p
 ENVOY = Path(sys.executable).with_name("envoy")
 DOMAINS = ("cluster.local", "old.local")
 WHERE = Where("shop", DOMAINS)
+
+FILTERS = "envoy.extensions.filters.network"
 
 
 def policies(*specs: str, namespace: str = "shop") -> Any:
@@ -255,7 +257,7 @@ def test_a_stock_envoy_reads_it_all(tmp_path: Path) -> None:
     spec = yaml.safe_dump({"rules": rules}, default_flow_style=True, width=1e9).strip()
     made = policies(spec, spec.replace("{rules", "{action: DENY, rules"))
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"type.googleapis.com/{FILTERS}.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "x",
         "route_config": {"name": "r", "virtual_hosts": []},
         "http_filters": [

@@ -6,6 +6,7 @@ import pytest
 from envoy.extensions.filters.listener.original_src.v3 import original_src_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.generate import typeurls
@@ -178,6 +179,45 @@ def test_inbound_clusters_keep_their_connections(world: Any, sidecar: Any) -> No
     cluster = world(OWN).clusters(sidecar(LABELS={"app": "own"}))["inbound|8081||"]
     assert (cluster.type, cluster.lb_policy) == (cluster.ORIGINAL_DST, cluster.CLUSTER_PROVIDED)
     assert cluster.cleanup_interval.seconds == 9223372035
+
+
+RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: own}
+spec:
+  host: own
+  workloadSelector: {matchLabels: %s}
+  trafficPolicy:
+    connectionPool: {tcp: {maxConnections: 7}, http: {h2UpgradePolicy: UPGRADE}}
+    portLevelSettings: [{port: {number: 81}, connectionPool: {tcp: {maxConnections: 8}}}]
+"""
+SIDECAR = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: s}
+spec: {%s, egress: [{hosts: [%s]}]}
+"""
+UNLIMITED = 2**32 - 1
+LIMITS = [
+    # what else is declared, limit of each port
+    ((RULE % "{}",), (7, 8)),
+    ((RULE % "{app: own}",), (UNLIMITED, UNLIMITED)),  # it is for some clients
+    ((RULE % "{}", SIDECAR % ("inboundConnectionPool: {tcp: {maxConnections: 9}}", '"./*"')), (9, 9)),
+    ((RULE % "{}", SIDECAR % ("ingress: []", "other/*")), (UNLIMITED, UNLIMITED)),  # the proxy does not see it
+]
+
+
+@pytest.mark.parametrize(("texts", "limits"), LIMITS)
+def test_the_application_is_held_to_what_its_clients_are(
+    world: Any, sidecar: Any, texts: tuple[str, ...], limits: tuple[int, int]
+) -> None:
+    clusters = world(OWN, *texts).clusters(sidecar(LABELS={"app": "own"}))
+    found = [clusters[f"inbound|{port}||"] for port in (8080, 8081)]
+    assert tuple(cluster.circuit_breakers.thresholds[0].max_connections.value for cluster in found) == limits
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    assert next(iter(found[0].typed_extension_protocol_options.values())).Unpack(options)
+    assert not options.explicit_http_config.HasField("http2_protocol_options"), "only clients upgrade"
 
 
 # -- families of addresses, TPROXY -----------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def options(message: Any) -> Any:
     return unpacked
 
 
-def test_names_and_discovery(world: Any, sidecar: Any) -> None:
+def test_names_and_discovery(world: Any, sidecar: Any, router: Any) -> None:
     found = world(SERVICES).clusters(sidecar())
     kinds = {name: message.DiscoveryType.Name(message.type) for name, message in found.items()}
     assert kinds == {
@@ -63,6 +63,9 @@ def test_names_and_discovery(world: Any, sidecar: Any) -> None:
         "PassthroughCluster": "ORIGINAL_DST",
         "InboundPassthroughCluster": "ORIGINAL_DST",
     }
+    for elsewhere in (sidecar(INTERCEPTION_MODE="NONE"), router(), sidecar(GENERATOR="grpc")):
+        headless = world(SERVICES).clusters(elsewhere)["outbound|80||headless.default.svc.cluster.local"]
+        assert headless.type == headless.EDS, "who was not asked for one pod finds them all"
     endpoint = found["outbound|443||www.example.com"].load_assignment.endpoints[0].lb_endpoints[0].endpoint
     assert endpoint.address.socket_address.port_value == 8443
 

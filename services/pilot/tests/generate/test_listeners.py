@@ -220,11 +220,12 @@ def test_without_capture_ingress_listeners_are_bound(world: Any, sidecar: Any) -
 
 
 def test_http_manager_settings(world: Any, sidecar: Any) -> None:
-    log = MeshConfig(access_log_file="/dev/stdout")
-    made = world(OWN, service("web", WEB), settings=log)
+    settings = MeshConfig(access_log_file="/dev/stdout", via_header=True)
+    made = world(OWN, service("web", WEB), settings=settings)
     found = made.listeners(sidecar(LABELS={"app": "own"}, HTTP10="1", IDLE_TIMEOUT="30s"))
     outbound, inbound = manager_of(found["0.0.0.0_80"]), manager_of(found["virtualInbound"])
     assert (outbound.server_name, inbound.server_name) == ("", "istio-envoy")
+    assert (outbound.via, inbound.via) == ("1.1 mizzen-outbound", "1.1 mizzen-inbound")
     assert outbound.stat_prefix == "outbound_0.0.0.0_80;"
     assert outbound.http_protocol_options.header_key_format.HasField("stateful_formatter")
     assert outbound.http_protocol_options.accept_http_10
@@ -270,3 +271,39 @@ def test_tls_and_tcp_routes(world: Any, sidecar: Any) -> None:
     assert handlers(found["10.96.0.2_5432"]) == [f"tcp:outbound|5432|a|{host}", f"tcp:outbound|5432|b|{host}"]
     origin = tls_chain.metadata.filter_metadata["istio"]["config"]
     assert origin == "/apis/networking.istio.io/v1/namespaces/default/virtual-service/l4"
+
+
+def test_a_rule_governs_connections(world: Any, sidecar: Any) -> None:
+    rule = """
+        apiVersion: networking.istio.io/v1
+        kind: DestinationRule
+        metadata: {name: db}
+        spec:
+          host: db
+          trafficPolicy:
+            loadBalancer: {consistentHash: {useSourceIp: true}}
+            connectionPool: {tcp: {idleTimeout: 7s, maxConnectionDuration: 9s}}
+          subsets: [{name: b, trafficPolicy: {loadBalancer: {simple: RANDOM}}}]
+    """
+    routes = """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: l4}
+        spec:
+          hosts: [db]
+          tcp:
+          - {match: [{port: 5433}], route: [{destination: {host: db, subset: b}}]}
+          - match: [{port: 5434}]
+            route: [{destination: {host: db}, weight: 40}, {destination: {host: db, subset: b}, weight: 60}]
+    """
+    ports = ", ".join(f"{{port: {number}, name: tcp-{number}}}" for number in (5432, 5433, 5434))
+    found = world(rule, routes, service("db", ports, "10.96.0.2")).listeners(sidecar(IDLE_TIMEOUT="30s"))
+    for number, hashed in ((5432, True), (5433, False), (5434, True)):
+        tcp = tcp_proxy_pb2.TcpProxy()
+        assert found[f"10.96.0.2_{number}"].filter_chains[0].filters[0].typed_config.Unpack(tcp)
+        assert (tcp.idle_timeout.seconds, tcp.max_downstream_connection_duration.seconds) == (7, 9)
+        assert [policy.HasField("source_ip") for policy in tcp.hash_policy] == [True] * hashed
+    plain = world(service("db", ports, "10.96.0.2")).listeners(sidecar(IDLE_TIMEOUT="30s"))["10.96.0.2_5432"]
+    tcp = tcp_proxy_pb2.TcpProxy()
+    assert plain.filter_chains[0].filters[0].typed_config.Unpack(tcp)
+    assert (tcp.idle_timeout.seconds, tcp.HasField("max_downstream_connection_duration")) == (30, False)

@@ -118,6 +118,20 @@ async def test_a_signal_takes_the_endpoint_out_before_the_container_ends(docker:
     await running
 
 
+async def test_who_died_stays_out_while_lists_still_show_it(docker: FakeDocker, tmp_path: Path) -> None:
+    docker.containers = [container("172.18.0.5")]
+    lifecycle = Lifecycle()
+    running = asyncio.create_task(serve(settings(tmp_path), lifecycle))
+    await eventually(lambda: "172.18.0.5" in said(tmp_path))
+    docker.events.put_nowait({"Action": "die", "Actor": {"ID": "one"}})
+    await eventually(lambda: not said(tmp_path))
+    docker.containers = [container("172.18.0.9")]
+    docker.events.put_nowait({"Action": "start", "Actor": {"ID": "one"}})
+    await eventually(lambda: "172.18.0.9" in said(tmp_path))
+    lifecycle.stop("the test ends")
+    await running
+
+
 async def test_a_registrar_that_starts_anew_leaves_no_gap(docker: FakeDocker, tmp_path: Path) -> None:
     docker.containers = [container("172.18.0.5")]
     for _ in range(2):
@@ -133,6 +147,12 @@ async def test_a_registrar_that_starts_anew_leaves_no_gap(docker: FakeDocker, tm
 async def test_a_container_without_a_project_is_told(docker: FakeDocker, tmp_path: Path) -> None:
     with pytest.raises(StartError, match="No such container"):
         await serve(settings(tmp_path, "stranger"), Lifecycle())
+
+
+async def test_a_folder_that_cannot_be_one_is_told(docker: FakeDocker, tmp_path: Path) -> None:
+    (tmp_path / "registry").write_text("a file")
+    with pytest.raises(StartError, match="registry"):
+        await serve(settings(tmp_path), Lifecycle())
 
 
 async def test_docker_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ def workload(address: str = "172.18.0.5", **app: Any) -> list[dict[str, Any]]:
     ]
 
 
+def event(action: str, signal: str = "") -> dict[str, Any]:
+    return {"Action": action, "Actor": {"ID": "id-app", "Attributes": {"signal": signal}}}
+
+
 def objects(items: list[dict[str, Any]], stopping: frozenset[str] = frozenset()) -> dict[str, Any]:
     made = Registry().update(map(Container.from_api, items), stopping)
     assert parse(yaml.safe_dump_all(made)).problems == ()
@@ -142,15 +146,21 @@ def test_wrong_labels_are_told_and_leave_one_container_out(change: dict[str, str
     assert words in registry.complaints[0]
 
 
-def event(action: str, signal: str = "") -> dict[str, Any]:
-    return {"Action": action, "Actor": {"ID": "id-app", "Attributes": {"signal": signal}}}
-
-
-def test_a_signal_to_end_counts_until_the_process_ended() -> None:
+def test_who_was_told_to_end_or_ended_is_out_until_it_starts_again() -> None:
     endings = Endings()
     endings.take(event("kill", "15"), 1.0)
     assert endings.at(1.0) == {"id-app"}
     endings.take(event("die"), 2.0)
+    assert endings.at(2.0 + 2 * FORGET_SECONDS) == {"id-app"}  # lists may show it as running for a moment
+    endings.take(event("start"), 500.0)
+    assert endings.at(500.0) == frozenset()
+
+
+@pytest.mark.parametrize("last", [{}, event("destroy")])
+def test_what_a_broken_stream_of_events_left_and_who_is_gone_is_forgotten(last: dict[str, Any]) -> None:
+    endings = Endings()
+    endings.take(event("die"), 1.0)
+    endings.take(last, 2.0)
     assert endings.at(2.0) == frozenset()
 
 
@@ -165,5 +175,5 @@ def test_a_signal_that_means_something_else_ends_nothing(signal: str) -> None:
 def test_a_signal_that_was_ignored_is_forgotten() -> None:
     endings = Endings()
     endings.take(event("kill", "15"), 1.0)
-    assert endings.at(FORGET_SECONDS) == {"id-app"}
+    assert endings.at(FORGET_SECONDS) == {"id-app"}  # from 1.0 on
     assert endings.at(FORGET_SECONDS + 1.0) == frozenset()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mizzen.api.parse import parse
+from mizzen.api.resource import ResourceKey
 from mizzen.pilot.base.labels import NONE
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot.build import build, refresh_endpoints
@@ -59,7 +60,8 @@ def test_a_change_of_config_names_the_resource() -> None:
 def test_endpoints_alone_take_the_fast_path() -> None:
     old = build(config(), registry(), None, "1")
     scope = old.scope("default", NONE)
-    new = refresh_endpoints(config(), registry("10.0.0.2"), old, "2")
+    today = {resource.key: resource for resource in registry("10.0.0.2").resources}
+    new = refresh_endpoints({ResourceKey("EndpointSlice", "default", "reviews")}, today, old, "2")
     assert [endpoint.address for endpoint in new.endpoints[KEY]] == ["10.0.0.2"]
     assert new.scope("default", NONE) is scope
     change = difference(old, new)

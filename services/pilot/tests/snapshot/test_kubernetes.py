@@ -54,6 +54,34 @@ def test_slices_take_labels_from_pods_and_drop_terminating_ones(world: Any) -> N
     assert (second.address, second.healthy, second.locality) == ("10.0.0.2", False, "/z1")
 
 
+def test_endpoints_stand_where_their_nodes_do_unless_their_pod_says_otherwise(world: Any) -> None:
+    nodes = """
+        apiVersion: v1
+        kind: Node
+        metadata:
+          name: a
+          labels: {topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: eu-2, topology.istio.io/subzone: r1}
+        ---
+        apiVersion: v1
+        kind: Node
+        metadata: {name: b, labels: {failure-domain.beta.kubernetes.io/region: us}}
+        ---
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: on-b, namespace: shop}
+        spec: {nodeName: b}
+    """
+    slices = SLICE + (
+        "- {addresses: [10.0.0.4], nodeName: a, zone: z1}\n"
+        "- {addresses: [10.0.0.5], targetRef: {kind: Pod, name: on-b}}\n"
+        "- {addresses: [10.0.0.6], nodeName: a, targetRef: {kind: Pod, name: reviews-v1-7d9-abc}}\n"
+    )
+    found = {
+        endpoint.address: endpoint.locality for endpoint in world(SERVICE, PODS, slices, nodes).mesh.endpoints[KEY]
+    }
+    assert (found["10.0.0.4"], found["10.0.0.5"], found["10.0.0.6"]) == ("eu/eu-2/r1", "us", "eu/eu-1/r2")
+
+
 def test_publish_not_ready(world: Any) -> None:
     made = world(SERVICE + "  publishNotReadyAddresses: true\n", SLICE)
     assert [endpoint.healthy for endpoint in made.mesh.endpoints[KEY]] == [True, True]

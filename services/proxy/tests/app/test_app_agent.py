@@ -107,6 +107,28 @@ async def test_ready_when_the_first_configuration_runs(
     assert node.metadata["MIZZEN_PROXY"] == "1"
 
 
+async def test_a_listener_takes_and_gives_up_its_socket(
+    pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    port = await configured(pilot, agent, app)
+    handed = listener(port)
+    handed.bind_to_port.value = False
+    for number, message, served in ((2, handed, False), (3, listener(port), True), (4, handed, False)):
+        pilot.send(message, nonce=f"l{number}")
+        await app.until(lambda number=number: len(pilot.answers("Listener")) == number)
+        assert not pilot.answers("Listener")[-1].error_detail.message
+        if served:
+            assert (await app.fetch("127.0.0.1", port)).status == 418
+        else:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=5)
+    os.kill(agent.agent.state.workers.pids[0], signal.SIGKILL)
+    await app.until(lambda: agent.agent.state.workers.restarts == 1 and bool(agent.agent.state.workers.pids))
+    pilot.send(listener(port), nonce="l5")
+    await app.until(lambda: len(pilot.answers("Listener")) == 5)
+    assert (await app.fetch("127.0.0.1", port)).status == 418
+
+
 async def test_a_bad_change_is_refused_and_the_good_one_serves(
     pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
 ) -> None:

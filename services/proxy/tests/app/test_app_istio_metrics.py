@@ -108,3 +108,11 @@ def test_keys_with_the_same_labels_are_added_up() -> None:
     assert line.endswith(" 2")
     (count,) = (line for line in lines if line.startswith("istio_request_bytes_count{"))
     assert count.endswith(" 2")
+
+
+def test_traffic_to_no_service_bears_the_clusters_name() -> None:
+    lines = page(("outbound", "PassthroughCluster", 200, "", "", b""))
+    (line,) = (line for line in lines if line.startswith("istio_requests_total{"))
+    found = labels(line)
+    assert found["destination_service_name"] == "PassthroughCluster"
+    assert found["destination_service"] == "unknown"

@@ -15,11 +15,13 @@ import grpc
 import pytest
 from fake_mixer import FakeMixer, allow
 
+from mizzen.attributes.bag import DictBag
 from mizzen.proto.attributes_pb2 import Attributes
 from mizzen.proto.mixer_pb2 import CheckResponse
 from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.client import MixerCalls
+from mizzen.proxy.app.mixer.contract import CallFailed, Question
 from mizzen.proxy.app.mixer.hub import MixerHub
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.workers import Workers
@@ -177,6 +179,22 @@ async def test_a_server_that_knows_fewer_words(mesh: SimpleNamespace) -> None:
     assert (got.status, got.body) == (400, f"INVALID_ARGUMENT:{reason}")
     assert (await mesh.get()).status == 200
     assert [request.global_word_count for request in mesh.mixer.checks] == [203, 111]
+
+
+async def test_a_mixer_that_hangs_is_waited_for_as_long_as_stated() -> None:
+    """It takes the connection and says nothing."""
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda reader, writer: held.append(writer), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    calls = MixerCalls(lambda cluster: f"127.0.0.1:{port}", 0.05)
+    with pytest.raises(CallFailed, match=r"Mixer did not answer within 0\.05 s") as failed:
+        await calls.check(CLOSED, Question(DictBag({}), "id"))
+    assert failed.value.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+    await calls.close()
+    for writer in held:
+        writer.close()
+    server.close()
+    await server.wait_closed()
 
 
 QUOTAS = (QuotaRulePlan(((QuotaClause("request.path", "prefix", "/limited"),),), (("requestcount", 1),)),)

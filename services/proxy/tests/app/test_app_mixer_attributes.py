@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -13,8 +14,9 @@ from mizzen.proto.attributes_pb2 import Attributes
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
 from mizzen.proxy.app.mixer.connections import ConnectionAttributes
+from mizzen.proxy.codec.headers import block
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts
-from mizzen.proxy.engine.mixer_plan import MixerContext, TransportPlan
+from mizzen.proxy.engine.mixer_plan import DEFAULT_KEYS, ApiPattern, ApiPlan, MixerContext, TransportPlan
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.store import Held, Store
 
@@ -35,13 +37,31 @@ def said(**values: str) -> bytes:
 
 def request(forwarded: bytes = b"", client: bytes = b"10.0.0.9", **more: bytes) -> RequestFacts:
     head = HEAD | {name.replace("_", "-").encode(): value for name, value in more.items()}
-    return (1e9, b"GET", b"/a?b=1", b"reviews:9080", b"http", head, forwarded, client)
+    return (1e9, b"GET", b"/a?b=1", b"reviews:9080", b"http", block(head), forwarded, client)
 
 
 def report(status: int = 200, flags: str = "", endpoint: str = "", check: CheckFacts = None) -> ReportRecord:
-    response_head = {b"content-type": b"Content-Type: text/plain"}
-    trailers = {b"grpc-status": b"grpc-status: 5"}
+    response_head, trailers = b"Content-Type: text/plain", b"grpc-status: 5"
     return (0, request(), (status, response_head, trailers, 3, 4, 1e9 + 1, 2.0, flags, endpoint), check)
+
+
+def reported(context: MixerContext, record: ReportRecord) -> dict[str, Any]:
+    common, own = report_attributes(context, record)
+    assert common.keys().isdisjoint(own)
+    return {**common, **own}
+
+
+def test_what_configuration_says_of_a_request_is_replaced_in_reports_too() -> None:
+    configured = context(request_path="stated", source_uid="own", response_code="stated", request_reason="stated")
+    found = reported(configured, report())
+    assert (found["request.path"], found["source.uid"]) == ("/a?b=1", "own")
+    assert (found["response.code"], found["request.reason"]) == (200, "stated")
+
+
+def test_reports_of_the_same_two_have_the_same_object_in_common() -> None:
+    first, second = (report_attributes(context(source_uid="own"), report()) for _ in range(2))
+    assert first.common is second.common
+    assert first.common["source.uid"] == "own"
 
 
 def test_the_order_in_which_attributes_win() -> None:
@@ -69,13 +89,54 @@ def test_headers() -> None:
     assert found["request.useragent"] == "curl"
 
 
+def test_headers_that_are_repeated_or_not_text() -> None:
+    more = {"a": b"A:1\r\na:  2\t\r\nA:", "b": b"B: caf\xe9:", "x_istio_attributes": b"x-istio-attributes: Zm9v"}
+    found: dict[str, Any] = check_attributes(context(), request(**more))
+    headers = found["request.headers"]
+    assert (headers["a"], headers["b"]) == ("1,2,", b"caf\xe9:".decode("utf-8", "surrogateescape"))
+    assert not {"", "host", "x-istio-attributes"} & headers.keys()
+    bare: dict[str, Any] = check_attributes(context(), (1e9, b"GET", b"/", b"a", b"http", b"", b"", b"10.0.0.9"))
+    assert bare["request.headers"] == {":method": "GET", ":path": "/", ":authority": "a", ":scheme": "http"}
+
+
+def test_what_an_api_says_replaces_what_the_request_does() -> None:
+    item = ApiPattern(b"GET", (b"*",), b"", "", said(api_operation="item", request_path="api"))
+    api = ApiPlan(said(api_service="books", api_operation="none"), (item,), DEFAULT_KEYS, ("api.operation",))
+    found = check_attributes(replace(context(), api=api), request())
+    assert (found["api.service"], found["api.operation"], found["request.path"]) == ("books", "item", "api")
+    assert reported(replace(context(), api=api), report())["api.operation"] == "item"
+
+
+COOKIES = b'Cookie: a="1"; K=2; b=\r\nCookie: b=3'
+
+
+@pytest.mark.parametrize(
+    ("keys", "path", "found"),
+    [
+        (None, b"/", "header"),
+        (None, b"/?api_key=2", "2"),
+        (None, b"/?api_key=2&key=%31", "%31"),
+        ((("header", "x-api-key"), ("query", "key")), b"/?key=1", "header"),
+        ((("cookie", "a"),), b"/", "1"),
+        ((("cookie", "k"), ("cookie", "K")), b"/", "2"),
+        ((("cookie", "b"),), b"/", "3"),
+        ((("query", "k"), ("header", "k")), b"/?key=1", None),
+    ],
+)
+def test_the_callers_key(keys: tuple[tuple[str, str], ...] | None, path: bytes, found: str | None) -> None:
+    api = None if keys is None else ApiPlan(said(api_service="books"), (), keys, ())
+    facts = request(x_api_key=b"X-API-Key: header", cookie=COOKIES)
+    attributes = check_attributes(replace(context(), api=api), (*facts[:2], path, *facts[3:]))
+    assert attributes.get("request.api_key") == found
+
+
 def test_the_client() -> None:
     assert check_attributes(context(), request())["source.ip"] == ip_address("10.0.0.9")
     assert "source.ip" not in check_attributes(context(), request(client=b"nonsense"))
 
 
 def test_a_report() -> None:
-    found: dict[str, Any] = report_attributes(context(), report(endpoint="[::1]:9080", flags="UF,URX"))
+    found = reported(context(), report(endpoint="[::1]:9080", flags="UF,URX"))
     assert (found["destination.ip"], found["destination.port"]) == (ip_address("::1"), 9080)
     assert (found["response.code"], found["response.grpc_status"]) == (200, "5")
     assert (found["request.size"], found["response.size"]) == (3, 4)
@@ -91,7 +152,7 @@ def test_a_report() -> None:
     [(200, None, 200), (0, None, 500), (0, (7, "PERMISSION_DENIED:no", True, False), 403)],
 )
 def test_the_response_code(status: int, check: CheckFacts, code: int) -> None:
-    assert report_attributes(context(), report(status, check=check))["response.code"] == code
+    assert reported(context(), report(status, check=check))["response.code"] == code
 
 
 def test_a_connection() -> None:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from mizzen.api.store.watch import FolderStore
 from mizzen.attributes.bag import DictBag
+from mizzen.attributes.compressed import encode
 from mizzen.attributes.values import Value
+from mizzen.attributes.words import WORDS
 from mizzen.mixer.runtime.engine import RuleEngine
 from mizzen.mixer.server.calls import Calls
 from mizzen.mixer.server.metrics import ServerMetrics
 from mizzen.mixer.server.overload import Limits, LoadShedder
 from mizzen.mixer.server.server import MixerServer
 from mizzen.proto.attributes_pb2 import Attributes
+from mizzen.proto.mixer_pb2 import CheckRequest
 from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.checks import Checks
@@ -31,7 +37,9 @@ from mizzen.proxy.app.mixer.client import MixerCalls
 from mizzen.proxy.app.mixer.contract import CallFailed, MixerClient, Question
 from mizzen.proxy.app.mixer.embedded import LONGEST, PIECE, EmbeddedMixer
 from mizzen.proxy.app.mixer.hub import MixerHub
+from mizzen.proxy.app.mixer.pages import mixer_routes
 from mizzen.proxy.app.mixer.statistics import CallStats
+from mizzen.proxy.app.servers import Request
 from mizzen.proxy.app.settings import EmbeddedMixer as Settings
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.workers import Workers
@@ -220,6 +228,22 @@ async def test_a_quota_that_is_used_up(decide: Any) -> None:
     assert codes == [0, 0, 0, 8]
 
 
+async def test_a_burst_gets_no_more_than_the_quota_has(decide: Any) -> None:
+    first = await decide(quotas=QUOTAS, **to("web"))
+    burst = await asyncio.gather(*(decide(quotas=QUOTAS, **to("web")) for _ in range(30)))
+    assert (first.code, sum(answer.code == 0 for answer in burst)) == (0, 2), "3 in all"
+    assert {answer.code for answer in burst} == {0, 8}
+    assert burst[0].quota_cache_hit, "the verdict was known, and tokens were fetched ahead"
+
+
+async def test_a_burst_of_several_users_gets_each_ones_quota(decide: Any) -> None:
+    users = [f"user-{number % 3}" for number in range(30)]
+    await decide(quotas=QUOTAS, **to("web"), source_user="somebody")
+    burst = await asyncio.gather(*(decide(quotas=QUOTAS, **to("web"), source_user=user) for user in users))
+    passed = [user for user, answer in zip(users, burst, strict=True) if answer.code == 0]
+    assert sorted(passed) == sorted(3 * ["user-0", "user-1", "user-2"])
+
+
 @pytest.mark.parametrize(("fail_open", "code"), [(True, 0), (False, 13)])
 async def test_rules_that_cannot_be_evaluated(decide: Any, fail_open: bool, code: int) -> None:
     answer = await decide(TransportPlan(fail_open=fail_open), **to("reviews"), source_labels=None)
@@ -230,7 +254,7 @@ async def test_rules_that_cannot_be_evaluated(decide: Any, fail_open: bool, code
 async def test_reports(mixer: MixerClient, tmp_path: Path, app: SimpleNamespace) -> None:
     batch = mixer.batch(CLOSED)
     for number in range(PIECE + 2):
-        batch.add(attributes(request_path=f"/{number}"))
+        batch.add(attributes(request_path=f"/{number}"), {})
     assert len(batch) == PIECE + 2
     await batch.send()
 
@@ -247,8 +271,8 @@ async def test_reports_that_rules_cannot_read_do_not_stop_the_others(
 ) -> None:
     batch = mixer.batch(CLOSED)
     for number in range(PIECE + 2):
-        batch.add(attributes(request_path=f"/{number}"))
-    batch.add(attributes(request_path=None))
+        batch.add(attributes(request_path=f"/{number}"), {})
+    batch.add(attributes(request_path=None), {})
     with pytest.raises(CallFailed, match=r"request\.path") as failed:
         await batch.send()
     assert failed.value.code == 2
@@ -294,6 +318,33 @@ async def test_requests_through_a_worker(mixer: MixerClient, tmp_path: Path, app
     await workers.stop(1.0)
     sockets.close()
     await hub.close(1.0)
+
+
+async def test_debug_pages_on_the_agents_server(folder: Path) -> None:
+    mixer = EmbeddedMixer(Settings(folder), "127.0.0.1")
+    await mixer.load()
+    routes = mixer_routes(mixer.pages())
+
+    async def page(name: str, **query: str) -> tuple[int, str]:
+        answer = await routes["GET", f"/debug/{name}"](Request("GET", f"/debug/{name}", query))
+        return answer.status, answer.text
+
+    try:
+        for name in ("config", "handlers", "rules", "attributes"):
+            status, text = await page(name)
+            assert status == 200
+            assert json.loads(text)
+        assert "deny.denier.istio-system" in (await page("handlers"))[1]
+        asked = CheckRequest(
+            attributes=encode({"destination.labels": {"app": "ratings"}}), global_word_count=len(WORDS)
+        )
+        status, text = await page("explain", check=urlsafe_b64encode(asked.SerializeToString()).decode())
+        assert status == 200
+        assert "Not allowed" in text
+        assert await page("explain", check="AA") == (400, ANY)
+        assert await page("explain") == (400, ANY)
+    finally:
+        await mixer.close()
 
 
 async def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from mizzen.proxy.app.envoy_bootstrap import bootstrap
 from mizzen.proxy.app.settings import Defaults, EmbeddedMixer, Settings, read_settings
 from mizzen.runtime.address import Address
 
+OWN = ("172.18.0.5", "fd00::5")
+"""The machine's addresses."""
+
 
 def read(*arguments: str, defaults: Defaults | None = None, **environment: str) -> Settings:
-    return read_settings(arguments, environment, defaults)
+    return read_settings(arguments, environment, defaults, lambda: OWN)
 
 
 def test_a_sidecar_of_the_local_runtime() -> None:
@@ -35,6 +39,8 @@ def test_a_sidecar_of_the_local_runtime() -> None:
     assert settings.admin_address == Address("127.1.0.3", 15000)
     assert settings.status_address == Address("127.1.0.3", 15021)
     assert settings.prometheus_address == Address("127.1.0.3", 15090)
+    assert settings.mixer_check_seconds == 5.0
+    assert read("--mixer-check-timeout", "0.5").mixer_check_seconds == 0.5
 
 
 def test_istios_variables_make_an_injected_sidecar() -> None:
@@ -53,6 +59,7 @@ def test_istios_variables_make_an_injected_sidecar() -> None:
         "WORKLOAD_NAME": "web",
         "LABELS": {"app": "web"},
         "OWNER": "x",
+        "INSTANCE_IPS": "10.0.0.7",
         "MIZZEN_PROXY": "1",
     }
     assert settings.admin_address == Address("127.0.0.1", 15000)
@@ -103,6 +110,9 @@ def test_mixer_in_the_agent() -> None:
         (["--labels", "app"], {}, "labels are app=reviews,version=v1, not 'app'"),
         (["--name", "a~b"], {}, "may not contain '~'"),
         (["--concurrency", "-1"], {}, "concurrency must be a number from 0 to 64, not '-1'"),
+        (["--mixer-check-timeout", "0"], {}, "time-out must be more than 0 and at most 5, not '0'"),
+        ([], {"MIZZEN_PROXY_MIXER_CHECK_TIMEOUT": "6"}, "time-out must be more than 0 and at most 5, not '6'"),
+        (["--mixer-check-timeout", "soon"], {}, "time-out must be more than 0 and at most 5, not 'soon'"),
         (["--drain-seconds", "soon"], {}, "drain seconds must be a number from 0 to 3600, not 'soon'"),
         ([], {"ISTIO_METAJSON_X": "{"}, "ISTIO_METAJSON_X is not JSON"),
         ([], {"ISTIO_METAJSON_X": "[]"}, "ISTIO_METAJSON_X must be a JSON object"),
@@ -129,3 +139,51 @@ def test_an_entry_point_presets_and_flags_win() -> None:
     assert settings.node.id.startswith("router~127.0.0.1~gw.edge~")
     labels: Any = read("--labels", "app=other", defaults=defaults).node.metadata["LABELS"]
     assert labels == {"istio": "gw", "app": "other"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "mode", "ip", "ips"),
+    [
+        ((), {}, "REDIRECT", "172.18.0.5", "172.18.0.5,fd00::5"),
+        (("--ip", "10.0.0.7, fd00::7"), {}, "REDIRECT", "10.0.0.7", "10.0.0.7,fd00::7"),
+        (("--interception-mode", "TPROXY"), {}, "TPROXY", "172.18.0.5", "172.18.0.5,fd00::5"),
+        ((), {"ISTIO_META_INTERCEPTION_MODE": "TPROXY"}, "TPROXY", "172.18.0.5", "172.18.0.5,fd00::5"),
+        ((), {"ISTIO_META_INSTANCE_IPS": "10.0.0.8"}, "REDIRECT", "10.0.0.8", "10.0.0.8"),
+        (("--interception-mode", "NONE"), {"ISTIO_META_INTERCEPTION_MODE": "TPROXY"}, "NONE", "127.0.0.1", None),
+        (("--bind-address", "127.1.0.3"), {}, "NONE", "127.1.0.3", None),
+    ],
+)
+def test_how_traffic_comes_to_a_sidecar(
+    arguments: tuple[str, ...], environment: dict[str, str], mode: str, ip: str, ips: str | None
+) -> None:
+    node = read(*arguments, **environment).node
+    assert node.metadata["INTERCEPTION_MODE"] == mode
+    assert node.id.split("~")[1] == ip
+    assert node.metadata.get("INSTANCE_IPS") == ips
+
+
+def test_a_machine_without_an_address_says_nothing_of_it() -> None:
+    node = read_settings((), {}, None, tuple).node
+    assert "INSTANCE_IPS" not in node.metadata
+    assert node.id.split("~")[1] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--interception-mode", "redirect"), "interception mode must be one of REDIRECT, TPROXY, NONE"),
+        (("--role", "router", "--interception-mode", "NONE"), "--interception-mode is for sidecars"),
+        (("--ip", "10.0.0.7,reviews"), "'reviews' does not appear to be an IPv4 or IPv6 address"),
+    ],
+)
+def test_interception_that_makes_no_sense(
+    arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        read(*arguments)
+    assert complaint in capsys.readouterr().err
+
+
+def test_envoy_tells_pilot_the_same() -> None:
+    metadata = bootstrap(read("--engine", "envoy"))["node"]["metadata"]
+    assert (metadata["INTERCEPTION_MODE"], metadata["INSTANCE_IPS"]) == ("REDIRECT", "172.18.0.5,fd00::5")

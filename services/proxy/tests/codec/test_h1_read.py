@@ -116,3 +116,10 @@ def test_agrees_with_llhttp(lines: list[bytes], line_end: bytes) -> None:
         for name in head:
             assert value_of(head, name) == b",".join(value for key, value in theirs if key.lower() == name)
         assert len(theirs) == len(ours) - 1
+
+
+@pytest.mark.parametrize("cut", [0, 5, 18, 20])
+def test_http2_is_called_by_its_name(cut: int) -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    with pytest.raises(FramingError, match="HTTP/2, which is not spoken here"):
+        read_all([piece for piece in (preface[:cut], preface[cut:]) if piece])

@@ -222,7 +222,7 @@ def test_a_client_that_leaves_frees_the_endpoint() -> None:
         endpoint_is(closed=True),
     )
     assert world.runtime.clusters["reviews"].stats.upstream_rq_active == 0
-    assert world.runtime.listeners["listener"].http.stats.downstream_rq_active == 0
+    assert world.runtime.listeners["listener"].chains[None].http.stats.downstream_rq_active == 0
 
 
 def test_a_client_that_leaves_the_queue() -> None:

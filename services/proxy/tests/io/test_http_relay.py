@@ -39,6 +39,25 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ADDRESS = "10.0.0.1:80"
 
 
+def test_a_proxy_that_has_a_name_adds_itself_to_via_on_both_ways() -> None:
+    play(
+        mesh(http={"via": "1.1 outbound"}),
+        client_sends(b"GET / HTTP/1.1\r\nHost: reviews\r\nVia: 1.1 cache\r\n\r\n"),
+        connects(ADDRESS),
+        endpoint_gets("GET / HTTP/1.1", {"Via": "1.1 cache, 1.1 outbound"}),
+        endpoint_sends(b"HTTP/1.1 200 OK\r\nVia: 1.1 inbound\r\nContent-Length: 2\r\n\r\nok"),
+        client_gets("HTTP/1.1 200 OK", {"Via": "1.1 inbound, 1.1 outbound"}, b"ok"),
+    )
+
+
+def test_an_answer_of_its_own_names_the_proxy_too() -> None:
+    play(
+        mesh(http={"via": "1.1 outbound"}, endpoints=()),
+        client_sends(GET),
+        client_gets("HTTP/1.1 503 Service Unavailable", {"via": "1.1 outbound"}, b"no healthy upstream"),
+    )
+
+
 def test_a_request_and_its_response() -> None:
     world = play(
         mesh(),

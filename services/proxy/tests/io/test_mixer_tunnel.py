@@ -101,6 +101,10 @@ def test_a_refused_connection_is_cut_and_reported() -> None:
         (7, "PERMISSION_DENIED:no", False, False),
     )
     assert world.runtime.listeners["listener"].connections == {}
+    counters = world.runtime.stats(1).counters
+    for filter_, count in (("tcp_mixer_filter", 1), ("http_mixer_filter", 0)):
+        assert counters[filter_, "", "total_check_calls"] == count
+        assert counters[filter_, "", "total_report_calls"] == count
 
 
 def test_an_agent_that_does_not_answer() -> None:

@@ -123,7 +123,7 @@ def test_a_record_that_cannot_be_written_down_costs_only_itself(
 
     path = tmp_path / "log"
     world = World(mesh(http={"access_logs": (AccessLogPlan(str(path), text="%REQ(:METHOD)%\n"),)}))
-    (access_log,) = world.runtime.listeners["listener"].http.logs
+    (access_log,) = world.runtime.listeners["listener"].chains[None].http.logs
     access_log.append(Broken())  # type: ignore[arg-type]
     access_log.append(Broken())  # type: ignore[arg-type]
     world.client().receive(GET)

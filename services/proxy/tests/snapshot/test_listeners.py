@@ -42,7 +42,9 @@ def handler(message: Any) -> HttpPlan | TcpPlan:
 
 
 def test_http_is_served_and_the_tcp_fallback_behind_it_needs_no_word(make: Make) -> None:
-    message = make["listener"]("l", server_name="istio-envoy", use_remote_address=True, stream_idle_timeout="0s")
+    message = make["listener"](
+        "l", server_name="istio-envoy", via="1.1 a", use_remote_address=True, stream_idle_timeout="0s"
+    )
     ParseDict({"default_filter_chain": TCP}, message)
     outcome = compile_resource(message)
     assert isinstance(outcome, Compiled)
@@ -50,6 +52,7 @@ def test_http_is_served_and_the_tcp_fallback_behind_it_needs_no_word(make: Make)
     http = outcome.plan.handler
     assert isinstance(http, HttpPlan)
     assert (http.route_table, http.server_name, http.use_remote_address) == ("routes", "istio-envoy", True)
+    assert http.via == "1.1 a"
     assert (http.stream_idle_timeout, http.idle_timeout, http.headers_timeout) == (0.0, 3600.0, 10.0)
 
 
@@ -77,7 +80,6 @@ def test_access_logs_keep_their_format_and_json_is_sorted(make: Make) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"bind_to_port": False}, "bind_to_port: captured traffic is not supported"),
         ({"address": {"pipe": {"path": "/s"}}}, "address.pipe: only IP addresses"),
     ],
 )
@@ -96,7 +98,7 @@ def test_a_bad_log_format_names_the_operator(make: Make) -> None:
 
 def test_a_listener_for_tls_alone_is_rejected(make: Make) -> None:
     message = make["listener"]("l")
-    message.filter_chains[0].filter_chain_match.transport_protocol = "tls"
+    message.filter_chains[0].transport_socket.name = "tls"
     assert (
         str(compile_resource(message))
         == "Listener l: filter_chains: no chain takes plaintext, and TLS is not supported yet"

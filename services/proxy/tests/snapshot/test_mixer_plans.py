@@ -9,7 +9,15 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from mizzen.proto import attributes_pb2
-from mizzen.proxy.engine.mixer_plan import MixerPlan, QuotaClause, QuotaRulePlan, ServicePlan, context_of, forwarded
+from mizzen.proxy.engine.mixer_plan import (
+    DEFAULT_KEYS,
+    MixerPlan,
+    QuotaClause,
+    QuotaRulePlan,
+    ServicePlan,
+    context_of,
+    forwarded,
+)
 from mizzen.proxy.engine.plan import Forward, HttpPlan, ListenerPlan, RouteTablePlan, TcpPlan
 from mizzen.proxy.snapshot import compile_resource
 from mizzen.proxy.snapshot.result import Compiled, Rejected
@@ -138,6 +146,26 @@ def test_a_route(make: Make) -> None:
     clauses = (QuotaClause("request.path", "prefix", "/a"), QuotaClause("x", "any"))
     assert plan.quotas == (QuotaRulePlan((clauses,), (("requestcount", 2),)),)
     assert outcome.unsupported == ()
+
+
+def test_the_apis_of_a_route(make: Make) -> None:
+    spec = {
+        "attributes": texts(api_service="books"),
+        "patterns": [
+            {"http_method": "GET", "uri_template": "/books/{id}:sell", "attributes": texts(api_operation="sell")}
+        ],
+    }
+    service = {"@type": f"{PACKAGE}.ServiceConfig", "http_api_spec": [spec]}
+    outcome = compile_resource(make["routes"]("r", "c", typed_per_filter_config={"mixer": service}))
+    assert isinstance(outcome, Compiled), str(outcome)
+    assert isinstance(outcome.plan, RouteTablePlan)
+    assert outcome.unsupported == ()
+    plan = outcome.plan.hosts[0].routes[0].mixer
+    api = context_of(MixerPlan(), plan).api
+    assert api is not None
+    assert (read(api.attributes), api.keys, api.names) == ({"api.service": "books"}, DEFAULT_KEYS, ("api.operation",))
+    [pattern] = api.patterns
+    assert (pattern.segments, pattern.verb) == ((b"books", b"*", b"sell"), b"sell")
 
 
 def test_a_route_with_another_message(make: Make) -> None:

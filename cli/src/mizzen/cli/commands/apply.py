@@ -12,23 +12,27 @@ def apply(files: Files, namespace: Namespace = "default") -> None:
     """
     from mizzen.api.kubernetes import Deployment
     from mizzen.cli.checked import checked_inputs
+    from mizzen.cli.compose.project import read_project
     from mizzen.cli.errors import UserError
     from mizzen.cli.findings import findings
     from mizzen.cli.local.access import config_home
     from mizzen.cli.local.desired import pod_templates
     from mizzen.cli.local.home import Home
-    from mizzen.cli.local.locking import holder
+    from mizzen.cli.mesh import is_up
     from mizzen.cli.output import say, warn
     from mizzen.cli.store import ConfigStore
 
     home = config_home(Home.locate())
-    resources = checked_inputs(files, namespace)
-    for resource, outcome in ConfigStore(home.config).write(resources):
+    store = ConfigStore(home.config)
+    resources = checked_inputs(files, namespace, store.read())
+    for resource, outcome in store.write(resources):
         say(f"{resource.kind.lower()}/{resource.metadata.name} {outcome}")
+    compose = read_project(home)
     for template in pod_templates(item for item in resources if isinstance(item.spec, Deployment)).values():
-        if template.complaint:
-            warn(f"warning: Deployment {template.namespace}/{template.deployment} does not run: {template.complaint}")
-    if holder(home.lock) is None:
+        complaint = f"what runs is in {compose.file}" if compose is not None else template.complaint
+        if complaint:
+            warn(f"warning: Deployment {template.namespace}/{template.deployment} does not run: {complaint}")
+    if not is_up(home):
         warn("The mesh is down; this takes effect at the next `mizzen up`.")
         return
     try:

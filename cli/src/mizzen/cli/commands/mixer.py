@@ -68,7 +68,7 @@ def check(  # noqa: PLR0913 - one parameter for each of mixc's flags
     typed = _typed(strings, integers, doubles, bools, timestamps, durations, byte_values, maps)
     with _failures():
         values, asked = _read(automatic, typed), read_quotas(quotas)
-        with MixerClient(server) as client:
+        with _reaching(server), MixerClient(server) as client:
             responses = [client.check(values, asked) for _ in range(repeat)]
     if output is not Format.TABLE:
         data = [check_data(response) for response in responses]
@@ -101,7 +101,7 @@ def report(  # noqa: PLR0913 - one parameter for each of mixc's flags
     typed = _typed(strings, integers, doubles, bools, timestamps, durations, byte_values, maps)
     with _failures():
         values = _read(automatic, typed)
-        with MixerClient(server) as client:
+        with _reaching(server), MixerClient(server) as client:
             for _ in range(repeat):
                 client.report([values])
                 say("Report RPC returned OK")
@@ -111,25 +111,36 @@ def report(  # noqa: PLR0913 - one parameter for each of mixc's flags
 def explain(
     automatic: Automatic = "",
     quotas: Annotated[str, typer.Option("--quotas", "-q", help="Quotas to charge, name=amount,...")] = "",
-    server: Annotated[str, typer.Option("--mixer", "-m", help="Mixer's monitoring address.")] = MONITORING,
+    server: Annotated[
+        str,
+        typer.Option(
+            "--mixer",
+            "-m",
+            help="Mixer's monitoring address; where Mixer is embedded, the admin address of the proxy to ask.",
+            show_default=f"{MONITORING}, or the gateway's proxy",
+        ),
+    ] = "",
+    values: Annotated[
+        bool, typer.Option("--values", "-v", help="Also show what reports would hold and look-ups are given.")
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Show which rules match a request and what each handler says; checks and quotas are asked for real."""
     from mizzen.cli.fetch import ask_json
-    from mizzen.cli.mixer.attributes import read_attributes, read_quotas
+    from mizzen.cli.mixer.attributes import read_quotas
     from mizzen.cli.mixer.client import check_request, explain_path
     from mizzen.cli.mixer.story import is_refused, story_lines
     from mizzen.cli.output import say, show_data
     from mizzen.runtime.address import Address
 
     with _failures():
-        address = Address.parse(server)
-        request = check_request(read_attributes(automatic, {}), read_quotas(quotas))
+        address = Address.parse(server or _explaining())
+        request = check_request(_read(automatic, {}), read_quotas(quotas))
         story = ask_json(address.host, address.port, explain_path(request), "Mixer")
     if output is not Format.TABLE:
         show_data(story, output)
     else:
-        for line in story_lines(story):
+        for line in story_lines(story, with_values=values):
             say(line)
     if is_refused(story):
         raise typer.Exit(DENIED)
@@ -143,9 +154,48 @@ def _typed(*texts: str) -> dict[str, str]:
 
 
 def _read(automatic: str, typed: dict[str, str]) -> dict[str, Value]:
+    """The attributes of a command line, with a warning for each that nobody declares: no rule can read it."""
+    from mizzen.cli.local.home import Home
     from mizzen.cli.mixer.attributes import read_attributes
+    from mizzen.cli.output import warn
+    from mizzen.cli.policy import declared_attributes, undeclared
+    from mizzen.cli.store import ConfigStore
 
-    return read_attributes(automatic, typed)
+    declared = declared_attributes(ConfigStore(Home.locate().config).read())
+    values = read_attributes(automatic, typed, declared)
+    for sentence in undeclared(values, declared):
+        warn(f"warning: {sentence}")
+    return values
+
+
+def _is_embedded() -> bool:
+    from mizzen.cli.local.home import Home
+    from mizzen.cli.local.mixer import embeds_mixer
+
+    return embeds_mixer(Home.locate())
+
+
+def _explaining() -> str:
+    """Who explains unless somebody is named."""
+    from mizzen.cli.local.layout import ADMIN_PORT, GATEWAY_ADMIN
+
+    return f"{GATEWAY_ADMIN}:{ADMIN_PORT}" if _is_embedded() else MONITORING
+
+
+@contextmanager
+def _reaching(server: str) -> Iterator[None]:
+    """Say why there is no server where the mesh has none."""
+    from mizzen.cli.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        if server != SERVER or not _is_embedded():
+            raise
+        raise UserError(
+            "This mesh has no Mixer service to call: Mixer is embedded in every proxy (mesh.yaml). "
+            "`mizzen mixer explain` asks the gateway's, or with --mixer ADDRESS:15000 that of another proxy."
+        ) from error
 
 
 @contextmanager

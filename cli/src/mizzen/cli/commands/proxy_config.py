@@ -62,32 +62,28 @@ def log(
     """Show its log levels, or change them while it runs."""
     from urllib.parse import quote
 
-    from mizzen.cli.fetch import ask
-    from mizzen.cli.local.layout import ADMIN_PORT
     from mizzen.cli.output import say
 
     query = f"?level={quote(level)}" if level else ""
-    body = ask("POST", _host(workload), ADMIN_PORT, f"/logging{query}", f"The proxy of {workload}")
+    body = _ask(workload, "POST", f"/logging{query}")
     say(body.decode(errors="replace").rstrip())
 
 
 def _show(
     workload: str, path: str, rows: Callable[[Any], list[dict[str, Any]]], columns: Sequence[str], output: Format
 ) -> None:
-    from mizzen.cli.fetch import ask_json
-    from mizzen.cli.local.layout import ADMIN_PORT
+    from mizzen.cli.fetch import read_json
     from mizzen.cli.output import show_rows, warn
 
-    found = rows(ask_json(_host(workload), ADMIN_PORT, path, f"The proxy of {workload}"))
+    found = rows(read_json(_ask(workload, "GET", path), path, f"The proxy of {workload}"))
     if not found and output is Format.TABLE:
         warn("It has none.")
         return
     show_rows(found, columns, output)
 
 
-def _host(workload: str) -> str:
-    from mizzen.cli.local.access import running_mesh
+def _ask(workload: str, method: str, path: str) -> bytes:
     from mizzen.cli.local.home import Home
-    from mizzen.cli.workload import admin_host
+    from mizzen.cli.mesh import running_mesh
 
-    return admin_host(running_mesh(Home.locate()), workload)
+    return running_mesh(Home.locate()).ask(workload, method, path)

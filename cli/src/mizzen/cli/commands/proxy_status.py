@@ -16,9 +16,9 @@ def proxy_status(output: Output = Format.TABLE) -> None:
     http://127.1.0.1:15000/unsupported.
     """
     from mizzen.cli.fetch import ask_json
-    from mizzen.cli.local.access import running_mesh
     from mizzen.cli.local.home import Home
     from mizzen.cli.local.layout import MONITORING_PORT, PILOT
+    from mizzen.cli.mesh import running_mesh
     from mizzen.cli.output import show_rows, warn
     from mizzen.cli.syncz import sync_rows
 

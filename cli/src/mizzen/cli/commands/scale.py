@@ -19,6 +19,7 @@ def scale(
 
     from mizzen.api.kubernetes import Deployment
     from mizzen.api.resource import ResourceKey
+    from mizzen.cli.compose.project import read_project
     from mizzen.cli.errors import UserError
     from mizzen.cli.kinds import kind_named
     from mizzen.cli.local.access import config_home
@@ -26,10 +27,13 @@ def scale(
     from mizzen.cli.output import say
     from mizzen.cli.store import ConfigStore
 
+    home = config_home(Home.locate())
+    if read_project(home) is not None:
+        raise UserError("A mesh of containers has the replicas that its compose file names: docs/install/compose.md.")
     kind, slash, name = target.partition("/")
     if slash and kind_named(kind) != "Deployment":
         raise UserError(f"Only a Deployment can be scaled, not a {kind_named(kind)}.")
-    store = ConfigStore(config_home(Home.locate()).config)
+    store = ConfigStore(home.config)
     key = ResourceKey("Deployment", namespace, name if slash else target)
     resource = store.read().get(key)
     if resource is None or not isinstance(resource.spec, Deployment):

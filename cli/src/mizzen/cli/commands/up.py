@@ -1,9 +1,9 @@
-"""`mizzen up`: start the local mesh."""
+"""`mizzen up`: start a mesh."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,15 @@ class Engine(StrEnum):
     ENVOY = "envoy"
 
 
+class Runtime(StrEnum):
+    """What a mesh is made of."""
+
+    LOCAL = "local"
+    COMPOSE = "compose"
+
+
 def up(
+    runtime: Annotated[Runtime, typer.Option(help="Processes of this machine, or containers.")] = Runtime.LOCAL,
     engine: Annotated[Engine, typer.Option(help="The data plane: our proxy, or a stock Envoy.")] = Engine.PYTHON,
     files: Annotated[
         list[str] | None,
@@ -30,29 +38,48 @@ def up(
     embedded_mixer: Annotated[
         bool, typer.Option("--embedded-mixer", help="Mixer in every proxy, in place of a service; for a new mesh.")
     ] = False,
+    observability: Annotated[
+        bool, typer.Option("--observability", help="Prometheus, Redis and Jaeger as well; for the runtime compose.")
+    ] = False,
 ) -> None:
     """Start a mesh on this machine, wait until it serves, and print its addresses."""
     from mizzen.cli.checked import checked_inputs
     from mizzen.cli.errors import UserError
     from mizzen.cli.local.home import Home
-    from mizzen.cli.local.locking import holder
-    from mizzen.cli.local.state import read_state
-    from mizzen.cli.local.up import bring_up, print_urls
+    from mizzen.cli.local.up import print_urls
+    from mizzen.cli.mesh import kind_of
     from mizzen.cli.output import say
     from mizzen.cli.store import ConfigStore
 
     if embedded_mixer and mixer is False:
         raise UserError("--no-mixer and --embedded-mixer contradict each other.")
     home = Home.locate()
-    if holder(home.lock) is not None:
-        state = read_state(home.state)
-        if state is not None and state.engine != engine:
-            raise UserError(
-                f"The mesh in {home.path} is up with engine {state.engine}; `mizzen down` first to use {engine.value}."
-            )
-        if files:
-            ConfigStore(home.config).write(checked_inputs(files))
-        say(f"The mesh in {home.path} is up already{f' (engine {state.engine})' if state else ''}.")
-        print_urls(home)
+    there = kind_of(home)
+    if there is None:
+        _start(runtime, engine, files or [], "embedded" if embedded_mixer else mixer, observability=observability)
         return
-    bring_up(home, engine.value, files or [], mixer="embedded" if embedded_mixer else mixer)
+    if there != (runtime, engine):
+        raise UserError(
+            f"The mesh in {home.path} is up with runtime {there[0]} and engine {there[1]}; `mizzen down` first to use "
+            f"{runtime.value} and {engine.value}."
+        )
+    if files:
+        ConfigStore(home.config).write(checked_inputs(files))
+    say(f"The mesh in {home.path} is up already ({runtime.value}, engine {engine.value}).")
+    print_urls(home)
+
+
+def _start(
+    runtime: Runtime, engine: Engine, files: list[str], mixer: bool | Literal["embedded"] | None, *, observability: bool
+) -> None:
+    from mizzen.cli.compose.up import bring_up as bring_up_containers
+    from mizzen.cli.errors import UserError
+    from mizzen.cli.local.home import Home
+    from mizzen.cli.local.up import bring_up as bring_up_processes
+
+    if runtime is Runtime.COMPOSE:
+        bring_up_containers(Home.locate(), engine.value, files, mixer=mixer, observability=observability)
+    elif observability:
+        raise UserError("--observability goes with --runtime compose.")
+    else:
+        bring_up_processes(Home.locate(), engine.value, files, mixer=mixer)

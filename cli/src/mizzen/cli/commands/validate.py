@@ -7,15 +7,21 @@ from mizzen.cli.output import Format, Output
 
 
 def validate(files: Files, output: Output = Format.TABLE) -> None:
-    """Check YAML and list every problem with file, line, resource and field; status 1 when there is an error."""
+    """Check YAML and list every problem with file, line, resource and field; status 1 when there is an error.
+
+    Rules of Mixer are checked with what the mesh has already, if there is one.
+    """
     from dataclasses import asdict
 
     import typer
 
     from mizzen.cli.inputs import read_inputs
+    from mizzen.cli.local.home import Home
     from mizzen.cli.output import say, show_data, warn
+    from mizzen.cli.policy import with_policy
+    from mizzen.cli.store import ConfigStore
 
-    parsed = read_inputs(files)
+    parsed = with_policy(read_inputs(files), ConfigStore(Home.locate().config).read())
     if output is not Format.TABLE:
         show_data(
             {
@@ -28,6 +34,7 @@ def validate(files: Files, output: Output = Format.TABLE) -> None:
         for problem in parsed.problems:
             warn(str(problem))
         if not parsed.errors:
-            say(f"{len(parsed.resources)} resources are valid.")
+            count = len(parsed.resources)
+            say(f"{count} {'resource is' if count == 1 else 'resources are'} valid.")
     if parsed.errors:
         raise typer.Exit(1)

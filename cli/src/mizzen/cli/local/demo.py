@@ -7,7 +7,13 @@ from pathlib import Path
 
 from mizzen.cli.errors import UserError
 
-FILES = ("platform/bookinfo.yaml", "networking/bookinfo-gateway.yaml", "networking/destination-rule-all.yaml")
+ROUTING = ("networking/bookinfo-gateway.yaml", "networking/destination-rule-all.yaml")
+FILES = ("platform/bookinfo.yaml", *ROUTING)
+
+
+def routing_files() -> list[str]:
+    """How the demo is reached, without what runs; raises UserError."""
+    return demo_files()[-len(ROUTING) :]
 
 
 def demo_files() -> list[str]:

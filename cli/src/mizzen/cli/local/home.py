@@ -47,6 +47,11 @@ class Home:
         return self.path / "state.json"
 
     @property
+    def compose(self) -> Path:
+        """Which compose project the mesh is; there is none while the mesh is down, or one of processes."""
+        return self.path / "compose.json"
+
+    @property
     def lock(self) -> Path:
         """Held (flock) by the supervisor for as long as it lives; contains its pid."""
         return self.path / "supervisor.pid"

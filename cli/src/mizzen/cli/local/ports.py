@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mizzen.cli.errors import UserError
 from mizzen.cli.local.sweep import PROC, home_of
 
+CONFLICT_LINES = 6
 _SOCKET = "socket:["
 LISTEN = "0A"
 """The state TCP_LISTEN as /proc/net/tcp writes it."""
@@ -53,6 +56,21 @@ def taken(addresses: Iterable[tuple[str, int]]) -> list[Taken]:
         return []
     holders = _holders()
     return [Taken(host, port, _owner(host, port, holders)) for host, port in occupied]
+
+
+def refuse(conflicts: Sequence[Taken]) -> None:
+    """Raise UserError if there is a conflict, saying how to end a mesh that is in the way."""
+    if not conflicts:
+        return
+    lines = [f"  {conflict}" for conflict in conflicts[:CONFLICT_LINES]]
+    if len(conflicts) > CONFLICT_LINES:
+        lines.append(f"  and {len(conflicts) - CONFLICT_LINES} more")
+    meshes = sorted({item.owner.mesh for item in conflicts if item.owner is not None and item.owner.mesh})
+    lines.extend(
+        f"One mesh runs on a machine; stop that one with: MIZZEN_HOME={shlex.quote(mesh)} mizzen down"
+        for mesh in meshes
+    )
+    raise UserError("\n".join(("The mesh cannot start, because addresses that it needs are in use:", *lines)))
 
 
 def _is_free(host: str, port: int) -> bool:

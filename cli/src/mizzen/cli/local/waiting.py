@@ -37,7 +37,7 @@ def wait_until_up(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
         _wait_ready(home, supervisor, status, tells=not console.is_terminal)
         status.update("Waiting for the first page")
         for url in entry_urls(ConfigStore(home.config).read().values())[:1]:
-            _wait_serving(url)
+            wait_serving(url)
 
 
 def _wait_ready(home: Home, supervisor: subprocess.Popen[bytes], status: Status, *, tells: bool) -> None:
@@ -135,7 +135,7 @@ def _not_ready(title: str, home: Home, waiting: tuple[str, ...]) -> str:
     return "\n".join((f"{title}: {', '.join(names)}.", *(_tail(home, name) for name in names[:3])))
 
 
-def _wait_serving(url: str) -> None:
+def wait_serving(url: str) -> None:
     """Until the address answers with success; raises UserError with the last answer."""
     parts = urlsplit(url)
     deadline = time.monotonic() + SERVE_SECONDS

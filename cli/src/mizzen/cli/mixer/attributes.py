@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from mizzen.attributes.values import Value, ValueType
-from mizzen.attributes.vocabulary import ISTIOPROXY, KUBERNETES
 
 Reader = Callable[[str], Value]
-_KNOWN = ISTIOPROXY | KUBERNETES
 _UNITS = {"ns": 0.001, "us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7, "h": 3.6e9}
 _DURATION = re.compile(r"([-+]?)((?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+)")
 _PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)")
@@ -104,15 +102,15 @@ _BY_TYPE: Mapping[ValueType, Reader] = {
 _GUESSES = (read_integer, read_double, read_bool, read_timestamp, read_duration, read_bytes, read_map)
 
 
-def read_attributes(automatic: str, typed: Mapping[str, str]) -> dict[str, Value]:
+def read_attributes(automatic: str, typed: Mapping[str, str], declared: Mapping[str, ValueType]) -> dict[str, Value]:
     """All attributes of a command line; `typed` has lists by the name of their reader.
 
-    Without a type, an attribute of Istio's vocabulary has the type it has there; of others it is guessed, as by mixc.
+    Without a type, an attribute has the type that is `declared`; of others it is guessed, as by mixc.
     Raises ValueError that says which attribute should be what.
     """
     values: dict[str, Value] = {}
     for name, text in _pairs(automatic):
-        values[name] = _read(name, text, _BY_TYPE[_KNOWN[name]] if name in _KNOWN else _guess)
+        values[name] = _read(name, text, _BY_TYPE.get(declared[name], str) if name in declared else _guess)
     for kind, texts in typed.items():
         for name, text in _pairs(texts):
             values[name] = _read(name, text, READERS[kind])

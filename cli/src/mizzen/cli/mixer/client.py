@@ -61,7 +61,7 @@ class MixerClient:
         encoder = ReportEncoder()
         for values in entries:
             encoder.add(values)
-        self._call("Report", encoder.finish(), pb.ReportResponse.FromString)
+        self._call("Report", pb.ReportRequest.FromString(encoder.finish()), pb.ReportResponse.FromString)
 
     def _call(self, method: str, request: Any, read: Callable[[bytes], Any]) -> Any:
         call = self._channel.unary_unary(

@@ -106,6 +106,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(kubernetes.Pod, "", ("v1",), status=kubernetes.PodStatus),
         Kind(kubernetes.Deployment, "apps", ("v1",)),
         Kind(kubernetes.Namespace, "", ("v1",), namespaced=False, label_name=True),
+        Kind(kubernetes.Node, "", ("v1",), namespaced=False),
     )
 }
 

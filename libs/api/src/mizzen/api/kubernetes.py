@@ -282,3 +282,7 @@ class Deployment(KubernetesModel):
 
 class Namespace(KubernetesModel):
     """A Namespace's spec, of which a mesh reads nothing: its labels are in the metadata."""
+
+
+class Node(KubernetesModel):
+    """A Node's spec, of which a mesh reads nothing: the labels say where it stands."""

@@ -56,6 +56,16 @@ def parse(text: str, *, file: str = "<text>", default_namespace: str = "default"
     return Parsed(tuple(resources), tuple(problems))
 
 
+def parse_object(data: Any, *, default_namespace: str = "default") -> Parsed:
+    """Read one resource that does not come from a text, such as an API server's JSON: nothing in it has a source.
+
+    Bad input never raises.
+    """
+    reader = _Reader(Document(1, 1, data), "", ())
+    resource = reader.read(default_namespace)
+    return Parsed((resource,) if resource is not None else (), tuple(reader.problems))
+
+
 def _objects(value: Any, root: Path) -> Iterator[Path]:
     """The paths of the single objects in a document: itself, or the items of a List."""
     if isinstance(value, dict) and str(value.get("kind", "")).endswith("List") and isinstance(value.get("items"), list):
@@ -75,7 +85,7 @@ def _unknown_kind(name: str, group: str) -> str:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads one object of a document and collects its problems."""
+    """Reads one object of a document and collects its problems; no file means that nobody wrote it in one."""
 
     document: Document
     file: str
@@ -183,5 +193,7 @@ class _Reader:
         path = as_written(self.data, path)
         self.problems.append(Problem(self._source(path), self.resource, wording.path_text(path), message, severity))
 
-    def _source(self, path: Path) -> Source:
+    def _source(self, path: Path) -> Source | None:
+        if not self.file:
+            return None
         return Source(self.file, self.document.number, self.document.line_of((*self.root, *path)))

@@ -5,110 +5,62 @@ Hot on both sides: a server decodes with every check and report, an agent encode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 
 from google.protobuf.duration_pb2 import Duration
 
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import Indices, word_table
+from mizzen.attributes.writer import Writer, seconds_and_nanos
 from mizzen.proto.attributes_pb2 import CompressedAttributes
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_UNREAD: Mapping[str, str] = MappingProxyType({})
 
 
-class InvalidAttributes(ValueError):
-    """A message whose attributes cannot be told, or attributes that no message can carry."""
-
-
-def decode(message: CompressedAttributes, words: Mapping[int, str] | None = None) -> dict[str, Value]:
+def decode(
+    message: CompressedAttributes, words: Mapping[int, str] | None = None, maps: Container[str] | None = None
+) -> dict[str, Value]:
     """The attributes of a message, with `words` (see `word_table`) where it has none of its own.
 
+    Where `maps` are given, all others are taken for empty, since nobody will look: headers are half of a report.
     Raises InvalidAttributes for an index without a word, a name with two values, and times that Python cannot hold.
     """
     if words is None or message.words:
         words = word_table(message.words)
     values: dict[str, Value] = {}
     try:
-        _read(message, words, values)
+        count = _read(message, words, values, maps)
     except KeyError as error:
         raise InvalidAttributes(
             f"attribute index {error.args[0]} is not defined in the available dictionaries"
         ) from error
     except OverflowError as error:
         raise InvalidAttributes(f"a timestamp or duration is out of range: {error}") from error
-    if len(values) != _count(message):
+    if len(values) != count:
         raise InvalidAttributes(f"duplicate attribute {_duplicate(message, words)}")
     return values
 
 
 def encode(values: Mapping[str, Value], global_words: int | None = None) -> CompressedAttributes:
-    """A message with words of its own. `global_words`: how many of the global dictionary to use (all)."""
+    """A message with words of its own. `global_words`: how many of the global dictionary to use (all).
+
+    Raises InvalidAttributes that names the attribute whose value has no form on the wire.
+    """
     indices = Indices() if global_words is None else Indices(global_words)
-    message = CompressedAttributes()
-    fill(message, values, indices)
+    message = CompressedAttributes.FromString(Writer(indices).write(values))
     message.words.extend(indices.words)
     return message
 
 
-def fill(message: CompressedAttributes, values: Mapping[str, Value], indices: Indices) -> None:
-    """Add attributes to a message; words that `indices` did not know are added to it, not to the message.
-
-    Raises InvalidAttributes that names the attribute whose value has no form on the wire.
-    """
-    name = ""
-    strings, integers = message.strings, message.int64s
-    try:
-        for name, value in values.items():
-            index, kind = indices[name], type(value)
-            if kind is str:
-                strings[index] = indices[value]  # type: ignore[index]
-            elif kind is int:
-                integers[index] = value  # type: ignore[assignment]
-            elif kind is bool:
-                message.bools[index] = value  # type: ignore[assignment]
-            elif kind is float:
-                message.doubles[index] = value  # type: ignore[assignment]
-            else:
-                _fill_object(message, index, value, indices)
-    except (ValueError, TypeError) as error:
-        raise InvalidAttributes(f"attribute {name} cannot be sent: {error}") from error
-
-
-def _fill_object(message: CompressedAttributes, index: int, value: Value, indices: Indices) -> None:
-    if isinstance(value, Mapping):
-        # Setting an entry creates the map; an empty one must be asked for.
-        entries = message.string_maps[index].entries
-        for key, text in value.items():
-            if not isinstance(text, str):
-                raise TypeError(f"its entry {key} is {type(text).__name__}, not text")
-            entries[indices[key]] = indices[text]
-    elif isinstance(value, IPv4Address | IPv6Address):
-        message.bytes[index] = value.packed
-    elif isinstance(value, datetime):
-        since = value - _EPOCH
-        timestamp = message.timestamps[index]
-        timestamp.seconds = since.days * 86400 + since.seconds
-        timestamp.nanos = since.microseconds * 1000
-    elif isinstance(value, timedelta):
-        set_duration(message.durations[index], value)
-    elif isinstance(value, bytes):
-        message.bytes[index] = value
-    elif isinstance(value, str):  # a subclass
-        message.strings[index] = indices[str(value)]
-    else:
-        raise TypeError(f"values of type {type(value).__name__} have no form on the wire")
-
-
 def set_duration(message: Duration, value: timedelta) -> None:
-    """Put `value` into a message, exactly; both its fields have the same sign."""
-    seconds, rest = divmod(abs(value) // _MICROSECOND, 1_000_000)
-    sign = -1 if value < timedelta() else 1
-    message.seconds = sign * seconds
-    message.nanos = sign * rest * 1000
+    """Put `value` into a message, exactly."""
+    message.seconds, message.nanos = seconds_and_nanos(value)
 
 
 @lru_cache(maxsize=4096)
@@ -122,7 +74,10 @@ def address(packed: bytes) -> IPv4Address | IPv6Address | bytes:
     return packed
 
 
-def _read(message: CompressedAttributes, words: Mapping[int, str], values: dict[str, Value]) -> None:
+def _read(
+    message: CompressedAttributes, words: Mapping[int, str], values: dict[str, Value], wanted: Container[str] | None
+) -> int:
+    """Fill `values`; how many there should be."""
     # Indexing by key is half the price of items(), which protobuf's maps have from collections.abc.
     strings = message.strings
     for index in strings:
@@ -138,8 +93,12 @@ def _read(message: CompressedAttributes, words: Mapping[int, str], values: dict[
         values[words[index]] = flags[index]
     maps = message.string_maps
     for index in maps:
+        name = words[index]
+        if wanted is not None and name not in wanted:
+            values[name] = _UNREAD
+            continue
         entries = maps[index].entries
-        values[words[index]] = {words[key]: words[entries[key]] for key in entries}
+        values[name] = {words[key]: words[entries[key]] for key in entries}
     timestamps = message.timestamps
     for index in timestamps:
         time = timestamps[index]
@@ -151,6 +110,8 @@ def _read(message: CompressedAttributes, words: Mapping[int, str], values: dict[
     doubles = message.doubles
     for index in doubles:
         values[words[index]] = doubles[index]
+    count = len(strings) + len(numbers) + len(packed) + len(flags)
+    return count + len(maps) + len(timestamps) + len(durations) + len(doubles)
 
 
 def _maps(message: CompressedAttributes) -> tuple[Mapping[int, object], ...]:
@@ -164,10 +125,6 @@ def _maps(message: CompressedAttributes) -> tuple[Mapping[int, object], ...]:
         message.bytes,
         message.string_maps,
     )
-
-
-def _count(message: CompressedAttributes) -> int:
-    return sum(map(len, _maps(message)))
 
 
 def _duplicate(message: CompressedAttributes, words: Mapping[int, str]) -> str:

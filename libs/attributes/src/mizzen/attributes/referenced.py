@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mizzen.attributes.bag import Reference, References
-from mizzen.attributes.compressed import InvalidAttributes
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.words import WORDS, Indices, word_table
 from mizzen.proto.mixer_pb2 import ReferencedAttributes
 

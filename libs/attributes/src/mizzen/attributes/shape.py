@@ -53,7 +53,8 @@ class Shape:
             if get(name) is not None:
                 return None
         for name, key in self.absent_keys:
-            if lookup(name, key) is not None:
+            # No map at all is another thing than a map without the key: what a decision makes of it may differ.
+            if lookup(name, key) is not None or get(name) is None:
                 return None
         values: list[Hashable] = [get(name) for name in self.present]
         values += [lookup(name, key) for name, key in self.present_keys]

@@ -1,1 +1,1 @@
-"""Sidecar injection. Nothing runs here yet: the package holds the name and the place in the import contracts."""
+"""Sidecar injection: `injection` decides and makes the Pod, `proxyinit` is the program of its init container."""

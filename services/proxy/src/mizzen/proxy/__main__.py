@@ -11,15 +11,26 @@ from mizzen.proxy.app.settings import Defaults, Settings, read_settings
 from mizzen.runtime.lifecycle import Lifecycle, run
 from mizzen.runtime.logs import set_up
 
+Service = Callable[[Settings, Lifecycle], Awaitable[None]]
+
 
 def main(defaults: Defaults | None = None) -> None:
     """Run a proxy; exits with its status. Another entry point may preset flags."""
     settings = read_settings(sys.argv[1:], os.environ, defaults)
     set_up(settings.log_level, settings.log_format)
-    sys.exit(run(partial(_engine(settings), settings)))
+    sys.exit(run(partial(_service(settings), settings)))
 
 
-def _engine(settings: Settings) -> Callable[[Settings, Lifecycle], Awaitable[None]]:
+def _service(settings: Settings) -> Service:
+    """The engine, with the Pod's server around it where there is a Pod; the others do without its memory."""
+    if settings.pod is None:
+        return _engine(settings)
+    from mizzen.proxy.app.pod.server import serve_with_pod
+
+    return partial(serve_with_pod, _engine(settings), settings.pod)
+
+
+def _engine(settings: Settings) -> Service:
     """Only the engine that runs is imported: Envoy's supervisor needs neither gRPC nor protobuf."""
     if settings.engine == "envoy":
         from mizzen.proxy.app.envoy import serve as serve_envoy

@@ -37,10 +37,13 @@ class Config:
     """How many resources there were, by what they are for: handler, instance, rule, adapter, template."""
 
 
-def load(resources: Iterable[Resource], find: Find) -> Config:
-    """Compile everything; `find` gives adapters by name. Bad resources become problems, and never raise."""
+def load(resources: Iterable[Resource], find: Find, *, partial: bool = False) -> Config:
+    """Compile everything; `find` gives adapters by name. Bad resources become problems, and never raise.
+
+    `partial`: there may be more resources than these, so that a reference to nothing is no error.
+    """
     ordered = sorted((r for r in resources if r.group == GROUP), key=lambda resource: resource.key)
-    problems = Problems()
+    problems = Problems(partial=partial)
     vocabulary = vocabulary_of((r for r in ordered if r.kind == "attributemanifest"), problems)
     remotes = {full_name(r.key): r for r in ordered if r.kind == "adapter"}
     handlers: dict[str, HandlerConfig] = {}

@@ -69,7 +69,8 @@ def _remote(
     adapter = find(REMOTE)
     if reference is None or adapter is None:
         known = ", ".join(remotes) or "none"
-        problems.quarantine(resource, ("adapter",), f"there is no adapter {spec.adapter}; declared are: {known}")
+        reason = f"there is no adapter {spec.adapter}; declared are: {known}"
+        problems.quarantine(resource, ("adapter",), reason, missing=True)
         return None
     params = params_of(to_dict(remotes[reference])["spec"], to_dict(resource)["spec"])
     taken = params.get("templates")

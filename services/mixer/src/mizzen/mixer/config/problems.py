@@ -19,18 +19,24 @@ class Problems:
 
     found: list[Problem] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
+    partial: bool = False
+    """These are not all resources of a mesh: what a reference leads to may be elsewhere."""
 
     def error(self, resource: Resource, path: Path, message: str) -> None:
         """Something of the resource cannot be used."""
         self._add(resource, path, message, "error")
 
+    def missing(self, resource: Resource, path: Path, message: str) -> None:
+        """A reference leads to nothing, or a part is of no use because of that: a warning where not all is known."""
+        self._add(resource, path, message, "warning" if self.partial else "error")
+
     def warning(self, resource: Resource, path: Path, message: str) -> None:
         """Something of the resource is not what its author may think."""
         self._add(resource, path, message, "warning")
 
-    def quarantine(self, resource: Resource, path: Path, message: str) -> None:
-        """Nothing of the resource can be used; the first reason stays."""
-        self.error(resource, path, message)
+    def quarantine(self, resource: Resource, path: Path, message: str, *, missing: bool = False) -> None:
+        """Nothing of the resource can be used, perhaps for what is `missing`; the first reason stays."""
+        (self.missing if missing else self.error)(resource, path, message)
         self.quarantined.setdefault(resource.id, f"{path_text(('spec', *path))}: {message}")
 
     def _add(self, resource: Resource, path: Path, message: str, severity: Severity) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mizzen.api.mixer.rule import Action, HeaderOperation, HeaderOperationTemplate, Rule, Sampling
@@ -11,7 +11,7 @@ from mizzen.api.resource import Resource
 from mizzen.attributes.values import ValueType
 from mizzen.mixer.config.handlers import HandlerConfig
 from mizzen.mixer.config.instances import InstanceConfig
-from mizzen.mixer.config.names import full_name, resolve
+from mizzen.mixer.config.names import full_name, nearest, resolve
 from mizzen.mixer.config.problems import Problems
 from mizzen.mixer.config.templates import Variety
 from mizzen.mixer.expressions.checker import Vocabulary
@@ -83,7 +83,8 @@ def rule_of(resource: Resource, known: Known, problems: Problems) -> RuleConfig 
     request = tuple(_headers(resource, "requestHeaderOperations", spec.request_header_operations, known, problems))
     response = tuple(_headers(resource, "responseHeaderOperations", spec.response_header_operations, known, problems))
     if not actions and not request and not response:
-        problems.quarantine(resource, ("actions",), "the rule has no action that could be taken")
+        nothing = "the rule has no action that could be taken"
+        problems.quarantine(resource, ("actions",), nothing, missing=bool(spec.actions))
         return None
     sampling = _sampling(resource, spec, actions, known, problems)
     name, namespace = full_name(resource.key), resource.metadata.namespace
@@ -95,24 +96,30 @@ def _actions(resource: Resource, spec: Rule, known: Known, problems: Problems) -
         at: Path = ("actions", index)
         reference = resolve(action.handler, "handler", resource.metadata.namespace, known.handlers)
         if reference is None:
-            problems.error(resource, (*at, "handler"), _unknown("handler", action.handler, resource, problems))
+            problems.missing(
+                resource, (*at, "handler"), _unknown("handler", action.handler, resource, (known.handlers, problems))
+            )
             continue
         handler = known.handlers[reference]
         instances = tuple(_instances(resource, action, handler, at, (known, problems)))
         if instances:
             yield ActionConfig(handler, instances)
         else:
-            problems.error(resource, (*at, "instances"), "none of them can be used; the action is left out")
+            problems.missing(resource, (*at, "instances"), "none of them can be used; the action is left out")
 
 
-def _unknown(word: str, reference: str, resource: Resource, problems: Problems) -> str:
-    """The sentence for a reference to nothing, which may be to something that is quarantined."""
+def _unknown(word: str, reference: str, resource: Resource, among: tuple[Iterable[str], Problems]) -> str:
+    """The sentence for a reference to nothing, which may be to something that is quarantined, or a slip of the pen."""
+    known, problems = among
+    namespace = resource.metadata.namespace
     names = reference.split(".")
     for id_, reason in problems.quarantined.items():
         kind, _, place = id_.partition(" ")
         if place.endswith(f"/{names[0]}") and kind != "rule" and (len(names) < 2 or kind in (names[1], word)):
             return f"{word} {reference} cannot be used: {id_} is left out ({reason})"
-    return f"there is no {word} {reference or '(none given)'} in or from namespace {resource.metadata.namespace}"
+    near = nearest(reference, word, namespace, known)
+    hint = f"; did you mean {near}?" if near else ""
+    return f"there is no {word} {reference or '(none given)'} in or from namespace {namespace}{hint}"
 
 
 def _instances(
@@ -124,7 +131,7 @@ def _instances(
         path = (*at, "instances", index)
         reference = resolve(text, "instance", resource.metadata.namespace, known.instances)
         if reference is None:
-            problems.error(resource, path, _unknown("instance", text, resource, problems))
+            problems.missing(resource, path, _unknown("instance", text, resource, (known.instances, problems)))
             continue
         instance = known.instances[reference]
         template = instance.template.name

@@ -27,6 +27,13 @@ def check(node: Node, vocabulary: Vocabulary) -> Types:
     return checker.types
 
 
+def unknown(name: str, vocabulary: Vocabulary) -> str:
+    """The sentence for an attribute that is not declared."""
+    near = difflib.get_close_matches(name, vocabulary, n=1, cutoff=0.8)
+    hint = f"did you mean {near[0]}?" if near else "attributes are declared in an attributemanifest"
+    return f"unknown attribute {name}; {hint}"
+
+
 def _shown(node: Node) -> str:
     text = postfix(node)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
@@ -53,9 +60,7 @@ class _Checker:
     def _attribute(self, node: Attribute) -> ValueType:
         found = self._vocabulary.get(node.name)
         if found is None:
-            near = difflib.get_close_matches(node.name, self._vocabulary, n=1, cutoff=0.8)
-            hint = f"did you mean {near[0]}?" if near else "attributes are declared in an attributemanifest"
-            raise InvalidExpression(f"unknown attribute {node.name}; {hint}", node.offset)
+            raise InvalidExpression(unknown(node.name, self._vocabulary), node.offset)
         return found
 
     def _call(self, node: Call) -> ValueType:

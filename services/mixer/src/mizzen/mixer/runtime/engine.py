@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -94,6 +94,11 @@ class RuleEngine:
             return replace(verdict, valid_duration=self._longest_validity)
         return verdict
 
+    @property
+    def report_reads(self) -> Container[str]:
+        """See `Policy.report_reads`."""
+        return self._reporter.reads
+
     async def report(self, bags: Sequence[Bag]) -> None:
         """Send telemetry about requests; raises PolicyError."""
         with (reporter := self._reporter).plan:
@@ -102,7 +107,8 @@ class RuleEngine:
     async def explain(self, bag: Bag, quotas: Mapping[str, QuotaArgs]) -> Mapping[str, object]:
         """Which rules match a request, what they make of it and what each handler says."""
         with (plan := self._plan):
-            return await explain(plan, bag, quotas)
+            story = await explain(plan, bag, quotas, self._longest_validity)
+        return {**story, "left_out": self._left_out()}
 
     @property
     def destinations(self) -> Sequence[Destination]:
@@ -112,7 +118,8 @@ class RuleEngine:
     def show_config(self) -> Mapping[str, object]:
         """Resources in use, and the reasons why others are not."""
         unread = [p for p in self._store.contents.problems if p.resource.split(" ")[0] in (*MODELS, "")]
-        return pages.config_page(self.config, unread)
+        stopped = [f"handler {name}: {reason}" for name, reason in self.handlers.failed.items()]
+        return pages.config_page(self.config, [*unread, *stopped])
 
     def show_handlers(self) -> Sequence[Mapping[str, object]]:
         """Handlers that run or failed to, and for which instances."""
@@ -125,6 +132,12 @@ class RuleEngine:
     def show_attributes(self) -> Mapping[str, str]:
         """The vocabulary: types by name of attribute."""
         return {name: self.config.vocabulary[name].name for name in sorted(self.config.vocabulary)}
+
+    def _left_out(self) -> dict[str, str]:
+        """Rules and handlers that are not in force, and why: what they would have said is in no verdict."""
+        rules = {id_: reason for id_, reason in self.config.quarantined.items() if id_.startswith("rule ")}
+        failed = {name: reason for name, reason in self.handlers.failed.items() if name not in self.handlers.running}
+        return rules | {f"handler {name}": reason for name, reason in failed.items()}
 
     async def _apply(self) -> None:
         """Put what the store holds into force."""

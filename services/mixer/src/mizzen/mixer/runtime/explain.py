@@ -7,6 +7,7 @@ only the instances are built, and nothing is sent.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from mizzen.attributes.bag import Bag, TrackedBag
@@ -22,11 +23,14 @@ from mizzen.mixer.status import Code
 from mizzen.mixer.verdict import PolicyError
 
 
-async def explain(plan: Plan, request: Bag, quotas: Mapping[str, QuotaArgs]) -> dict[str, object]:
+async def explain(
+    plan: Plan, request: Bag, quotas: Mapping[str, QuotaArgs], longest: timedelta = timedelta.max
+) -> dict[str, object]:
     """A story for JSON.
 
     `generated` attributes, `rules` with their instances and answers, the `verdict` (or the `error` in its place), and
-    what of the request was `read`.
+    what of the request was `read`. The verdict is kept for `longest` at most; where handlers allow more, that stands
+    there as `uncapped_duration`.
     """
     tracked = TrackedBag(request)
     story: dict[str, object] = {}
@@ -41,7 +45,7 @@ async def explain(plan: Plan, request: Bag, quotas: Mapping[str, QuotaArgs]) -> 
     if narrator.errors:
         story["error"] = "; ".join(narrator.errors)
     else:
-        story["verdict"] = narrator.verdict()
+        story["verdict"] = narrator.verdict(longest)
     story["read"] = [
         {"attribute": reference, "present": present}
         if isinstance(reference, str)
@@ -91,6 +95,7 @@ class _Narrator:
 
     async def _step(self, variety: str, step: Step) -> dict[str, object]:
         told: dict[str, object] = {
+            "variety": variety,
             "instance": step.instance.name,
             "template": step.instance.template.name,
             "handler": step.destination.name,
@@ -128,10 +133,12 @@ class _Narrator:
             self._results.append((step.destination.title, outcome))
         return {"answer": plain(outcome)}
 
-    def verdict(self) -> dict[str, object]:
+    def verdict(self, longest: timedelta) -> dict[str, object]:
         """All answers together."""
         combined = combine(self._results)
         told = _fields(combined)
+        if combined.valid_duration > longest:
+            told |= {"valid_duration": plain(longest), "uncapped_duration": told["valid_duration"]}
         if combined.status.code is Code.OK:
             request = [edit for rule in self._editing for edit in rule.request_headers]
             response = [edit for rule in self._editing for edit in rule.response_headers]

@@ -103,6 +103,18 @@ def settled(rules: Sequence[PlannedRule], bag: Bag) -> tuple[PlannedRule, ...]:
     return tuple(found)
 
 
+def report_reads(every: Iterable[Rules]) -> frozenset[str]:
+    """Everything that reports under these rules may depend on, by name of the attribute."""
+    names = {read.name for read in _EITHER_WAY}
+    for rules in every:
+        for rule in rules.generate:
+            names |= {read.name for read in _generator_reads(rule)}
+        for rule in rules.report:
+            names |= {read.name for read in rule.reads.union(*[step.instance.reads for step in rule.steps])}
+            names |= rule.sampler.reads if rule.sampler else frozenset()
+    return frozenset(names)
+
+
 def _generator_reads(rule: PlannedRule) -> set[Read]:
     """All that attributes are generated from."""
     found = set(rule.reads)

@@ -11,7 +11,7 @@ from mizzen.mixer.runtime.destination import Destination
 from mizzen.mixer.runtime.judge import prepare
 from mizzen.mixer.runtime.loads import Loads
 from mizzen.mixer.runtime.plan import Plan
-from mizzen.mixer.runtime.recipes import Recipe, Recipes, settled
+from mizzen.mixer.runtime.recipes import Recipe, Recipes, report_reads, settled
 from mizzen.mixer.templates import Instance
 from mizzen.mixer.verdict import PolicyError
 
@@ -25,8 +25,11 @@ class Reporter:
     """Reports over one plan."""
 
     def __init__(self, plan: Plan) -> None:
+        every = (plan.default, *plan.namespaces.values())
         self.plan = plan
-        self._recipes = Recipes((plan.default, *plan.namespaces.values()))
+        self.reads = report_reads(every)
+        """Attributes that reports may depend on."""
+        self._recipes = Recipes(every)
 
     async def report(self, requests: Sequence[Bag], loads: Loads) -> None:
         """Build instances for every request in order, then send them.

@@ -36,6 +36,12 @@ class Sampler:
         self._clock = clock
         self._random = chance
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The attributes that it may ask for."""
+        numerator = self._numerator.reads if self._numerator else ()
+        return frozenset({"request.headers", *[read.name for read in numerator]})
+
     def takes(self, bag: Bag) -> bool:
         """Whether a report is made of a request."""
         if self._share is not None and not self._in_share(self._share, bag):

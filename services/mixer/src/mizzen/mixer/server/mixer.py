@@ -6,7 +6,8 @@ import logging
 
 from mizzen.attributes.bag import DictBag
 from mizzen.attributes.batch import decode_report
-from mizzen.attributes.compressed import InvalidAttributes, decode
+from mizzen.attributes.compressed import decode
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.words import WORDS
 from mizzen.mixer.adapter import QuotaArgs
 from mizzen.mixer.server.answer import answer
@@ -49,7 +50,7 @@ class Mixer:
     async def report(self, request: pb.ReportRequest) -> pb.ReportResponse:
         """Requests that happened. What can be reported is; raises Refusal when that is not all."""
         _compare_dictionaries(request.global_word_count)
-        batch = decode_report(request)
+        batch = decode_report(request, self._policy.report_reads)
         errors = [f"request could not be processed due to invalid attributes: {error}" for error in batch.errors]
         try:
             if batch.entries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 from mizzen.attributes.bag import Bag
@@ -12,6 +12,10 @@ from mizzen.mixer.verdict import Verdict
 
 class Policy(Protocol):
     """The rules in force; a new configuration may replace them between two calls, never during one."""
+
+    @property
+    def report_reads(self) -> Container[str] | None:
+        """The attributes of which `report` may read anything now; None: all of them."""
 
     async def check(self, bag: Bag, quotas: Mapping[str, QuotaArgs], deduplication_id: str) -> Verdict:
         """Judge one request. Quotas are by their short name; each is told `deduplication_id` followed by that name.

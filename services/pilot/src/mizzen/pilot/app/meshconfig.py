@@ -56,6 +56,7 @@ class MeshConfigFile(Model):
     policy_check_fail_open: Bool | None = None
     enable_client_side_policy_check: Bool | None = None
     disable_mixer_http_reports: Bool | None = None
+    via_header: Bool | None = None
     root_namespace: str | None = None
     domain_suffix: str | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -13,6 +14,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from mizzen.api.store.contents import Store
 from mizzen.api.store.watch import FolderStore
+from mizzen.kubernetes.access import access_to
+from mizzen.pilot.app.cluster import Cluster
 from mizzen.pilot.app.debug import DebugPages
 from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
@@ -36,12 +39,13 @@ class Pilot:
 
     def __init__(self, settings: Settings, stores: Sequence[Store] | None = None, limits: Limits | None = None) -> None:
         self._settings = settings
-        if stores is None:
-            stores = [FolderStore(settings.config_dir), FolderStore(settings.registry_dir)]
-        self._stores = stores
+        registry = CollectorRegistry()
+        self._cluster: Cluster | None = None
+        if settings.kubeconfig:
+            self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.status_lease, registry)
+        self._stores = _stores(settings, self._cluster) if stores is None else stores
         self._mesh_config = MeshConfigSource(settings.mesh_config)
         self._loaded = False
-        registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         clock = asyncio.get_running_loop().time
@@ -83,23 +87,40 @@ class Pilot:
                 tasks.create_task(store.watch(self.pusher.note))
             tasks.create_task(self._mesh_config.watch(lambda: self.pusher.note(frozenset({MESH_CONFIG}))))
             tasks.create_task(self.pusher.run())
+            if self._cluster is not None:
+                tasks.create_task(self._cluster.write_status(self.world))
 
     async def close(self) -> None:
         """End streams and servers; proxies keep what they have and come back."""
         self._loaded = False
         await self.server.close()
         await self.monitoring.close()
+        if self._cluster is not None:
+            await self._cluster.close()
         await asyncio.to_thread(self._workshop.close)
 
     def _not_ready(self) -> str:
-        return "" if self._loaded else "the configuration is not loaded"
+        if self._loaded:
+            return ""
+        reasons = self._cluster.outages if self._cluster is not None else ()
+        return ": ".join(("the configuration is not loaded", *reasons))
+
+
+def _stores(settings: Settings, cluster: Cluster | None) -> list[Store]:
+    """Folders first: what stands in them wins over what a cluster has."""
+    folders = (settings.config_dir, settings.registry_dir)
+    stores: list[Store] = [FolderStore(folder) for folder in folders if folder is not None]
+    if cluster is not None:
+        stores += cluster.stores
+    return stores
 
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     """The life of the process."""
     pilot = Pilot(settings)
     try:
-        await pilot.start()
+        if not await _started(pilot, lifecycle):
+            return
         gc.collect()
         gc.freeze()  # most of the first mesh lives on in the next ones: the collector need not walk it
         async with asyncio.TaskGroup() as tasks:
@@ -108,3 +129,18 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
             following.cancel()
     finally:
         await pilot.close()
+
+
+async def _started(pilot: Pilot, lifecycle: Lifecycle) -> bool:
+    """Start, which may have to wait for an API server; False when the process should end before that."""
+    starting = asyncio.ensure_future(pilot.start())
+    stopping = asyncio.ensure_future(lifecycle.wait())
+    try:
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        return starting.done()
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)

@@ -20,10 +20,15 @@ class Settings:
 
     xds_address: Address
     monitoring_address: Address
-    config_dir: Path
-    registry_dir: Path
+    config_dir: Path | None
+    """A folder of the mesh's YAML; None where there is none."""
+    registry_dir: Path | None
     mesh_config: Path | None = None
     """A YAML file with the fields of Istio's MeshConfig; None means its defaults."""
+    kubeconfig: str = ""
+    """The path of a kubeconfig, or `in-cluster`; empty where there is no Kubernetes."""
+    status_lease: tuple[str, str] | None = None
+    """Namespace and name of the Lease whose holder writes the status of resources; None: nobody does."""
     log_level: str = "info"
     log_format: LogFormat = "text"
 
@@ -35,7 +40,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     """
     parser = argparse.ArgumentParser(
         prog="mizzen-pilot",
-        description="Serves the configuration in folders of YAML to proxies over xDS.",
+        description="Serves the configuration in folders of YAML, or of a Kubernetes API server, to proxies over xDS.",
         epilog=f"Each flag has a variable: --xds-address is {PREFIX}XDS_ADDRESS.",
     )
 
@@ -47,9 +52,11 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
     flag("xds-address", "127.0.1.1:15010", "where proxies connect, plaintext gRPC")
     flag("monitoring-address", "127.0.1.1:15014", "/ready, /metrics, /version and /debug")
-    flag("config-dir", ".mizzen/config", "folder of the mesh's YAML, watched")
-    flag("registry-dir", ".mizzen/registry", "folder of further Services, Pods and EndpointSlices, watched")
+    flag("config-dir", "", "folder of the mesh's YAML, watched; .mizzen/config where there is no Kubernetes")
+    flag("registry-dir", "", "the same for further Services, Pods and EndpointSlices; .mizzen/registry")
+    flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
     flag("mesh-config", "", "YAML file with fields of Istio's MeshConfig, watched")
+    flag("status-lease", "", "write the status of resources while holding this Lease: <namespace>/<name>")
     flag("log-level", "info", "how much to log", LEVELS)
     flag("log-format", "text", "form of a log line", ("text", "json"))
     given = parser.parse_args(arguments)
@@ -61,11 +68,31 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         return Settings(
             xds_address=Address.parse(given.xds_address),
             monitoring_address=Address.parse(given.monitoring_address),
-            config_dir=Path(given.config_dir),
-            registry_dir=Path(given.registry_dir),
+            config_dir=_folder(given.config_dir, ".mizzen/config", given.kubeconfig),
+            registry_dir=_folder(given.registry_dir, ".mizzen/registry", given.kubeconfig),
             mesh_config=Path(given.mesh_config) if given.mesh_config else None,
+            kubeconfig=given.kubeconfig,
+            status_lease=_lease(given.status_lease, given.kubeconfig),
             log_level=given.log_level,
             log_format=cast("LogFormat", given.log_format),
         )
     except ValueError as error:
         parser.error(str(error))
+
+
+def _folder(given: str, default: str, kubeconfig: str) -> Path | None:
+    """With Kubernetes, a folder is read only where one is named."""
+    if given:
+        return Path(given)
+    return None if kubeconfig else Path(default)
+
+
+def _lease(given: str, kubeconfig: str) -> tuple[str, str] | None:
+    if not given:
+        return None
+    namespace, _, name = given.partition("/")
+    if not namespace or not name or "/" in name:
+        raise ValueError(f"--status-lease is <namespace>/<name>, for instance istio-system/mizzen-pilot, not {given!r}")
+    if not kubeconfig:
+        raise ValueError("--status-lease needs --kubeconfig")
+    return namespace, name

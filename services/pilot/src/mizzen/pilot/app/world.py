@@ -66,10 +66,9 @@ class World:
 
     def prepare(self, keys: Iterable[ResourceKey]) -> tuple[Mesh, Change]:
         """The mesh with what changed, and how it differs; for `use`. Only one may be in preparation."""
-        endpoints_only = not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys)
         try:
             with self._metrics.build_seconds.time(), _without_collector():
-                new = self._built(endpoints_only)
+                new = self._built(frozenset(keys))
             change = difference(self.mesh, new)
         except Exception:
             log.exception("Cannot build the mesh; the last one stays in use")
@@ -87,15 +86,14 @@ class World:
             if problem not in old.problems:
                 log.warning("%s", problem)
 
-    def _built(self, endpoints_only: bool) -> Mesh:
+    def _built(self, keys: frozenset[ResourceKey]) -> Mesh:
         contents = self.contents()
-        config, registry = config_of(contents), registry_of(contents)
         self._count += 1
         moment = datetime.fromtimestamp(self._wall_clock(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         version = f"{moment}/{self._count}"
-        if endpoints_only:
-            return refresh_endpoints(config, registry, self.mesh, version)
-        return build(config, registry, self.mesh, version, self._settings.settings)
+        if not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys):
+            return refresh_endpoints(keys, contents.resources, self.mesh, version)
+        return build(config_of(contents), registry_of(contents), self.mesh, version, self._settings.settings)
 
 
 @contextmanager

@@ -31,6 +31,8 @@ class MeshConfig:
     policy_check_fail_open: bool = False
     enable_client_side_policy_check: bool = False
     disable_mixer_http_reports: bool = False
+    via_header: bool = False
+    """Mizzen's own: proxies add themselves to `via` of requests and responses (RFC 9110, §7.6.3)."""
     root_namespace: str = "istio-system"
     domain_suffix: str = "cluster.local"
 

@@ -9,7 +9,7 @@ from mizzen.api.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
-    """The platform at one instant: Service, EndpointSlice, Endpoints, Pod, Namespace resources, in any order.
+    """The platform at one instant: Service, EndpointSlice, Endpoints, Pod, Node, Namespace resources, in any order.
 
     ServiceEntry and WorkloadEntry are config, not part of it.
     """

@@ -81,19 +81,21 @@ class SecurePort:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine that a server started
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Of asyncio's own tasks for this, each that is cancelled would be logged as an error."""
         if len(self._connections) >= MAX_CONNECTIONS:
             writer.transport.abort()
             return
+        task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._relay(reader, writer, _peer_of(writer))
         except (OSError, InvalidIdentity) as error:
             log.info("Ended the connection of %s: %s", writer.get_extra_info("peername"), error)
         finally:
-            self._connections.discard(task)
             writer.transport.abort()
 
     async def _relay(

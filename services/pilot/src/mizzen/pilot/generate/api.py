@@ -139,8 +139,9 @@ def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port
         found: tuple[Endpoint, ...] = ()
         if service.resolution in clusters.NAMED:
             found = endpoints.select(node.mesh, service, rule, cluster)
+        grpc = node.proxy.generator == "grpc"
         inputs = clusters.ClusterInputs(
-            service, port, subset, rule, found, node.mesh.settings, node.proxy.generator == "grpc", node.lookup
+            service, port, subset, rule, found, node.mesh.settings, grpc, node.lookup, node.proxy.captures and not grpc
         )
         origin = origin_text(rule.origin) if rule is not None else ""
         harvest.take(str(cluster), clusters.outbound_cluster, inputs, service.origin, origin)

@@ -46,6 +46,8 @@ class ClusterInputs:
     """For gRPC's own client, which knows fewer balancers."""
     lookup: int = _Cluster.V4_ONLY
     """Which addresses of a name count."""
+    captured: bool = False
+    """Connections come with the address that the client chose among the pods of a headless service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class InboundInputs:
     services: tuple[Service, ...]
     pool: ConnectionPoolSettings | None
     settings: MeshConfig
+    rule: tuple[str, str, str] | None = None
+    """(kind, namespace, name) of the object that states the limits."""
     sources: tuple[str, ...] = ()
     """Source addresses that traffic capture leaves alone; empty leaves the choice to the kernel."""
 
@@ -80,7 +84,7 @@ def outbound_cluster(inputs: ClusterInputs) -> Encoded:
     subset = inputs.rule.subset(inputs.subset) if inputs.rule is not None and inputs.subset else None
     policy = effective(inputs.rule, port.number, subset)
     message = _cluster(names.outbound(port.number, inputs.subset, service.hostname), inputs.settings)
-    message.type = _discovery(service, policy.load_balancer)
+    message.type = _discovery(service, policy.load_balancer, captured=inputs.captured)
     if message.type == _Cluster.EDS:
         message.eds_cluster_config.service_name = message.name
         message.eds_cluster_config.eds_config.CopyFrom(ads())
@@ -111,9 +115,11 @@ def inbound_cluster(inputs: InboundInputs) -> Encoded:
     if inputs.sources:
         message.upstream_bind_config.CopyFrom(_bind(inputs.sources))
     trafficpolicy.pool(message, inputs.pool)
-    upstream.protocol_options(message, inputs.protocol, inputs.pool)
-    services = [_service_metadata(service) for service in inputs.services]
-    message.metadata.filter_metadata[PROVENANCE].CopyFrom(struct({"services": services}))
+    upstream.protocol_options(message, inputs.protocol, inputs.pool, upgrades=False)
+    facts: dict[str, Any] = {"services": [_service_metadata(service) for service in inputs.services]}
+    if inputs.rule is not None:
+        facts |= provenance(*inputs.rule)
+    message.metadata.filter_metadata[PROVENANCE].CopyFrom(struct(facts))
     return encode(message.name, message)
 
 
@@ -166,7 +172,9 @@ def _bind(sources: tuple[str, ...]) -> Any:
     return address_pb2.BindConfig(source_address=first, extra_source_addresses=extra)
 
 
-def _discovery(service: Service, balancer: LoadBalancerSettings | None) -> int:
+def _discovery(service: Service, balancer: LoadBalancerSettings | None, *, captured: bool) -> int:
+    if service.headless and not captured:
+        return int(_Cluster.EDS)
     if balancer is not None and balancer.simple is SimpleLB.PASSTHROUGH:
         return int(_Cluster.ORIGINAL_DST)
     return int(_DISCOVERY[service.resolution])

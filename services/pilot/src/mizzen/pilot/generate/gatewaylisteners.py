@@ -59,7 +59,12 @@ def _tcp(node: Node, servers: Iterable[TcpServer]) -> list[TcpChain]:
     found: dict[ChainMatch, TcpChain] = {}
     for server in servers:
         context = TcpContext(
-            frozenset({server.gateway}), node.proxy.namespace, node.labels, node.scope, node.mesh.rules
+            gateways=frozenset({server.gateway}),
+            namespace=node.proxy.namespace,
+            labels=node.labels,
+            scope=node.scope,
+            rules=node.mesh.rules,
+            idle_timeout=node.proxy.idle_timeout,
         )
         for routing in node.mesh.routings:
             if server.gateway not in routing.gateways or not visible(routing.export_to, node.proxy.namespace):

@@ -50,6 +50,7 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         stat_prefix=inputs.stat_prefix,
         server_name=inputs.server_name,
+        via=_via(inputs) if settings.via_header else "",
         stream_idle_timeout=duration(0),
         use_remote_address=boolean(inputs.edge),
         normalize_path=boolean(True),
@@ -73,6 +74,12 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
     else:
         message.route_config.CopyFrom(routes)
     return listener_components_pb2.Filter(name=MANAGER_FILTER, typed_config=pack(message))
+
+
+def _via(inputs: HttpInputs) -> str:
+    """A name by role: one of its own for each proxy would make each proxy's listeners its own."""
+    role = "gateway" if inputs.edge else "inbound" if inputs.server_name else "outbound"
+    return f"1.1 mizzen-{role}"
 
 
 def http_protocols(proxy: Proxy) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ from mizzen.api.destinationrule import ConnectionPoolSettings
 from mizzen.api.sidecar import IstioIngressListener
 from mizzen.api.types import CaptureMode
 from mizzen.pilot.base import protocol
+from mizzen.pilot.base.labels import NONE
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate.clusters import InboundInputs
 from mizzen.pilot.generate.node import LOCALHOSTS, WILDCARD, WILDCARDS, Node
+from mizzen.pilot.snapshot.destinationrule import Rule, effective
 from mizzen.pilot.snapshot.service import Service
 
 
@@ -32,7 +34,9 @@ class InboundPort:
     host: str
     """Whose port it is, in traces."""
     services: tuple[Service, ...] = ()
-    pool: ConnectionPoolSettings | None = None
+    """The first decides what differs between them."""
+    stated_pool: ConnectionPoolSettings | None = None
+    """Of the Sidecar resource."""
     origin: tuple[str, str, str] | None = None
     """(kind, namespace, name) of the object that declares it, where it is no service."""
 
@@ -51,16 +55,28 @@ def inbound_ports(node: Node) -> list[InboundPort]:
 def cluster_inputs(node: Node, port: InboundPort) -> InboundInputs:
     """The inputs of the port's cluster."""
     captured_again = port.address not in node.localhosts and not port.address.startswith("unix://")
+    rule = _rule(node, port)
+    # The application is held to what its clients are, unless the Sidecar resource says another.
+    pool = port.stated_pool or effective(rule, port.service_port).connection_pool
     return InboundInputs(
         port=port.number,
         address=port.address,
         target_port=port.target_port,
         protocol=port.protocol,
         services=port.services,
-        pool=port.pool,
+        pool=pool,
         settings=node.mesh.settings,
+        rule=rule.origin if rule is not None else None,
         sources=node.sources if captured_again else (),
     )
+
+
+def _rule(node: Node, port: InboundPort) -> Rule | None:
+    """The DestinationRule of the port's service, if the proxy sees it; those for some clients are not for servers."""
+    service = next(iter(port.services), None)
+    if service is None or node.scope.service(service.hostname) is None:
+        return None
+    return node.mesh.rule(service, node.proxy.namespace, NONE)
 
 
 def _of_services(node: Node) -> Iterator[InboundPort]:
@@ -83,7 +99,7 @@ def _of_services(node: Node) -> Iterator[InboundPort]:
             service_port=entries[0][1],
             host=entries[0][0].hostname,
             services=tuple(dict.fromkeys(service for service, _, _ in entries)),
-            pool=pool,
+            stated_pool=pool,
         )
 
 
@@ -105,7 +121,7 @@ def _stated(node: Node, listener: IstioIngressListener) -> InboundPort:
         service_port=number,
         host=f"{origin.name}.{origin.namespace}" if origin is not None else "",
         services=tuple(dict.fromkeys(target.service for target in node.targets if target.number == number))[:1],
-        pool=listener.connection_pool or default_pool,
+        stated_pool=listener.connection_pool or default_pool,
         origin=origin,
     )
 

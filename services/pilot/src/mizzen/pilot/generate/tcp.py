@@ -54,6 +54,10 @@ class TcpInputs:
     """(cluster, weight); one or more."""
     idle_timeout: float | None = None
     """Seconds; None leaves Envoy's hour."""
+    longest: float | None = None
+    """Seconds after which a connection is closed, busy or not; None for never."""
+    by_source: bool = False
+    """Clients of one address go to one endpoint."""
     origin: tuple[str, str, str] | None = None
     """(kind, namespace, name) of the object that routes here."""
     mixer: Use | None = None
@@ -87,6 +91,10 @@ def _proxy(inputs: TcpInputs, settings: MeshConfig) -> Any:
             message.weighted_clusters.clusters.add(name=cluster, weight=weight)
     if inputs.idle_timeout is not None:
         message.idle_timeout.CopyFrom(duration(inputs.idle_timeout))
+    if inputs.longest is not None:
+        message.max_downstream_connection_duration.CopyFrom(duration(inputs.longest))
+    if inputs.by_source:
+        message.hash_policy.add().source_ip.SetInParent()
     use = inputs.mixer
     if use is not None and not use.own and use.report_cluster:
         envoy.report_connections(message, use)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mizzen.api.virtualservice import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from mizzen.pilot.base import host as hosts
@@ -12,7 +12,7 @@ from mizzen.pilot.base.labels import Labels, labels
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.httproute import destination_cluster
 from mizzen.pilot.generate.tcp import ChainMatch, TcpChain, TcpInputs
-from mizzen.pilot.snapshot.destinationrule import RuleIndex, effective
+from mizzen.pilot.snapshot.destinationrule import Policy, RuleIndex, effective
 from mizzen.pilot.snapshot.scope import Scope
 from mizzen.pilot.snapshot.service import Port, Service
 from mizzen.pilot.snapshot.virtualservice import Routing
@@ -121,20 +121,37 @@ def _tcp(entries: tuple[RouteDestination, ...], routing: Routing, port: int, con
     else:
         clusters = tuple((cluster, weight) for cluster, weight in weighted if weight)
     prefix = clusters[0][0] if len(clusters) == 1 else f"{routing.name}.{routing.namespace}"
-    return TcpInputs(prefix, clusters, idle_timeout=context.idle_timeout or None, origin=routing.origin)
+    return replace(_governed(clusters, context), stat_prefix=prefix, origin=routing.origin)
 
 
 def _default(
     service: Service, port: Port, destinations: tuple[str, ...], context: TcpContext, *, by_name: bool
 ) -> TcpChain:
-    cluster = names.outbound(port.number, "", service.hostname)
     named = port.protocol.is_tls and (by_name or bool(destinations)) and service.hostname != "*"
     match = ChainMatch(destinations=destinations, server_names=(service.hostname,) if named else ())
-    rule = context.rules.lookup(service.hostname, service.namespace, context.namespace, context.labels)
-    pool = effective(rule, port.number).connection_pool
-    stated = pool.tcp.idle_timeout if pool is not None and pool.tcp is not None else None
-    idle = stated.total_seconds() if stated is not None else context.idle_timeout or None
-    return TcpChain(match, TcpInputs(cluster, ((cluster, 1),), idle_timeout=idle))
+    return TcpChain(match, _governed(((names.outbound(port.number, "", service.hostname), 1),), context))
+
+
+def _governed(clusters: tuple[tuple[str, int], ...], context: TcpContext) -> TcpInputs:
+    """Under the DestinationRule of the first cluster: the listener, not a cluster, has these settings."""
+    found = names.parse_cluster(clusters[0][0])
+    service = context.scope.service(found.host) if found is not None else None
+    policy = Policy()
+    if found is not None and service is not None:
+        rule = context.rules.lookup(service.hostname, service.namespace, context.namespace, context.labels)
+        subset = rule.subset(found.subset) if rule is not None and len(clusters) == 1 else None
+        policy = effective(rule, found.port, subset)
+    limits = policy.connection_pool.tcp if policy.connection_pool is not None else None
+    idle = limits.idle_timeout.total_seconds() if limits is not None and limits.idle_timeout is not None else 0.0
+    longest = limits.max_connection_duration if limits is not None else None
+    hashing = policy.load_balancer.consistent_hash if policy.load_balancer is not None else None
+    return TcpInputs(
+        clusters[0][0],
+        clusters,
+        idle_timeout=idle or context.idle_timeout or None,
+        longest=longest.total_seconds() if longest is not None else None,
+        by_source=hashing is not None and bool(hashing.use_source_ip),
+    )
 
 
 def _unique(chains: Iterable[TcpChain]) -> list[TcpChain]:

@@ -33,12 +33,16 @@ def protocol_options(
     settings: ConnectionPoolSettings | None,
     *,
     auto_sni: bool = False,
+    upgrades: bool = True,
     idle: float | None = None,
 ) -> None:
-    """HTTP version towards the endpoints and limits of one connection; `idle` in seconds."""
+    """HTTP version towards the endpoints and limits of one connection; `idle` in seconds.
+
+    Without `upgrades`, HTTP/2 is for ports that declare it.
+    """
     options = http_protocol_options_pb2.HttpProtocolOptions()
     http = settings.http if settings is not None else None
-    upgrade = http is not None and http.h2_upgrade_policy is H2UpgradePolicy.UPGRADE
+    upgrade = upgrades and http is not None and http.h2_upgrade_policy is H2UpgradePolicy.UPGRADE
     if protocol is Protocol.UNSUPPORTED or (http is not None and http.use_client_protocol):
         chosen: Any = options.use_downstream_protocol_config
         chosen.http2_protocol_options.SetInParent()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from mizzen.api.destinationrule import DestinationRule
@@ -15,13 +15,14 @@ from mizzen.api.virtualservice import VirtualService
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
+from mizzen.pilot.snapshot.concerned import services_concerned, sources
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
 from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
-ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "WorkloadEntry"})
+ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "Node", "WorkloadEntry"})
 """A change of nothing but these needs only `refresh_endpoints`."""
 
 
@@ -66,16 +67,20 @@ def build(
     )
 
 
-def refresh_endpoints(config: Iterable[Resource], registry: RegistrySnapshot, previous: Mesh, version: str) -> Mesh:
-    """`previous` with today's endpoints; right when only ENDPOINT_KINDS changed since."""
-    resources = _indexed(config, registry, previous)
-    today = _endpoints(tuple(resources.values()), previous.services, previous.settings, previous)
-    changed = {
-        key: today.get(key, ())
-        for key in {*today, *previous.endpoints}
-        if today.get(key) != previous.endpoints.get(key)
-    }
-    return previous.with_endpoints(changed, version, resources)
+def refresh_endpoints(
+    keys: Collection[ResourceKey], known: Mapping[ResourceKey, Resource], previous: Mesh, version: str
+) -> Mesh:
+    """`previous` with today's endpoints, where nothing but these resources, all of ENDPOINT_KINDS, changed since.
+
+    It costs what the services concerned do, however many others there are.
+    """
+    resources = {key: resource for key, resource in previous.resources.items() if key not in keys}
+    resources |= {key: known[key] for key in keys if key in known}
+    suffix = previous.settings.domain_suffix
+    services = services_concerned(keys, previous.resources, resources, previous.by_key, suffix)
+    today = _endpoints(sources(services, resources, suffix), services.values(), previous.settings, previous)
+    changed = {key: today.get(key, ()) for key in services if today.get(key, ()) != previous.endpoints.get(key, ())}
+    return previous.with_endpoints(changed, version, MappingProxyType(resources))
 
 
 def _indexed(

@@ -49,4 +49,7 @@ def difference(old: Mesh, new: Mesh) -> Change:
 
 def _differing(old: Mapping[KeyT, Any], new: Mapping[KeyT, Any]) -> frozenset[KeyT]:
     """Keys with another value; an absent value is as good as an empty one."""
-    return frozenset(key for key in old.keys() | new.keys() if (old.get(key) or ()) != (new.get(key) or ()))
+    if old is new:
+        return frozenset()
+    stays = {key for key, value in new.items() if old.get(key) is value}
+    return frozenset(key for key in (old.keys() | new.keys()) - stays if (old.get(key) or ()) != (new.get(key) or ()))

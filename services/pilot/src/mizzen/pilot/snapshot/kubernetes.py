@@ -17,6 +17,9 @@ EXPORT_TO = "networking.istio.io/exportTo"
 SERVICE_NAME = "kubernetes.io/service-name"
 NETWORK = "topology.istio.io/network"
 LOCALITY = "istio-locality"
+REGION = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
+ZONE = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
+SUBZONE = "topology.istio.io/subzone"
 
 
 class Workload(NamedTuple):
@@ -32,6 +35,8 @@ class Workload(NamedTuple):
 
 UNKNOWN = Workload()
 Pods = Mapping[tuple[str, str], Workload]
+Nodes = Mapping[str, str]
+"""Localities by the name of the node."""
 
 
 def hostname(name: str, namespace: str, suffix: str) -> str:
@@ -50,31 +55,47 @@ def endpoints_from(
 ) -> dict[ServiceKey, list[Endpoint]]:
     """Endpoints of Kubernetes services, from EndpointSlices; from Endpoints where a service has no slice."""
     known = tuple(resources)
-    pods = workloads(known)
+    nodes = localities(known)
+    pods = workloads(known, nodes)
     found: dict[ServiceKey, list[Endpoint]] = {}
     for piece in of_kind(known, k8s.EndpointSlice):
         name = piece.metadata.labels.get(SERVICE_NAME, "")
         service = services.get(ServiceKey(hostname(name, piece.metadata.namespace, suffix), piece.metadata.namespace))
         if service is not None:
-            found.setdefault(service.key, []).extend(_of_slice(piece, service, pods))
+            found.setdefault(service.key, []).extend(_of_slice(piece, service, pods, nodes))
     for whole in of_kind(known, k8s.Endpoints):
         namespace = whole.metadata.namespace
         service = services.get(ServiceKey(hostname(whole.metadata.name, namespace, suffix), namespace))
         if service is not None and service.key not in found:
-            found[service.key] = list(_of_endpoints(whole, service, pods))
+            found[service.key] = list(_of_endpoints(whole, service, pods, nodes))
     for service in services.values():
         if service.external_name:
             found[service.key] = [Endpoint(service.external_name, port.number, port.name) for port in service.ports]
     return {key: list(dict.fromkeys(endpoints)) for key, endpoints in found.items()}
 
 
-def workloads(resources: Iterable[Resource]) -> Pods:
+def workloads(resources: Iterable[Resource], nodes: Nodes) -> Pods:
     """Pods by (namespace, name), as far as endpoints need them."""
-    return {(pod.metadata.namespace, pod.metadata.name): workload(pod) for pod in of_kind(resources, k8s.Pod)}
+    return {(pod.metadata.namespace, pod.metadata.name): workload(pod, nodes) for pod in of_kind(resources, k8s.Pod)}
 
 
-def workload(pod: Resource[k8s.Pod]) -> Workload:
-    """What an endpoint inherits from a Pod."""
+def localities(resources: Iterable[Resource]) -> Nodes:
+    """Where each Node stands, as region/zone/subzone; Nodes without any of these labels are left out."""
+    found = {}
+    for node in of_kind(resources, k8s.Node):
+        stated = node.metadata.labels
+        parts = (_first(stated, REGION), _first(stated, ZONE), stated.get(SUBZONE, ""))
+        if any(parts):
+            found[node.metadata.name] = "/".join(parts).rstrip("/")
+    return found
+
+
+def _first(stated: Mapping[str, str], keys: Iterable[str]) -> str:
+    return next((stated[key] for key in keys if stated.get(key)), "")
+
+
+def workload(pod: Resource[k8s.Pod], nodes: Nodes) -> Workload:
+    """What an endpoint inherits from a Pod; the Pod's own label for its locality goes before its Node's."""
     meta = pod.metadata
     owner = next(iter(meta.owner_references), None)
     name = meta.name
@@ -84,7 +105,7 @@ def workload(pod: Resource[k8s.Pod]) -> Workload:
         name=name or meta.name,
         namespace=meta.namespace,
         labels=labels(meta.labels),
-        locality=meta.labels.get(LOCALITY, "").replace(".", "/"),
+        locality=meta.labels.get(LOCALITY, "").replace(".", "/") or nodes.get(pod.spec.node_name, ""),
         network=meta.labels.get(NETWORK, ""),
         service_account=pod.spec.service_account_name,
     )
@@ -121,29 +142,32 @@ def _port(port: k8s.ServicePort) -> Port:
     return Port(port.port, port.name, chosen, port.target_port or port.port)
 
 
-def _of_slice(piece: Resource[k8s.EndpointSlice], service: Service, pods: Pods) -> Iterator[Endpoint]:
+def _of_slice(piece: Resource[k8s.EndpointSlice], service: Service, pods: Pods, nodes: Nodes) -> Iterator[Endpoint]:
     for endpoint in piece.spec.endpoints:
         state = endpoint.conditions
         if state.terminating:
             continue
         healthy = state.ready is not False or service.publish_not_ready
         behind = _behind(endpoint.target_ref, piece.metadata.namespace, pods)
+        locality = nodes.get(endpoint.node_name, "") or (f"/{endpoint.zone}" if endpoint.zone else "")
         for address in endpoint.addresses:
             for port in piece.spec.ports:
-                yield from _endpoint(address, port, healthy, behind, endpoint.zone)
+                yield from _endpoint(address, port, healthy, behind, locality)
 
 
-def _of_endpoints(whole: Resource[k8s.Endpoints], service: Service, pods: Pods) -> Iterator[Endpoint]:
+def _of_endpoints(whole: Resource[k8s.Endpoints], service: Service, pods: Pods, nodes: Nodes) -> Iterator[Endpoint]:
     for subset in whole.spec.subsets:
         groups = ((subset.addresses, True), (subset.not_ready_addresses, service.publish_not_ready))
         for addresses, healthy in groups:
             for address in addresses:
                 behind = _behind(address.target_ref, whole.metadata.namespace, pods)
                 for port in subset.ports:
-                    yield from _endpoint(address.ip, port, healthy, behind, "")
+                    yield from _endpoint(address.ip, port, healthy, behind, nodes.get(address.node_name, ""))
 
 
-def _endpoint(address: str, port: k8s.EndpointPort, healthy: bool, behind: Workload, zone: str) -> Iterator[Endpoint]:
+def _endpoint(
+    address: str, port: k8s.EndpointPort, healthy: bool, behind: Workload, locality: str
+) -> Iterator[Endpoint]:
     if port.port is None:
         return
     yield Endpoint(
@@ -151,7 +175,7 @@ def _endpoint(address: str, port: k8s.EndpointPort, healthy: bool, behind: Workl
         port=port.port,
         service_port=port.name,
         labels=behind.labels,
-        locality=behind.locality or (f"/{zone}" if zone else ""),
+        locality=behind.locality or locality,
         healthy=healthy,
         workload=behind.name,
         namespace=behind.namespace,

@@ -11,7 +11,7 @@ from mizzen.api.resource import Resource
 from mizzen.api.workloadentry import WorkloadEntry
 from mizzen.pilot.base import protocol
 from mizzen.pilot.base.labels import labels
-from mizzen.pilot.snapshot.kubernetes import workload
+from mizzen.pilot.snapshot.kubernetes import Nodes, localities, workload
 from mizzen.pilot.snapshot.select import created, exported, of_kind
 from mizzen.pilot.snapshot.service import Endpoint, Port, Resolution, Service, ServiceKey
 
@@ -38,6 +38,7 @@ def endpoints_from(
     known = tuple(resources)
     machines = of_kind(known, WorkloadEntry)
     pods = of_kind(known, k8s.Pod)
+    nodes = localities(known)
     found: dict[ServiceKey, list[Endpoint]] = {}
     for entry in of_kind(known, se.ServiceEntry):
         for host in entry.spec.hosts:
@@ -48,10 +49,10 @@ def endpoints_from(
             ours.extend(_stated(entry, service))
             if entry.spec.workload_selector is not None:
                 selector = labels(entry.spec.workload_selector.labels)
-                ours.extend(_selected(service, selector, machines, pods))
+                ours.extend(_selected(service, selector, machines, pods, nodes))
     for service in services.values():
         if service.kubernetes and service.selector:
-            chosen = list(_selected(service, service.selector, machines, []))
+            chosen = list(_selected(service, service.selector, machines, [], nodes))
             if chosen:
                 found[service.key] = chosen
     return {key: list(dict.fromkeys(endpoints)) for key, endpoints in found.items()}
@@ -93,12 +94,13 @@ def _selected(
     selector: frozenset[tuple[str, str]],
     machines: Iterable[Resource[WorkloadEntry]],
     pods: Iterable[Resource[k8s.Pod]],
+    nodes: Nodes,
 ) -> Iterator[Endpoint]:
     for machine in machines:
         if machine.metadata.namespace == service.namespace and selector <= _labels_of(machine):
             yield from _of_entry(machine.spec, service, machine.metadata.name, service.namespace, machine)
     for pod in pods:
-        behind = workload(pod)
+        behind = workload(pod, nodes)
         status = cast("k8s.PodStatus | None", pod.status)
         if pod.metadata.namespace != service.namespace or not selector <= behind.labels or status is None:
             continue

@@ -39,6 +39,7 @@ HELP = """\
 admin commands are:
   /clusters: upstream cluster status
   /config_dump: what this proxy works with (?include_eds, ?resource=<field>)
+  /debug/<config|handlers|rules|attributes>: Mixer's rules, where Mixer is embedded in this agent
   /drain_listeners (POST): stop taking connections (?graceful, ?inboundonly, ?skip_exit)
   /help: this page
   /listeners: where this proxy listens

@@ -16,8 +16,9 @@ from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.client import MixerCalls
 from mizzen.proxy.app.mixer.hub import MixerHub
+from mizzen.proxy.app.mixer.pages import mixer_routes
 from mizzen.proxy.app.node import Node
-from mizzen.proxy.app.servers import HttpServer
+from mizzen.proxy.app.servers import HttpServer, Routes
 from mizzen.proxy.app.settings import Settings
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.state import AgentState
@@ -50,7 +51,8 @@ class Agent:
         session = AdsSession(node_message(settings.node))
         workers = Workers(settings.concurrency, settings.log_level.upper())
         self._embedded = _embedded(settings)
-        mixer = MixerHub(self._embedded or MixerCalls(Addresses(session.store, str(settings.mixer_address or "")).find))
+        addresses = Addresses(session.store, str(settings.mixer_address or ""))
+        mixer = MixerHub(self._embedded or MixerCalls(addresses.find, settings.mixer_check_seconds))
         workers.connect(mixer.heard)
         deliverer = Deliverer(workers, self._sockets, time.time)
         client = XdsClient(str(settings.discovery_address), session, deliverer.deliver)
@@ -61,7 +63,7 @@ class Agent:
         """Open the admin ports, start the workers, and follow Pilot; raises StartError."""
         settings = self._settings
         for address, routes in (
-            (settings.admin_address, self._pages.admin_routes()),
+            (settings.admin_address, {**self._pages.admin_routes(), **self._mixer_routes()}),
             (settings.status_address, self._pages.status_routes()),
             (settings.prometheus_address, self._pages.prometheus_routes()),
         ):
@@ -90,6 +92,9 @@ class Agent:
         """Return only with the error of a part that must not end."""
         for ended in asyncio.as_completed(self._background):
             await ended
+
+    def _mixer_routes(self) -> Routes:
+        return {} if self._embedded is None else mixer_routes(self._embedded.pages())
 
     async def _sample(self) -> None:
         often, seldom = STATS_SECONDS

@@ -12,7 +12,7 @@ from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan, ListenerPlan,
 
 PlanKey: TypeAlias = tuple[PlanKind, str]
 Sockets: TypeAlias = Mapping[str, socket.socket]
-"""Listening sockets by listener name."""
+"""Listening sockets by name (`ListenerPlan.sockets`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,29 @@ class Configuration:
         """What takes `update` back; sockets of the listeners that it removes or moves come again."""
         touched = [plan_key(plan) for plan in update.plans]
         known = [key for key in (*touched, *update.removed) if key in self.plans]
-        listeners = {name for kind, name in known if kind == "listener"}
-        lost = {name for kind, name in update.removed if kind == "listener"} | set(update.sockets)
         return Update(
             serial,
             tuple(self.plans[key] for key in dict.fromkeys(known)),
             tuple(key for key in touched if key not in self.plans),
-            tuple(sorted(listeners & lost)),
+            tuple(sorted(self._lost(update))),
         )
+
+    def _lost(self, update: Update) -> set[str]:
+        """The sockets of listeners that an update removes or moves."""
+        after = {plan.name: plan.sockets for plan in update.plans if isinstance(plan, ListenerPlan)}
+        lost: set[str] = set()
+        for plan in self.plans.values():
+            if isinstance(plan, ListenerPlan):
+                goes = ("listener", plan.name) in update.removed
+                moves = after.get(plan.name, plan.sockets) != plan.sockets
+                if goes or moves or not plan.sockets.keys().isdisjoint(update.sockets):
+                    lost |= plan.sockets.keys()
+        return lost
 
     def replay(self, held: Collection[PlanKey] = ()) -> Update:
         """What brings a worker here that has nothing, or only `held`."""
         removed = tuple(key for key in held if key not in self.plans)
-        listeners = tuple(name for kind, name in self.plans if kind == "listener")
-        return Update(self.serial, tuple(self.plans.values()), removed, listeners)
+        return Update(self.serial, tuple(self.plans.values()), removed, tuple(self.sockets))
 
 
 def plan_key(plan: Plan) -> PlanKey:

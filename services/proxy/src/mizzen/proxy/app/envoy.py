@@ -40,7 +40,13 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     """The life of the process; raises StartError when there is no Envoy or it refuses its bootstrap."""
     binary = find_envoy()
     config = settings.state_dir / settings.node.id.split("~")[2] / "envoy.json"
-    write_atomic(config, json.dumps(bootstrap(settings), indent=2))
+    try:
+        write_atomic(config, json.dumps(bootstrap(settings), indent=2))
+    except OSError as error:
+        raise StartError(
+            f"Envoy's bootstrap cannot be written to {config}: {error.strerror}; make the folder "
+            f"{settings.state_dir} writable, or name another one with --state-dir"
+        ) from error
     command = command_line(binary, config, settings)
     backoff = Backoff(0.2, 10.0)
     while True:

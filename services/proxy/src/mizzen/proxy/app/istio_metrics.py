@@ -17,6 +17,8 @@ from mizzen.proxy.snapshot.store import Store
 UNKNOWN = "unknown"
 _LABEL_END, _VALUE = ";.;", "=.="
 """As Istio writes labels into the names of Envoy's stats."""
+_NO_SERVICE = frozenset({"PassthroughCluster", "BlackHoleCluster", "InboundPassthroughCluster"})
+"""Clusters that stand for destinations of which Pilot knows nothing: Istio names them in place of a service."""
 Value = TypeVar("Value", int, tuple[float, ...])
 Labels = tuple[tuple[str, str], ...]
 
@@ -128,6 +130,8 @@ def _service(cluster: str, store: Store) -> tuple[str, str, str]:
     held = store.kinds["cluster"].get(cluster)
     if held is not None and isinstance(held.plan, ClusterPlan) and held.plan.service[0]:
         return held.plan.service
+    if cluster in _NO_SERVICE:
+        return "", cluster, ""
     host = cluster.rpartition("|")[2] if cluster.count("|") == 3 else ""
     return host, host, ""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from mizzen.proxy.engine.plan import ListenerPlan
 from mizzen.proxy.snapshot.result import Rejected, title
@@ -15,16 +16,24 @@ BACKLOG = 1024
 """Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn."""
 
 
+SocketOptions: TypeAlias = tuple[tuple[int, int, bytes], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A bound socket."""
 
+    listener: str
     address: Address
+    options: SocketOptions
     socket: socket.socket
 
 
 class ListeningSockets:
-    """Sockets by listener name. A change is prepared with `bind`, then kept with `commit` or taken back."""
+    """Sockets by the names that plans give them.
+
+    A change is prepared with `bind`, then kept with `commit` or taken back.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
@@ -52,11 +61,13 @@ class Binding:
         self._owner = owner
         self._removed = removed
         self._fresh: dict[str, Held] = {}
+        self._dropped: set[str] = set()
+        """Names of sockets that their listeners need no more."""
         self._opened: list[socket.socket] = []
 
     @property
     def fresh(self) -> tuple[str, ...]:
-        """Listeners whose sockets the workers do not have yet."""
+        """Names of the sockets that the workers do not have yet, or need with those."""
         return tuple(self._fresh)
 
     @property
@@ -66,21 +77,40 @@ class Binding:
 
     def add(self, plan: ListenerPlan) -> Rejected | None:
         """Provide for one listener; why that is not possible, or None."""
-        address = Address(plan.address, plan.port)
-        current = self._owner._held.get(plan.name)
-        if current is not None and current.address == address:
+        wanted = {key: Address(host, port) for key, (host, port) in plan.sockets.items()}
+        current = {key: held for key, held in self._owner._held.items() if held.listener == plan.name}
+        kept = {
+            key: held
+            for key, held in current.items()
+            if key in wanted and held.address == wanted[key] and held.options == plan.socket_options
+        }
+        if kept.keys() == wanted.keys() == current.keys():
             return None
-        for name, held in self._owner._held.items():
-            if name in self._removed and held.address == address and not self._is_passed_on(held):
-                self._fresh[plan.name] = held
-                return None
-        try:
-            opened = _open(address)
-        except OSError as error:
-            return Rejected(title(plan), "", _explain(address, error), passing=True)
-        self._opened.append(opened)
-        self._fresh[plan.name] = Held(address, opened)
+        found: dict[str, Held] = {}
+        before = len(self._opened)
+        for key, address in wanted.items():
+            try:
+                found[key] = kept.get(key) or self._passed_on(plan, address) or self._open(plan, address)
+            except OSError as error:
+                for opened in self._opened[before:]:
+                    opened.close()
+                return Rejected(title(plan), "", _explain(address, error), passing=True)
+        self._fresh |= found
+        self._dropped |= current.keys() - wanted.keys()
         return None
+
+    def _passed_on(self, plan: ListenerPlan, address: Address) -> Held | None:
+        """A socket of a listener that goes, with its waiting connections."""
+        for held in self._owner._held.values():
+            goes = held.listener in self._removed and not self._is_passed_on(held)
+            if goes and (held.address, held.options) == (address, plan.socket_options):
+                return replace(held, listener=plan.name)
+        return None
+
+    def _open(self, plan: ListenerPlan, address: Address) -> Held:
+        opened = _open(address, plan.socket_options)
+        self._opened.append(opened)
+        return Held(plan.name, address, plan.socket_options, opened)
 
     def commit(self) -> None:
         """The workers took it: close what nobody listens on any more."""
@@ -97,15 +127,31 @@ class Binding:
             opened.close()
 
     def _after(self) -> dict[str, Held]:
-        return {name: held for name, held in self._owner._held.items() if name not in self._removed} | self._fresh
+        kept = {
+            key: held
+            for key, held in self._owner._held.items()
+            if held.listener not in self._removed and key not in self._dropped
+        }
+        return kept | self._fresh
 
     def _is_passed_on(self, held: Held) -> bool:
         return any(entry.socket is held.socket for entry in self._fresh.values())
 
 
-def _open(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    opened = socket.create_server(tuple(address), family=family, backlog=BACKLOG)
+def _open(address: Address, options: SocketOptions) -> socket.socket:
+    """A listening socket, as socket.create_server makes it, with options set before it is bound."""
+    opened = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if opened.family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for level, option, value in options:
+            opened.setsockopt(level, option, value)
+        opened.bind(tuple(address))
+        opened.listen(BACKLOG)
+    except OSError:
+        opened.close()
+        raise
     opened.setblocking(False)
     return opened
 
@@ -115,6 +161,8 @@ def _explain(address: Address, error: OSError) -> str:
         return f"address {address} is in use"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{address.host} is not an address of this machine"
+    if error.errno == errno.EPERM:
+        return f"the socket options of {address} (transparent?) need CAP_NET_ADMIN, which this proxy does not have"
     if error.errno == errno.EACCES:
         return f"port {address.port} needs more rights than this proxy has"
     return f"cannot listen on {address}: {error.strerror or error}"

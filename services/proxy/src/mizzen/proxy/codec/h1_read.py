@@ -75,7 +75,7 @@ class HeadReader:
         self.rest = rest
         self._judge(data[:after])
         if self._due:
-            raise FramingError("an empty line within the head")
+            raise FramingError(_odd_end(head, "an empty line within the head"))
         return head.split(b"\r\n")
 
     def _read_in_pieces(self, data: bytes) -> list[bytes] | None:
@@ -91,7 +91,7 @@ class HeadReader:
         self.size = after = end + 4 if end >= 0 else len(self._partial)
         self._judge(data[: after - known])
         if (end < 0) != bool(self._due):
-            raise FramingError("a head that does not end with its first empty line")
+            raise FramingError(_odd_end(self._partial, "a head that does not end with its first empty line"))
         if end < 0:
             return None
         head, _, self.rest = bytes(self._partial).partition(_END)
@@ -105,3 +105,8 @@ class HeadReader:
             self._parser = self._make(self._hooks)
         except HttpParserError as error:
             raise FramingError(str(error)) from error
+
+
+def _odd_end(head: bytes | bytearray, otherwise: str) -> str:
+    """Why a head does not end where its empty line is: the preface of HTTP/2 looks like that."""
+    return "HTTP/2, which is not spoken here" if head.startswith(b"PRI * HTTP/2.0") else otherwise

@@ -42,6 +42,11 @@ def line(name: bytes, value: bytes) -> bytes:
     return b"%b: %b" % (name, value)
 
 
+def block(head: Head) -> bytes:
+    """All lines as they are written, without the line's end after the last one."""
+    return b"\r\n".join(head.values())
+
+
 def replace_host(head: Head, authority: bytes) -> None:
     """Write another authority behind the name as it was sent."""
     head[b"host"] = line(head[b"host"][:4], authority)
@@ -60,6 +65,12 @@ def value_of(head: Head, low: bytes) -> bytes | None:
     if b"\r\n" not in lines:
         return lines[len(low) + 1 :].strip(b" \t")
     return b",".join([one[len(low) + 1 :].strip(b" \t") for one in lines.split(b"\r\n")])
+
+
+def append(head: Head, low: bytes, value: bytes) -> None:
+    """Add to the end of a header that is a list, or begin it."""
+    lines = head.get(low)
+    head[low] = line(low, value) if lines is None else b"%b, %b" % (lines, value)
 
 
 def tokens(value: bytes) -> list[bytes]:

@@ -10,12 +10,16 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Protocol, TypeAlias
 
 from mizzen.proxy.codec.headers import Head
+from mizzen.proxy.engine.api_spec import bind_api
+from mizzen.proxy.engine.match import query_value
+from mizzen.proxy.engine.mixer_plan import DEFAULT_KEYS, ApiPlan
 
 Reference: TypeAlias = str | tuple[str, str]
 """An attribute, or an attribute and a key of its map."""
 
 FORWARDED_HEADER: Final = b"x-istio-attributes"
 """What a proxy tells the next one; base64 of `istio.mixer.v1.Attributes`."""
+API_KEY: Final = "request.api_key"
 
 
 class CheckView(Protocol):
@@ -37,7 +41,9 @@ Getter: TypeAlias = Callable[[CheckView], Hashable]
 """Two requests with the same value have the same attribute. Not the attribute's value: None is absent, no more."""
 
 
-def bind_getters(references: Iterable[Reference], *, trusts_peer: bool) -> tuple[Getter, ...]:
+def bind_getters(
+    references: Iterable[Reference], *, trusts_peer: bool, api: ApiPlan | None = None
+) -> tuple[Getter, ...]:
     """What a result that depends on `references` is to be found by, in an order that is always the same."""
     getters: dict[str, Getter] = {}
     for reference in references:
@@ -46,9 +52,29 @@ def bind_getters(references: Iterable[Reference], *, trusts_peer: bool) -> tuple
             getters[f"{name}[{key}]"] = _header(key)
         elif name in _DERIVED:
             getters[name] = _DERIVED[name]
+        elif name == API_KEY:
+            for kind, place in DEFAULT_KEYS if api is None else api.keys:
+                getters[f"{kind}[{place}]"] = _KEYS[kind](place)
+        if api is not None and name in api.names:
+            getters["api"] = _api(api)
         if trusts_peer and (name not in _DERIVED or name in _ONLY_IF_ABSENT):
             getters["forwarded"] = _forwarded
     return tuple(getters[name] for name in sorted(getters))
+
+
+def _api(plan: ApiPlan) -> Getter:
+    """What the patterns of an API say."""
+    attributes = bind_api(plan).attributes
+    return lambda x: attributes(x.method, x.path)
+
+
+def _parameter(name: str) -> Getter:
+    key = name.encode()
+    return lambda x: query_value(x.path, key)
+
+
+def _cookies(name: str) -> Getter:
+    return _line(b"cookie")
 
 
 def _forwarded(x: CheckView) -> Hashable:
@@ -108,6 +134,7 @@ _PSEUDO: Final[dict[bytes, Getter]] = {
     b":authority": _authority,
     b":scheme": _scheme,
 }
+_KEYS: Final[dict[str, Callable[[str], Getter]]] = {"query": _parameter, "header": _header, "cookie": _cookies}
 _DERIVED: Final[dict[str, Getter]] = {
     "request.headers": _all_headers,
     "request.host": _authority,

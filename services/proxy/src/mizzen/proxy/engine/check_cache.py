@@ -46,7 +46,9 @@ class Context:
         """The shape of results with these references; None when there are too many already."""
         known = self._known.get(references)
         if known is None and len(self._known) < MAX_SHAPES:
-            known = self._known[references] = Shape(bind_getters(references, trusts_peer=self.plan.trusts_peer))
+            known = self._known[references] = Shape(
+                bind_getters(references, trusts_peer=self.plan.trusts_peer, api=self.plan.api)
+            )
             self.shapes.append(known)
         return known
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from mizzen.proxy.codec.headers import Head
 from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.engine.plan import Plan, PlanKind
 
@@ -147,13 +146,14 @@ class Stats:
     endpoints: tuple[EndpointStats, ...] = ()
 
 
-RequestFacts: TypeAlias = tuple[float, bytes, bytes, bytes, bytes, Head, bytes, bytes]
-"""Unix time of the start, method, path as it came, authority, scheme, head, x-istio-attributes if it may be believed,
-the client's IP address. A plain tuple, like all that is sent for each request: pickling those costs least."""
+RequestFacts: TypeAlias = tuple[float, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+"""Unix time of the start, method, path as it came, authority, scheme, lines of the head, x-istio-attributes if it may
+be believed, the client's IP address. A plain tuple, like all that is sent for each request: pickling those costs
+least, and so do lines in one piece."""
 
-ResponseFacts: TypeAlias = tuple[int, Head, Head, int, int, float, float, str, str]
-"""Status, head, trailers, bytes received and sent of the bodies, Unix time of the response (0.0: none), duration in
-seconds, response flags, address of the endpoint."""
+ResponseFacts: TypeAlias = tuple[int, bytes, bytes, int, int, float, float, str, str]
+"""Status, lines of the head and of the trailers, bytes received and sent of the bodies, Unix time of the response
+(0.0: none), duration in seconds, response flags, address of the endpoint."""
 
 CheckFacts: TypeAlias = tuple[int, str, bool, bool] | None
 """Code and message of the check, whether it and its quotas came from a cache; None when nothing was checked."""

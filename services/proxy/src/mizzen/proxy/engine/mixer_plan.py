@@ -7,6 +7,7 @@ their union, in which the later one wins, so a worker puts them together without
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 DEFAULT_CLUSTER = "mixer_server"
 """The cluster of Mixer where the configuration names none."""
@@ -52,6 +53,35 @@ class QuotaRulePlan:
     """Quota and amount."""
 
 
+class ApiPattern(NamedTuple):
+    """Attributes of the requests that match; a tuple, as hundreds of them are hashed with each record."""
+
+    method: bytes
+    segments: tuple[bytes, ...]
+    """Of the path: literals, `*` for any one, `**` for any number; then the verb, if there is one."""
+    verb: bytes
+    """What follows a colon at the end of the path."""
+    regex: str
+    """In place of segments: for the whole path with its query. "" for none."""
+    attributes: bytes
+
+
+class ApiPlan(NamedTuple):
+    """The HTTPAPISpecs of one service."""
+
+    attributes: bytes
+    """Of all its requests."""
+    patterns: tuple[ApiPattern, ...]
+    keys: tuple[tuple[str, str], ...]
+    """Where keys of callers are: `query`, `header` or `cookie`, and a name; the first that a request has counts."""
+    names: tuple[str, ...]
+    """Of all attributes of `patterns`."""
+
+
+DEFAULT_KEYS = (("query", "key"), ("query", "api_key"), ("header", "x-api-key"))
+"""Where keys are looked for when nobody says, as in Istio."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServicePlan:
     """A ServiceConfig: checks and reports of one service's requests."""
@@ -62,6 +92,7 @@ class ServicePlan:
     forward: bytes = b""
     """For the upstream proxy, in x-istio-attributes."""
     quotas: tuple[QuotaRulePlan, ...] = ()
+    api: ApiPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +130,7 @@ class MixerContext:
     report: bool
     quotas: tuple[QuotaRulePlan, ...] = ()
     trusts_peer: bool = False
+    api: ApiPlan | None = None
 
 
 def context_of(plan: MixerPlan, service: ServicePlan | None) -> MixerContext:
@@ -107,7 +139,13 @@ def context_of(plan: MixerPlan, service: ServicePlan | None) -> MixerContext:
     if used is None:
         return MixerContext(plan.transport, plan.attributes, check=False, report=False, trusts_peer=plan.trusts_peer)
     return MixerContext(
-        plan.transport, plan.attributes + used.attributes, used.check, used.report, used.quotas, plan.trusts_peer
+        transport=plan.transport,
+        attributes=plan.attributes + used.attributes,
+        check=used.check,
+        report=used.report,
+        quotas=used.quotas,
+        trusts_peer=plan.trusts_peer,
+        api=used.api,
     )
 
 

@@ -193,6 +193,8 @@ class HttpPlan:
     route_table: RouteTablePlan | str
     """The table itself, or its RDS name."""
     server_name: str = "envoy"
+    via: str = ""
+    """What is added to `via` of requests and responses; empty for nothing."""
     use_remote_address: bool = False
     """An edge: the peer's address is the client's; x-forwarded-for is appended, x-request-id is made anew."""
     trusted_hops: int = 0
@@ -222,16 +224,112 @@ class TcpPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusePlan:
+    """A filter chain that this proxy cannot serve: connections that it takes are closed, and `reason` says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainMatch:
+    """envoy.config.listener.v3.FilterChainMatch; what is empty matches everything. Ranges are CIDR."""
+
+    port: int = 0
+    """Of the destination, which of captured connections is the original one."""
+    destinations: tuple[str, ...] = ()
+    server_names: tuple[str, ...] = ()
+    """SNI, lower case: exact or `*.suffix`."""
+    transport: str = ""
+    """`raw_buffer` or `tls`."""
+    protocols: tuple[str, ...] = ()
+    """ALPN, or what plaintext was recognised as: `http/1.0`, `http/1.1`, `h2c`."""
+    direct_sources: tuple[str, ...] = ()
+    source_type: Literal["any", "local", "external"] = "any"
+    sources: tuple[str, ...] = ()
+    source_ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPlan:
+    """A filter chain: what it takes, and what becomes of that."""
+
+    name: str
+    match: ChainMatch
+    handler: HttpPlan | TcpPlan | RefusePlan
+
+
+@dataclass(frozen=True, slots=True)
+class ChoicePlan:
+    """Several filter chains, of which each connection takes the one that matches it best."""
+
+    chains: tuple[ChainPlan, ...]
+    default: HttpPlan | TcpPlan | RefusePlan | None = None
+    """Takes what no chain matches; None closes it."""
+
+
+PortRanges: TypeAlias = tuple[tuple[int, int], ...]
+"""Half-open, ascending: ((80, 81), (8080, 8090))."""
+
+
+@dataclass(frozen=True, slots=True)
+class SniffPlan:
+    """What the first bytes of a connection are looked at for, before its filter chain is chosen."""
+
+    tls: PortRanges = ()
+    """Destination ports of which a TLS ClientHello may come (tls_inspector)."""
+    http: PortRanges = ()
+    """Destination ports of which HTTP may come (http_inspector)."""
+    timeout: float = 15.0
+    go_on: bool = False
+    """When the time is over, choose by what is known; else close (continue_on_listener_filters_timeout)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerPlan:
-    """One bound address and what is spoken there."""
+    """One address, bound or only handed connections, and what is spoken there."""
 
     name: str
     address: str
     port: int
     direction: Literal["inbound", "outbound", "unspecified"]
-    handler: HttpPlan | TcpPlan
+    handler: HttpPlan | TcpPlan | ChoicePlan
     buffer_limit: int = 1024 * 1024
     """Bytes held for a slow peer before reading from the other one pauses (per_connection_buffer_limit_bytes)."""
+    more_addresses: tuple[tuple[str, int], ...] = ()
+    bound: bool = True
+    """It has sockets; else it is there for connections that another listener hands off."""
+    hands_off: bool = False
+    """Gives a redirected connection to the listener of its original destination (use_original_dst)."""
+    restores: bool = False
+    """Asks for the original destination of its connections (listener filter original_dst)."""
+    transparent: bool = False
+    """May capture by TPROXY, where the socket's own name is the original destination."""
+    sniff: SniffPlan | None = None
+    socket_options: tuple[tuple[int, int, bytes], ...] = ()
+    """(level, option, value), set before the socket is bound."""
+    access_logs: tuple[AccessLogPlan, ...] = ()
+    """For connections that no filter chain takes."""
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """All of them, the first one first."""
+        return (self.address, self.port), *self.more_addresses
+
+    @property
+    def sockets(self) -> dict[str, tuple[str, int]]:
+        """The listening sockets it needs, by the names they travel under."""
+        if not self.bound:
+            return {}
+        more = {f"{self.name} {host} {port}": (host, port) for host, port in self.more_addresses}
+        return {self.name: (self.address, self.port)} | more
+
+    @property
+    def handlers(self) -> tuple[HttpPlan | TcpPlan | RefusePlan, ...]:
+        """Of all filter chains."""
+        if not isinstance(self.handler, ChoicePlan):
+            return (self.handler,)
+        found = tuple(chain.handler for chain in self.handler.chains)
+        return found if self.handler.default is None else (*found, self.handler.default)
 
 
 # -- clusters -------------------------------------------------------------------------------------------------------
@@ -260,6 +358,18 @@ class EndpointSetPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class DestinationPlan:
+    """How a cluster of type ORIGINAL_DST finds its endpoints."""
+
+    header: str = ""
+    """Lower-case name of the header that may name the destination; empty for none."""
+    port: int = 0
+    """In place of the destination's own; 0 keeps that."""
+    cleanup_interval: float = 5.0
+    """Seconds after which endpoints that nobody used are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterPlan:
     """An upstream cluster."""
 
@@ -278,6 +388,9 @@ class ClusterPlan:
     dns_refresh: float = 60.0
     http2: bool = False
     """The endpoints want HTTP/2; this proxy refuses the requests until it speaks it."""
+    sources: tuple[str, ...] = ()
+    """Addresses to connect from: the first of the endpoint's family (upstream_bind_config)."""
+    destination: DestinationPlan = DestinationPlan()
     service: tuple[str, str, str] = ("", "", "")
     """Host, name and namespace of the service that it belongs to."""
     origin: str = ""

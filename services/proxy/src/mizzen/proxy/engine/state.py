@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mizzen.proxy.engine.balance import Chance, bind_balancer
@@ -105,6 +106,29 @@ class ClusterState:
             self.stats.membership_change += 1
         self.rebalance()
         return removed
+
+    def destination(self, address: str, port: int) -> EndpointState:
+        """The endpoint of a cluster of type ORIGINAL_DST, made when it is not known."""
+        plan = EndpointPlan(address, port)
+        key = endpoint_key(plan)
+        endpoint = self.endpoints.get(key)
+        if endpoint is None:
+            endpoint = self.endpoints[key] = EndpointState(plan)
+            self._count_members()
+        return endpoint
+
+    def forget(self, endpoints: Iterable[EndpointState]) -> None:
+        """Drop those without connections and requests."""
+        for endpoint in endpoints:
+            if not (endpoint.active_connections or endpoint.active_requests):
+                del self.endpoints[endpoint.key]
+        self._count_members()
+
+    def _count_members(self) -> None:
+        if len(self.endpoints) != self.stats.membership_total:
+            self.stats.membership_change += 1
+        self.stats.membership_total = len(self.endpoints)
+        self.stats.membership_healthy = sum(endpoint.healthy for endpoint in self.endpoints.values())
 
     def rebalance(self) -> None:
         """Make the balancer anew after weights or health of endpoints changed."""

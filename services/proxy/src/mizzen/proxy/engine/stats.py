@@ -162,7 +162,7 @@ class TcpStats:
 
 @dataclass(slots=True)
 class MixerStats:
-    """`http_mixer_filter.*`: the part that workers count."""
+    """`http_mixer_filter.*` and `tcp_mixer_filter.*`: the part that workers count."""
 
     total_check_calls: int = 0
     total_quota_calls: int = 0
@@ -178,6 +178,15 @@ class ListenerStats:
     downstream_cx_destroy: int = 0
     downstream_cx_overflow: int = 0
     downstream_cx_length_ms: Histogram = field(default_factory=Histogram)
+    downstream_pre_cx_active: int = field(default=0, metadata=_GAUGE)
+    downstream_pre_cx_timeout: int = 0
+    downstream_listener_filter_remote_close: int = 0
+    no_filter_chain_match: int = 0
+    client_hello_too_large: int = 0
+    http2_refused: int = 0
+    """The filter chain speaks HTTP, and this proxy does not speak that version yet."""
+    tls_refused: int = 0
+    """The filter chain speaks TLS, and this proxy does not speak that yet."""
 
 
 Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
 from mizzen.proxy.engine.state import ClusterState, EndpointState
+from mizzen.proxy.io.destinations import Destinations
 from mizzen.proxy.io.pool import Pool
 
 if TYPE_CHECKING:
@@ -15,25 +16,45 @@ if TYPE_CHECKING:
 class Cluster:
     """Lives from the first plan of its name to the last."""
 
-    __slots__ = ("_pools", "http2", "name", "plan", "runtime", "state", "stats")
+    __slots__ = ("_pools", "destinations", "is_special", "name", "plan", "runtime", "state", "stats")
 
     def __init__(self, runtime: Runtime, plan: ClusterPlan) -> None:
         self.runtime = runtime
         self.name = plan.name
-        self.plan = plan
-        self.http2 = plan.http2
         self.state = ClusterState(plan, runtime.chance)
         self.stats = self.state.stats
         self._pools: dict[EndpointState, Pool] = {}
+        self.destinations: Destinations | None = None
+        """Makes endpoints where clients want to go; None where they are known beforehand."""
+        self._take(plan)
+
+    def _take(self, plan: ClusterPlan) -> None:
+        self.plan = plan
+        if plan.discovery != "original_dst":
+            self.destinations = None
+        elif self.destinations is None:
+            self.destinations = Destinations(self)
+        self.is_special = plan.http2 or self.destinations is not None
+        """Not every request goes to an endpoint that the balancer picks: one look for the hot path."""
 
     def follow(self, plan: ClusterPlan, endpoints: EndpointSetPlan) -> None:
         """Take over new plans; connections to endpoints that are gone finish what they carry."""
-        self.plan = plan
-        self.http2 = plan.http2
+        stays = plan.discovery == self.plan.discovery == "original_dst"
+        self._take(plan)
+        if stays:  # its endpoints are the clients' affair
+            self.state.plan = plan
+            return
         for endpoint in self.state.adopt(plan, endpoints):
             pool = self._pools.get(endpoint)
             if pool is not None:
                 pool.close_idle()
+
+    def source(self, address: str) -> str:
+        """The address to connect from to one of the same family; "" leaves it to the system."""
+        for source in self.plan.sources:
+            if (":" in source) == (":" in address):
+                return source
+        return ""
 
     def pool(self, endpoint: EndpointState) -> Pool:
         """The endpoint's pool, made at its first request."""
@@ -48,6 +69,8 @@ class Cluster:
 
     def close(self) -> None:
         """The cluster is gone from the configuration."""
+        if self.destinations is not None:
+            self.destinations.close()
         for endpoint in self.state.endpoints.values():
             endpoint.draining = True
         for pool in tuple(self._pools.values()):

@@ -24,19 +24,30 @@ class Connector:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connect(
-        self, factory: Callable[[], asyncio.Protocol], address: Address, limit: float, failed: ConnectFailed
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        address: Address,
+        limit: float,
+        failed: ConnectFailed,
+        source: str = "",
     ) -> None:
-        """Connect to an IP address and port within `limit` seconds."""
-        task = self._loop.create_task(self._connect(factory, address, limit, failed))
+        """Connect to an IP address and port within `limit` seconds, from `source` unless that is empty."""
+        task = self._loop.create_task(self._connect(factory, address, limit, failed, source))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _connect(
-        self, factory: Callable[[], asyncio.Protocol], address: Address, limit: float, failed: ConnectFailed
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        address: Address,
+        limit: float,
+        failed: ConnectFailed,
+        source: str,
     ) -> None:
+        local = (source, 0) if source else None
         try:
             async with asyncio.timeout(limit or None) as deadline:
-                await self._loop.create_connection(lambda: _Attempt(factory, deadline), *address)
+                await self._loop.create_connection(lambda: _Attempt(factory, deadline), *address, local_addr=local)
         except TimeoutError as error:
             timed_out = error.errno is None  # else it is the kernel's ETIMEDOUT
             failed(

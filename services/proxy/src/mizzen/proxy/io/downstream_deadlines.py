@@ -26,7 +26,7 @@ def look(connection: Downstream, now: float) -> float:
     x = connection.current
     if x is not None:
         return _look_at_exchange(connection, x, now)
-    manager = connection.listener.http
+    manager = connection.chain.http
     began = connection.head_began_at
     if began and manager.headers_timeout:
         due = began + manager.headers_timeout

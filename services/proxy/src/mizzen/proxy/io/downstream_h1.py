@@ -26,8 +26,9 @@ from mizzen.proxy.io.telemetry import BATCH
 from mizzen.proxy.io.timers import NEVER
 
 if TYPE_CHECKING:
+    from mizzen.proxy.engine.arrival import Arrival
+    from mizzen.proxy.io.chain import Chain
     from mizzen.proxy.io.http_manager import HttpManager
-    from mizzen.proxy.io.listener import Listener
 
 PIPELINE: Final = 1
 WAITING: Final = 2
@@ -50,11 +51,12 @@ class Downstream:
         "_refused",
         "_serving",
         "active_at",
+        "arrival",
+        "chain",
         "closing",
         "connection_id",
         "current",
         "head_began_at",
-        "listener",
         "local_address",
         "look_at",
         "opened_at",
@@ -67,9 +69,11 @@ class Downstream:
         "write_paused",
     )
 
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.runtime = listener.runtime
+    def __init__(self, chain: Chain, arrival: Arrival | None = None) -> None:
+        self.chain = chain
+        self.arrival = arrival
+        """What was found out before; None where nothing had to be."""
+        self.runtime = chain.runtime
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.look_at = NEVER
         self.current: Exchange | None = None
@@ -102,15 +106,18 @@ class Downstream:
         peer = transport.get_extra_info("peername")
         self.peer_address = address_text(peer)
         self.peer_host = peer[0].encode() if peer else b""
-        self.local_address = address_text(transport.get_extra_info("sockname"))
-        self.transport.set_write_buffer_limits(self.listener.buffer_limit)
-        self.listener.opened(self)
-        self.runtime.wheel.look(self, self.active_at + self.listener.http.idle_timeout)
+        arrival = self.arrival
+        self.local_address = address_text(
+            transport.get_extra_info("sockname") if arrival is None else arrival.destination
+        )
+        self.transport.set_write_buffer_limits(self.chain.buffer_limit)
+        self.chain.opened(self)
+        self.runtime.wheel.look(self, self.active_at + self.chain.http.idle_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing = True
         self.runtime.wheel.forget(self)
-        self.listener.closed(self)
+        self.chain.closed(self)
         self._queue.clear()
         x = self.current
         if x is not None and not x.done:
@@ -162,7 +169,7 @@ class Downstream:
     def _read_head(self, data: bytes) -> bytes:
         """Begin an exchange if the head is complete; returns what follows the head."""
         lines = self._heads.read(data)
-        manager = self.listener.http
+        manager = self.chain.http
         if lines is None or self._heads.size > manager.max_request_headers:
             self._mid_head(manager)
             return b""
@@ -279,7 +286,7 @@ class Downstream:
     def must_close(self, x: Exchange) -> bool:
         """The response of `x` should be the last on this connection."""
         limit = x.manager.max_requests
-        return self.runtime.draining or self.listener.draining or (limit > 0 and self.requests >= limit)
+        return self.runtime.draining or self.chain.draining or (limit > 0 and self.requests >= limit)
 
     def write(self, data: bytes) -> None:
         """Send bytes of the current response."""
@@ -352,7 +359,7 @@ class Downstream:
         x = self.parsing
         if x is None or x.done:
             x = Exchange(self, self.head_began_at or self.active_at)
-        x.manager = self.listener.http
+        x.manager = self.chain.http
         x.manager.stats.downstream_cx_protocol_error += 1
         self.refuse(x, flags.CODEC_ERROR, f"the request cannot be read: {error}")
 

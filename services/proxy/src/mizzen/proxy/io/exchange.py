@@ -224,7 +224,8 @@ class Exchange:
 
     @property
     def server_name(self) -> str:
-        return ""
+        arrival = self.downstream.arrival
+        return "" if arrival is None else arrival.server_name
 
     @property
     def route_name(self) -> str:

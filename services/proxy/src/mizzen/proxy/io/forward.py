@@ -49,9 +49,11 @@ def begin(x: Exchange, route: Route | None = None) -> None:
         reply(x, flags.NO_CLUSTER, f"cluster {target.cluster} is not known")
         return
     x.cluster = cluster
-    if cluster.http2:
-        reply(x, flags.NO_ENDPOINT, f"cluster {target.cluster} demands HTTP/2, which this proxy does not speak yet")
-        return
+    if cluster.is_special:
+        if cluster.plan.http2:
+            reply(x, flags.NO_ENDPOINT, f"cluster {target.cluster} demands HTTP/2, which this proxy does not speak yet")
+            return
+        x.tried = []  # it is not the balancer that picks
     head = x.head
     if route.rewrite_path is not None:
         head[b"x-envoy-original-path"] = line(b"x-envoy-original-path", x.path)
@@ -93,7 +95,12 @@ def attempt(x: Exchange, cluster: Cluster) -> None:
 
 
 def _pick_another(x: Exchange, cluster: Cluster) -> EndpointState | None:
-    """An endpoint that has not refused this request yet, if the balancer finds one; else any."""
+    """An endpoint that has not refused this request yet, if the balancer finds one; else any.
+
+    Where it is the client that picks, there is only one.
+    """
+    if cluster.destinations is not None:
+        return cluster.destinations.of_exchange(x)
     chance = x.downstream.runtime.chance
     picked = cluster.state.pick(chance)
     for _ in range(len(cluster.state.endpoints)):

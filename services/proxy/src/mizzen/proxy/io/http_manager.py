@@ -46,6 +46,7 @@ class HttpManager:
         "table_name",
         "trusted_hops",
         "use_remote_address",
+        "via",
     )
 
     def __init__(
@@ -68,6 +69,8 @@ class HttpManager:
         self.stats = stats
         self.server = line(b"server", plan.server_name.encode())
         """The Server header of every response."""
+        self.via = plan.via.encode()
+        """What is added to `via` of requests and responses; b"" for nothing."""
         self.use_remote_address = plan.use_remote_address
         self.trusted_hops = plan.trusted_hops
         self.generate_request_id = plan.generate_request_id

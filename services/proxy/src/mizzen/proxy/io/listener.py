@@ -1,81 +1,115 @@
-"""A listening socket and the connections accepted from it."""
+"""A listener: its sockets if it has any, its filter chains, and the connections they took."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from mizzen.proxy.engine.arrival import Arrival
 from mizzen.proxy.engine.plan import ListenerPlan
 from mizzen.proxy.engine.stats import HttpStats, ListenerStats
-from mizzen.proxy.io.downstream_h1 import Downstream
-from mizzen.proxy.io.http_manager import HttpManager
+from mizzen.proxy.io.chain import BoundChains, Chain, ChainKey, Connection, Manager
+from mizzen.proxy.io.intake import Intake
 from mizzen.proxy.io.tcp_manager import TcpManager
-from mizzen.proxy.io.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from mizzen.proxy.io.runtime import Runtime
 
+log = logging.getLogger(__name__)
 
-class Connection(Protocol):
-    """What a listener can do to its connections."""
-
-    def close(self) -> None:
-        """Close if idle."""
-
-    def abort(self) -> None:
-        """Close now."""
+BACKLOG = 1024
+"""Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn."""
+WARN_SECONDS = 30.0
+"""A listener tells at most so often that it refused connections for one reason; the counters know all."""
 
 
 class Listener:
-    """Keeps its socket and connections while its plan changes."""
+    """Keeps its sockets and connections while its plan changes."""
 
-    def __init__(self, runtime: Runtime, plan: ListenerPlan, manager: HttpManager | TcpManager) -> None:
+    def __init__(self, runtime: Runtime, plan: ListenerPlan, bound: BoundChains) -> None:
         self.runtime = runtime
         self.name = plan.name
         self.stats = ListenerStats()
         self.draining = False
         self.connections: dict[Connection, HttpStats | None] = {}
         """Those that are open, with what counts them: the plan at their start may be another than at their end."""
-        self._server: asyncio.Server | None = None
-        self.follow(plan, manager)
+        self.chains: dict[ChainKey, Chain] = {}
+        self._servers: list[asyncio.Server] = []
+        self._warned: dict[str, float] = {}
+        self.follow(plan, bound)
 
-    http: HttpManager
-    """How requests are handled from now on; only while `plan` is an HTTP listener."""
-    tcp: TcpManager
-
-    def follow(self, plan: ListenerPlan, manager: HttpManager | TcpManager) -> None:
-        """Take over a new plan: it holds for the next request, also on connections that are open."""
+    def follow(self, plan: ListenerPlan, bound: BoundChains) -> None:
+        """Take over a new plan; connections of chains that are gone end after what is under way."""
         self.plan = plan
-        self.buffer_limit = plan.buffer_limit
-        self.manager = manager
-        if isinstance(manager, HttpManager):
-            self.http = manager
-        else:
-            self.tcp = manager
+        self.table = bound.table
+        self.logs = bound.logs
+        self._simple = bound.table is None and not (plan.hands_off or plan.restores or plan.transparent)
+        """Nothing need be known of a connection."""
+        before = self.chains
+        self.chains = {key: before.get(key) or Chain(self) for key in bound.managers}
+        for key, manager in bound.managers.items():
+            self.chains[key].follow(manager, plan.buffer_limit)
+        for key, chain in before.items():
+            if key not in self.chains:
+                self._retire(chain)
+
+    @property
+    def managers(self) -> Iterable[Manager]:
+        """What handles connections, by chain."""
+        return (chain.manager for chain in self.chains.values())
 
     def protocol(self) -> asyncio.Protocol:
-        """The protocol object of a new connection."""
-        if isinstance(self.manager, HttpManager):
-            return cast("asyncio.Protocol", Downstream(self))
-        return Tunnel(self).downstream
+        """The protocol object of a connection that was just accepted."""
+        return self.chains[None].protocol() if self._simple else Intake(self)
 
-    async def prepare(self, sock: socket.socket) -> None:
-        """Take the socket, accept nothing yet. OSError when it cannot be listened on."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self.protocol, sock=sock, start_serving=False, backlog=BACKLOG)
+    def choose(self, arrival: Arrival) -> Chain | None:
+        """The filter chain for a connection; None when none takes it."""
+        key = None if self.table is None else self.table.find(arrival)
+        return self.chains.get(key)
+
+    def choose_for_bytes(self, arrival: Arrival, chain: Chain) -> Chain | None:
+        """The filter chain that carries HTTP/2 as what it is to this proxy: bytes. `chain` is the one for HTTP.
+
+        None when that is the only one, or when Mixer would not be asked where `chain` asks it.
+        """
+        protocols, arrival.protocols = arrival.protocols, ()
+        other = self.choose(arrival)
+        arrival.protocols = protocols
+        if other is None or not isinstance(other.manager, TcpManager):
+            return None
+        return other if chain.http.mixer is None or other.tcp.mixer is not None else None
+
+    def warn(self, reason: str, about: str) -> None:
+        """Tell in the log, at times, that a connection was refused."""
+        now = self.runtime.now()
+        if self._warned.get(reason, 0.0) <= now:
+            self._warned[reason] = now + WARN_SECONDS
+            log.warning("listener %s: a connection was refused: %s (%s)", self.name, reason, about)
+
+    async def prepare(self, sockets: Iterable[socket.socket]) -> None:
+        """Take the sockets, accept nothing yet. OSError when they cannot be listened on."""
+        for sock in sockets:
+            server = await self.runtime.loop.create_server(
+                self.protocol, sock=sock, start_serving=False, backlog=BACKLOG
+            )
+            self._servers.append(server)
 
     async def start(self) -> None:
         """Accept connections."""
-        if self._server is not None:
-            await self._server.start_serving()
+        for server in self._servers:
+            await server.start_serving()
 
     def stop(self) -> None:
         """Accept no more; close what is idle, let the rest finish."""
         self.draining = True
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for chain in self.chains.values():
+            chain.draining = True
         self.close_idle()
 
     def close_idle(self) -> None:
@@ -88,27 +122,8 @@ class Listener:
         for connection in tuple(self.connections):
             connection.abort()
 
-    def opened(self, connection: Connection) -> None:
-        """A connection was accepted."""
-        self.stats.downstream_cx_total += 1
-        self.stats.downstream_cx_active += 1
-        stats = self.connections[connection] = self.http.stats if isinstance(self.manager, HttpManager) else None
-        if stats is not None:
-            stats.downstream_cx_total += 1
-            stats.downstream_cx_http1_total += 1
-            stats.downstream_cx_active += 1
-            stats.downstream_cx_http1_active += 1
-
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
-        self.stats.downstream_cx_active -= 1
-        self.stats.downstream_cx_destroy += 1
-        stats = self.connections.pop(connection)
-        if stats is not None:
-            stats.downstream_cx_active -= 1
-            stats.downstream_cx_http1_active -= 1
-            stats.downstream_cx_destroy += 1
-
-
-BACKLOG = 1024
-"""Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn."""
+    def _retire(self, chain: Chain) -> None:
+        chain.draining = True
+        for connection in tuple(self.connections):
+            if connection.chain is chain:
+                connection.close()

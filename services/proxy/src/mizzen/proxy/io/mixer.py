@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from mizzen.proxy.codec.headers import Head, line, value_of
+from mizzen.proxy.codec.headers import Head, block, line, value_of
 from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.engine.check_cache import CheckCache, Context, Key
 from mizzen.proxy.engine.control import Ask, CheckAnswer, Checks, FromWorker, RequestFacts
@@ -110,6 +110,7 @@ class MixerClient:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.cache = CheckCache()
         self.stats = MixerStats()
+        self.tcp_stats = MixerStats()
         self.failures = 0
         """Checks that the agent did not answer."""
         self.waiting = 0
@@ -251,7 +252,7 @@ def request_facts(x: Exchange) -> RequestFacts:
         path,
         x.authority,
         x.scheme,
-        head,
+        block(head),
         x.forwarded,
         x.client_host,
     )
@@ -261,7 +262,7 @@ def _obey(x: Exchange, context: Context, verdict: Verdict) -> bool:
     """Act on a verdict; whether the request goes on."""
     x.verdict = verdict
     if verdict.refusal is not None:
-        reply(x, verdict.refusal, f"Mixer refuses the request: {verdict.message}")
+        reply(x, verdict.refusal, f"Mixer refuses the request: {verdict.message}", by_route=False)
         return False
     if verdict.direct_code:
         _answer_directly(x, verdict)

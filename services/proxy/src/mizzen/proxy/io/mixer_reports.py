@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mizzen.proxy.codec.headers import block
 from mizzen.proxy.engine.control import CheckFacts, FromWorker, ReportRecord, Reports, ResponseFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.io.exchange import Exchange
@@ -97,8 +98,8 @@ def response_facts(x: Exchange) -> ResponseFacts:
     """What became of a request."""
     return (
         x.status,
-        x.response_head or {},
-        x.response_trailers or {},
+        block(x.response_head) if x.response_head else b"",
+        block(x.response_trailers) if x.response_trailers else b"",
         x.bytes_received,
         x.bytes_sent,
         x.downstream.runtime.unix_time(x.response_started_at) if x.response_started_at else 0.0,

@@ -53,8 +53,8 @@ class GuardedConnection:
         if not context.check:
             self._tunnel.connect()
             return
-        client.stats.total_check_calls += 1
-        client.stats.total_quota_calls += bool(context.quotas)
+        client.tcp_stats.total_check_calls += 1
+        client.tcp_stats.total_quota_calls += bool(context.quotas)
         if client.post is None or len(client.connections) >= client.max_waiting:
             self._fail(UNAVAILABLE, "too many checks are under way")
             return
@@ -115,7 +115,7 @@ class GuardedConnection:
 
     def _report(self, event: str) -> None:
         tunnel, client, verdict = self._tunnel, self._guard.client, self._verdict
-        client.stats.total_report_calls += 1
+        client.tcp_stats.total_report_calls += 1
         received, sent = tunnel.bytes_received, tunnel.bytes_sent
         check = None
         if verdict is not None:

@@ -62,6 +62,7 @@ class Pool:
             (self.endpoint.address, self.endpoint.port),
             self.cluster.plan.connect_timeout,
             self._failed,
+            self.cluster.source(self.endpoint.address),
         )
 
     def cancel(self, x: Exchange) -> None:

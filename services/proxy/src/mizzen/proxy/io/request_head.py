@@ -11,6 +11,7 @@ from mizzen.proxy.codec.headers import (
     HOP_BY_HOP,
     FramingError,
     Head,
+    append,
     leave_connection,
     line,
     read_head,
@@ -101,6 +102,8 @@ def prepare(x: Exchange, manager: HttpManager) -> None:
     if manager.use_remote_address:
         _enter_edge(x, manager)
     head = x.head
+    if manager.via:
+        append(head, b"via", manager.via)
     if manager.generate_request_id and b"x-request-id" not in head:
         head[b"x-request-id"] = b"x-request-id: " + x.downstream.runtime.request_ids.next()
     if b"x-forwarded-proto" in head:

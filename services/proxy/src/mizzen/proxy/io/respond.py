@@ -6,7 +6,7 @@ from typing import Final
 
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.codec.h1_write import response_head
-from mizzen.proxy.codec.headers import Head, line
+from mizzen.proxy.codec.headers import Head, append, line
 from mizzen.proxy.io.exchange import Exchange
 
 CLOSE: Final = b"connection: close"
@@ -16,8 +16,10 @@ _ONE_LINE: Final = bytes(byte if byte >= 0x20 and byte != 0x7F else 0x20 for byt
 """Blanks for control characters: a reason may quote what came from far away."""
 
 
-def reply(x: Exchange, local: LocalReply, reason: str) -> None:
-    """Answer with Envoy's flag, status and body; `reason` is one plain sentence, the route's origin is added.
+def reply(x: Exchange, local: LocalReply, reason: str, *, by_route: bool = True) -> None:
+    """Answer with Envoy's flag, status and body; `reason` is one plain sentence.
+
+    The route's origin is added, unless something else than the route decided.
 
     When the response has begun already, the connection is cut: that is the only way left to say that it failed.
     """
@@ -26,7 +28,7 @@ def reply(x: Exchange, local: LocalReply, reason: str) -> None:
     if x.responded:
         x.downstream.cut(x)
         return
-    if x.route.origin:
+    if by_route and x.route.origin:
         reason = f"{reason} ({x.route.origin})"
     x.status = local.status
     mesh_reason = f"{x.flags or '-'} {reason}".encode("latin-1", "replace").translate(_ONE_LINE)
@@ -47,6 +49,8 @@ def answer(x: Exchange, status: int, head: Head, body: bytes) -> None:
         head[b"content-length"] = b"content-length: %d" % len(body)
     head[b"server"] = x.manager.server
     head[b"date"] = downstream.runtime.date()
+    if x.manager.via:
+        append(head, b"via", x.manager.via)
     if not x.request_complete or downstream.must_close(x):
         x.keep_alive = False
     if not x.keep_alive:

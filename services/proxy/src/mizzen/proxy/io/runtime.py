@@ -9,17 +9,22 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from itertools import count
 
+from mizzen.proxy.engine.chains import ChainTable
 from mizzen.proxy.engine.control import Stats, Update
+from mizzen.proxy.engine.hand_off import HandOff
 from mizzen.proxy.engine.plan import (
+    ChoicePlan,
     ClusterPlan,
     EndpointSetPlan,
     HttpPlan,
     ListenerPlan,
+    RefusePlan,
     RouteTablePlan,
     TcpPlan,
 )
 from mizzen.proxy.engine.stats import HttpStats, TcpStats, export
 from mizzen.proxy.engine.table import RouteTable, bind_table
+from mizzen.proxy.io.chain import BoundChains, ChainKey, Manager
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import Connector
 from mizzen.proxy.io.http_manager import HttpManager
@@ -27,6 +32,7 @@ from mizzen.proxy.io.listener import Listener
 from mizzen.proxy.io.mixer import Guard, MixerClient
 from mizzen.proxy.io.mixer_reports import MixerLog, ReportQueue
 from mizzen.proxy.io.mixer_tcp import TcpGuard
+from mizzen.proxy.io.original_dst import Kernel
 from mizzen.proxy.io.reporting import AccessLog, AccessLogs
 from mizzen.proxy.io.request_ids import RequestIds
 from mizzen.proxy.io.resolver import Lookup, Resolver, look_up
@@ -44,6 +50,7 @@ class Runtime:
         chance: Callable[[], float],
         connector: Connector | None = None,
         lookup: Lookup = look_up,
+        kernel: Kernel | None = None,
     ) -> None:
         self.loop = loop
         self.now = loop.time
@@ -58,7 +65,11 @@ class Runtime:
         self.clusters: dict[str, Cluster] = {}
         self.listeners: dict[str, Listener] = {}
         self.draining = False
+        self.kernel = kernel or Kernel()
         self._lookup = lookup
+        self._hand_off = HandOff(())
+        self._capturing: frozenset[int] = frozenset()
+        """Ports of the listeners that take redirected connections."""
         self._tables: dict[str, RouteTable] = {}
         self._endpoint_sets: dict[str, EndpointSetPlan] = {}
         self._resolvers: dict[str, Resolver] = {}
@@ -90,21 +101,32 @@ class Runtime:
             self._date_until = now + 1.0 - unix % 1.0
         return self._date
 
+    # -- captured connections ---------------------------------------------------------------------------------------
+
+    def listener_of(self, destination: tuple[str, int]) -> Listener | None:
+        """Whom a redirected connection is handed to."""
+        name = self._hand_off.find(destination)
+        return None if name is None else self.listeners.get(name)
+
+    def captures(self, host: str, port: int) -> bool:
+        """Whether a connection to this address would arrive here again as a captured one."""
+        return port in self._capturing and self.kernel.is_own_address(host)
+
     # -- updates ----------------------------------------------------------------------------------------------------
 
     async def apply(self, update: Update, sockets: Mapping[str, socket.socket]) -> None:
         """Replace configuration, all at once. ValueError or OSError: nothing was changed."""
         change = _Change(self, update)
         for name, plan in change.listeners.items():
-            if name not in self.listeners and name not in sockets:
+            if any(key not in sockets for key in plan.sockets) and not self._has_sockets(plan):
                 raise ValueError(f"listener {name}: no socket came with it")
-            change.managers[name] = self._bind(plan, change.tables)
+            change.bound[name] = self._bind(plan, change.tables)
         fresh: dict[str, Listener] = {}
         try:
             for name, plan in change.listeners.items():
-                if name in sockets:
-                    listener = fresh[name] = Listener(self, plan, change.managers[name])
-                    await listener.prepare(sockets[name])
+                if any(key in sockets for key in plan.sockets) or not self._has_sockets(plan):
+                    listener = fresh[name] = Listener(self, plan, change.bound[name])
+                    await listener.prepare([sockets[key] for key in plan.sockets])
         except OSError as error:
             for listener in fresh.values():
                 listener.stop()
@@ -113,19 +135,40 @@ class Runtime:
         for listener in fresh.values():
             await listener.start()
 
-    def _bind(self, plan: ListenerPlan, tables: Mapping[str, RouteTable]) -> HttpManager | TcpManager:
+    def _has_sockets(self, plan: ListenerPlan) -> bool:
+        """Whether the listener that is there has what the plan needs, no more and no less."""
+        current = self.listeners.get(plan.name)
+        return current is not None and current.plan.sockets.keys() == plan.sockets.keys()
+
+    def _bind(self, plan: ListenerPlan, tables: Mapping[str, RouteTable]) -> BoundChains:
         handler = plan.handler
         try:
-            logs = self.access_logs.bind(handler.access_logs)
-            if not isinstance(handler, HttpPlan):
-                return self._bind_tcp(handler, logs)
-            named = handler.route_table
-            table = tables.get(named) if isinstance(named, str) else bind_table(named)
+            logs = self.access_logs.bind(plan.access_logs)
+            if not isinstance(handler, ChoicePlan):
+                return BoundChains({None: self._bind_handler(plan, handler, tables)}, None, logs)
+            managers: dict[ChainKey, Manager] = {
+                (chain.name, chain.match): self._bind_handler(plan, chain.handler, tables) for chain in handler.chains
+            }
+            if handler.default is not None:
+                managers[None] = self._bind_handler(plan, handler.default, tables)
+            table = ChainTable[ChainKey]((chain.match, (chain.name, chain.match)) for chain in handler.chains)
         except ValueError as error:
             raise ValueError(f"listener {plan.name}: {error}") from error
+        return BoundChains(managers, table, logs)
+
+    def _bind_handler(
+        self, listener: ListenerPlan, handler: HttpPlan | TcpPlan | RefusePlan, tables: Mapping[str, RouteTable]
+    ) -> Manager:
+        if isinstance(handler, RefusePlan):
+            return handler
+        logs = self.access_logs.bind(handler.access_logs)
+        if not isinstance(handler, HttpPlan):
+            return self._bind_tcp(handler, logs)
+        named = handler.route_table
+        table = tables.get(named) if isinstance(named, str) else bind_table(named)
         stats = self._http_stats.setdefault(handler.stat_prefix, HttpStats())
-        manager = HttpManager(plan.name, handler, table, logs, stats)
-        manager.direction = plan.direction
+        manager = HttpManager(listener.name, handler, table, logs, stats)
+        manager.direction = listener.direction
         manager.samples = self.telemetry.samples
         if handler.mixer is not None:
             manager.mixer = guard = Guard(self.mixer, handler.mixer)
@@ -148,11 +191,19 @@ class Runtime:
             self._retire(name)
             self.listeners[name] = listener
         for name, plan in change.listeners.items():
-            self.listeners[name].follow(plan, change.managers[name])
+            self.listeners[name].follow(plan, change.bound[name])
         for listener in self.listeners.values():
-            manager = listener.manager
-            if isinstance(manager, HttpManager) and manager.discovers_table:
-                manager.table = self._tables.get(manager.table_name)
+            for manager in listener.managers:
+                if isinstance(manager, HttpManager) and manager.discovers_table:
+                    manager.table = self._tables.get(manager.table_name)
+        if change.listeners or change.removed_listeners:
+            self._note_addresses()
+
+    def _note_addresses(self) -> None:
+        plans = [listener.plan for listener in self.listeners.values()]
+        self._hand_off = HandOff(plans)
+        capturing = [plan for plan in plans if plan.bound and (plan.hands_off or plan.restores)]
+        self._capturing = frozenset(port for plan in capturing for _, port in plan.addresses)
 
     def _swap_clusters(self, change: _Change) -> None:
         for name in change.removed_clusters:
@@ -244,6 +295,7 @@ class Runtime:
             export("listener", name, listener.stats, stats)
         self.telemetry.export(stats)
         export("http_mixer_filter", "", self.mixer.stats, stats)
+        export("tcp_mixer_filter", "", self.mixer.tcp_stats, stats)
         stats.counters["mizzen_mixer", "", "check_failures_total"] = self.mixer.failures
         stats.counters["mizzen_mixer", "", "reports_dropped_total"] = self.reports.dropped
         stats.counters["server", "", "access_log_dropped"] = self.access_logs.dropped
@@ -258,7 +310,7 @@ class _Change:
         self.endpoint_sets = dict(runtime._endpoint_sets)
         self.listeners: dict[str, ListenerPlan] = {}
         self.clusters: dict[str, ClusterPlan] = {}
-        self.managers: dict[str, HttpManager | TcpManager] = {}
+        self.bound: dict[str, BoundChains] = {}
         self.removed_listeners: list[str] = []
         self.removed_clusters: list[str] = []
         self.touched_sets: set[str] = set()

@@ -11,11 +11,13 @@ from mizzen.proxy.engine.state import EndpointState
 from mizzen.proxy.engine.verdict import DENIED
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import address_text
+from mizzen.proxy.io.stream_record import StreamRecord
 from mizzen.proxy.io.telemetry import Key
 from mizzen.proxy.io.timers import NEVER
 
 if TYPE_CHECKING:
-    from mizzen.proxy.io.listener import Listener
+    from mizzen.proxy.engine.arrival import Arrival
+    from mizzen.proxy.io.chain import Chain
 
 
 class Side(asyncio.Protocol):
@@ -105,13 +107,15 @@ class UpstreamSide(Side):
             super().connection_lost(exc)
 
 
-class Tunnel:
-    """A client connection on a TCP listener, from accept to the access log."""
+class Tunnel(StreamRecord):
+    """A client connection of a TCP filter chain, from accept to the access log."""
 
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.runtime = listener.runtime
-        self.manager = listener.tcp
+    def __init__(self, chain: Chain, arrival: Arrival | None = None) -> None:
+        self.chain = chain
+        self.arrival = arrival
+        """What was found out before; None where nothing had to be."""
+        self.runtime = chain.runtime
+        self.manager = chain.tcp
         self.look_at = NEVER
         self.downstream = DownstreamSide(self)
         self.upstream: UpstreamSide | None = None
@@ -122,10 +126,6 @@ class Tunnel:
         self.endpoint: EndpointState | None = None
         self.started_at = self.active_at = self.runtime.now()
         self.ended_at = 0.0
-        self.flags = ""
-        self.details = ""
-        self.upstream_transport_failure_reason = ""
-        self.upstream_local_address = ""
         self.connection_id = self.runtime.next_connection_id()
         self.guarded = None if self.manager.mixer is None else self.manager.mixer.watch(self)
         """Its dealings with Mixer; None without."""
@@ -137,10 +137,13 @@ class Tunnel:
         self._open = 1
         transport = self.downstream.transport
         self.downstream_remote_address = address_text(transport.get_extra_info("peername"))
-        self.downstream_local_address = address_text(transport.get_extra_info("sockname"))
-        self.listener.opened(self)
+        arrival = self.arrival
+        self.downstream_local_address = address_text(
+            transport.get_extra_info("sockname") if arrival is None else arrival.destination
+        )
+        self.chain.opened(self)
         self.manager.stats.downstream_cx_total += 1
-        transport.set_write_buffer_limits(self.listener.buffer_limit)
+        transport.set_write_buffer_limits(self.chain.buffer_limit)
         if self.guarded is None:
             self.connect()
         else:
@@ -160,7 +163,11 @@ class Tunnel:
             self.manager.stats.downstream_cx_no_route += 1
             self._give_up(flags.NO_CLUSTER_FOUND, "cluster_not_found")
             return
-        self.endpoint = endpoint = cluster.state.pick(self.runtime.chance)
+        if cluster.destinations is None:
+            endpoint = cluster.state.pick(self.runtime.chance)
+        else:
+            endpoint = cluster.destinations.of_arrival(self.arrival)
+        self.endpoint = endpoint
         if endpoint is None:
             cluster.stats.upstream_cx_none_healthy += 1
             self._give_up(flags.NO_HEALTHY_UPSTREAM, "no_healthy_upstream")
@@ -172,6 +179,7 @@ class Tunnel:
             (endpoint.address, endpoint.port),
             cluster.plan.connect_timeout,
             partial(self._connect_failed, cluster, endpoint),
+            cluster.source(endpoint.address),
         )
 
     def joined(self, upstream: UpstreamSide) -> None:
@@ -184,7 +192,7 @@ class Tunnel:
         upstream.other = self.downstream
         self.downstream.other = upstream
         self.upstream_local_address = address_text(upstream.transport.get_extra_info("sockname"))
-        upstream.transport.set_write_buffer_limits(self.listener.buffer_limit)
+        upstream.transport.set_write_buffer_limits(self.chain.buffer_limit)
         self.active_at = self.runtime.now()
         self.downstream.transport.resume_reading()  # before the write, which may pause it again
         upstream.transport.writelines(self._early)
@@ -226,18 +234,18 @@ class Tunnel:
 
     def _account(self) -> None:
         self.runtime.wheel.forget(self)
-        self.listener.closed(self)
+        self.chain.closed(self)
         self.ended_at = self.runtime.now()
         stats = self.manager.stats
         stats.downstream_cx_rx_bytes_total += self.bytes_received
         stats.downstream_cx_tx_bytes_total += self.bytes_sent
-        if self.upstream is not None:
-            received, sent = self.bytes_received, self.bytes_sent
+        if self.upstream_cluster:
             self.runtime.telemetry.stream(
                 self._kind(),
+                tcp_connections_opened_total=int(self.upstream is None),  # else it was counted when it was joined
                 tcp_connections_closed_total=1,
-                tcp_received_bytes_total=received,
-                tcp_sent_bytes_total=sent,
+                tcp_received_bytes_total=self.bytes_received,
+                tcp_sent_bytes_total=self.bytes_sent,
             )
         for log in self.manager.logs:
             log.append(self)
@@ -247,7 +255,7 @@ class Tunnel:
     def _kind(self) -> Key:
         """What Istio's metrics tell apart."""
         workload = self.endpoint.workload if self.endpoint is not None else ""
-        return (self.listener.plan.direction, self.upstream_cluster, -1, self.flags, workload, b"")
+        return (self.chain.listener.plan.direction, self.upstream_cluster, -1, self.flags, workload, b"")
 
     def on_timer(self, now: float) -> float:
         """Close a tunnel in which nothing moves."""
@@ -270,23 +278,9 @@ class Tunnel:
 
     # -- the access log's view --------------------------------------------------------------------------------------
 
-    request = None
-    protocol = ""
-    status = 0
-    request_duration = None
-    response_duration = None
-    connection_termination_details = ""
-    server_name = ""
-    route_name = ""
-    upstream_cluster = ""
-    downstream_remote_address = ""
-    downstream_local_address = ""
-
-    def response_header(self, name: bytes, /) -> bytes | None:
-        return None
-
-    def response_trailer(self, name: bytes, /) -> bytes | None:
-        return None
+    @property
+    def server_name(self) -> str:
+        return self.arrival.server_name if self.arrival is not None else ""
 
     @property
     def attempts(self) -> int:
@@ -311,7 +305,3 @@ class Tunnel:
     @property
     def upstream_host(self) -> str:
         return self.endpoint.key if self.endpoint is not None else ""
-
-    @property
-    def downstream_direct_remote_address(self) -> str:
-        return self.downstream_remote_address

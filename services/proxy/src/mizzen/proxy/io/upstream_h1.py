@@ -16,6 +16,7 @@ from mizzen.proxy.codec.h1_write import TRANSFER_ENCODING_CHUNKED, chunk, last_c
 from mizzen.proxy.codec.headers import (
     FramingError,
     Head,
+    append,
     leave_connection,
     read_head,
     trailers_to_forward,
@@ -243,6 +244,8 @@ class Upstream:
         x.details = flags.VIA_UPSTREAM
         x.response_started_at = now = self.active_at
         head[b"server"] = x.manager.server
+        if x.manager.via:
+            append(head, b"via", x.manager.via)
         if b"date" not in head:
             head[b"date"] = self.runtime.date()
         head[b"x-envoy-upstream-service-time"] = service_time(int((now - x.sent_at) * 1000.0))

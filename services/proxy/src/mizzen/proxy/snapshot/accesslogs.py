@@ -7,6 +7,7 @@ from typing import Any
 
 from envoy.extensions.access_loggers.file.v3 import file_pb2
 
+from mizzen.proxy.base import flags
 from mizzen.proxy.engine.accesslog import bind_log
 from mizzen.proxy.engine.plan import AccessLogPlan
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
@@ -19,14 +20,30 @@ def access_logs(messages: Iterable[Any], notes: Notes) -> tuple[AccessLogPlan, .
     """Compile the file logs; others, and filtered ones, are reported as having no effect. Raises Invalid."""
     plans = []
     for index, message in enumerate(messages):
-        with at(f"access_log[{index}]"):
-            if type_name(message.typed_config) != _FILE:
-                notes.add(f"{message.DESCRIPTOR.full_name}.typed_config[{type_name(message.typed_config)}]")
-            elif message.HasField("filter"):
-                notes.add(f"{message.DESCRIPTOR.full_name}.filter")
-            else:
-                plans.append(_file_log(unpack(message.typed_config, file_pb2.FileAccessLog)))
+        if message.HasField("filter"):
+            notes.add(f"{message.DESCRIPTOR.full_name}.filter")
+        else:
+            plans += _file_logs(message, index, notes)
     return tuple(plans)
+
+
+def access_logs_of_refused(messages: Iterable[Any], notes: Notes) -> tuple[AccessLogPlan, ...]:
+    """The same for a listener's own logs, of which only those have an effect that ask for unmatched connections."""
+    plans = []
+    for index, message in enumerate(messages):
+        if tuple(message.filter.response_flag_filter.flags) == (flags.NO_ROUTE_FOUND,):
+            plans += _file_logs(message, index, notes)
+        else:
+            notes.add("envoy.config.listener.v3.Listener.access_log")
+    return tuple(plans)
+
+
+def _file_logs(message: Any, index: int, notes: Notes) -> list[AccessLogPlan]:
+    with at(f"access_log[{index}]"):
+        if type_name(message.typed_config) == _FILE:
+            return [_file_log(unpack(message.typed_config, file_pb2.FileAccessLog))]
+        notes.add(f"{message.DESCRIPTOR.full_name}.typed_config[{type_name(message.typed_config)}]")
+        return []
 
 
 def _file_log(message: Any) -> AccessLogPlan:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any, Literal
 
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
-from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
+from mizzen.proxy.engine.plan import ClusterPlan, DestinationPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.endpoints import endpoint_set
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.values import origin, seconds, service, type_name, unpack, wrapped
@@ -27,6 +28,7 @@ _BALANCERS: dict[int, Literal["round_robin", "random", "least_request"]] = {
     6: "round_robin",  # CLUSTER_PROVIDED: an original_dst cluster has nothing to choose
 }
 _UNLIMITED = 2**32 - 1
+_DESTINATION_HEADER = "x-envoy-original-dst-host"
 
 _CLUSTER = (
     "name",
@@ -46,8 +48,11 @@ _CLUSTER = (
     "common_lb_config",
     "transport_socket",
     "transport_socket_matches",
+    "upstream_bind_config",
+    "original_dst_lb_config",
+    "cleanup_interval",
     "metadata",
-    # Without effect on requests: statistics, buffers of Envoy's own kind, details of DNS and of cleaning up.
+    # Without effect on requests: statistics, buffers of Envoy's own kind, details of DNS.
     "alt_stat_name",
     "track_cluster_stats",
     "per_connection_buffer_limit_bytes",
@@ -55,7 +60,6 @@ _CLUSTER = (
     "dns_failure_refresh_rate",
     "respect_dns_ttl",
     "dns_lookup_family",
-    "cleanup_interval",
     "wait_for_warm_on_init",
     "ring_hash_lb_config",  # reported as lb_policy
     "maglev_lb_config",
@@ -87,6 +91,8 @@ def cluster(message: Any, notes: Notes) -> ClusterPlan:
         or wrapped(message, "max_requests_per_connection", 0),
         dns_refresh=seconds(message, "dns_refresh_rate", 5.0),
         http2=_http2(message, options),
+        sources=_sources(message.upstream_bind_config, notes, source),
+        destination=_destination(message, notes, source) if discovery == "original_dst" else DestinationPlan(),
         service=service(message.metadata),
         origin=source,
     )
@@ -138,6 +144,36 @@ def _endpoint_set(message: Any, discovery: str, notes: Notes) -> EndpointSetPlan
         return EndpointSetPlan(message.name, ())
     with at("load_assignment"):
         return endpoint_set(message.load_assignment, notes, names=discovery == "dns")
+
+
+def _sources(message: Any, notes: Notes, source: str) -> tuple[str, ...]:
+    """Addresses to connect from; a port of its own would allow one connection at a time."""
+    notes.check(message, ("source_address", "extra_source_addresses"), source)
+    given = [("source_address", message.source_address)] if message.HasField("source_address") else []
+    for index, extra in enumerate(message.extra_source_addresses):
+        notes.check(extra, ("address",), source)
+        given.append((f"extra_source_addresses[{index}].address", extra.address))
+    found = []
+    for field, address in given:
+        with at(f"upstream_bind_config.{field}"):
+            if address.port_value:
+                raise Invalid("port_value", "must be 0")
+            try:
+                found.append(str(ip_address(address.address)))
+            except ValueError:
+                raise Invalid("address", f"{address.address!r} is not an IP address") from None
+    return tuple(found)
+
+
+def _destination(message: Any, notes: Notes, source: str) -> DestinationPlan:
+    config = message.original_dst_lb_config
+    notes.check(config, ("use_http_header", "http_header_name", "upstream_port_override"), source)
+    named = config.http_header_name.lower() or _DESTINATION_HEADER
+    return DestinationPlan(
+        header=named if config.use_http_header else "",
+        port=wrapped(config, "upstream_port_override", 0),
+        cleanup_interval=seconds(message, "cleanup_interval", 5.0),
+    )
 
 
 def _http_options(message: Any, notes: Notes, source: str) -> Any | None:

@@ -15,6 +15,7 @@ from mizzen.proxy.engine.mixer_plan import (
     TcpMixerPlan,
     TransportPlan,
 )
+from mizzen.proxy.snapshot.mixer_api import api_of
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.values import seconds, unpack
 
@@ -31,6 +32,7 @@ _SERVICE = (
     "disable_report_calls",
     "mixer_attributes",
     "quota_spec",
+    "http_api_spec",
     "forward_attributes",
 )
 
@@ -122,6 +124,7 @@ def _service(message: Any, notes: Notes, origin: str = "") -> ServicePlan:
         attributes=_attributes(message.mixer_attributes),
         forward=_attributes(message.forward_attributes),
         quotas=tuple(rules),
+        api=api_of(message.http_api_spec),
     )
 
 

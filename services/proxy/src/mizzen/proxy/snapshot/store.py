@@ -20,6 +20,7 @@ from mizzen.proxy.engine.plan import (
     Plan,
     PlanKind,
     RouteTablePlan,
+    TcpPlan,
 )
 from mizzen.proxy.snapshot.compiler import compile_resource
 from mizzen.proxy.snapshot.result import Rejected, Unsupported
@@ -147,13 +148,7 @@ class Store:
 
     def route_table_names(self) -> set[str]:
         """RDS names that listeners refer to."""
-        return {
-            plan.handler.route_table
-            for plan in (held.plan for held in self.kinds["listener"].values())
-            if isinstance(plan, ListenerPlan)
-            and isinstance(plan.handler, HttpPlan)
-            and isinstance(plan.handler.route_table, str)
-        }
+        return {name for held in self.kinds["listener"].values() for name in _tables_of(held.plan)}
 
     def unsupported(self) -> dict[Unsupported, int]:
         """What has no effect, and in how many resources."""
@@ -167,15 +162,14 @@ class Store:
     def _is_waiting(self, plan: Plan) -> bool:
         if isinstance(plan, ClusterPlan | EndpointSetPlan):
             return False
-        if (
-            isinstance(plan, ListenerPlan)
-            and isinstance(plan.handler, HttpPlan)
-            and isinstance(plan.handler.route_table, str)
-        ):
-            name = plan.handler.route_table
-            table = self.kinds["route_table"].get(name)
-            return ("route_table", name) not in self.answered if table is None else table.state == "waiting"
+        if any(self._is_unknown(name) for name in _tables_of(plan)):
+            return True
         return any(self._is_cold(name) for name in _clusters_of(plan))
+
+    def _is_unknown(self, name: str) -> bool:
+        """Whether a route table is awaited."""
+        table = self.kinds["route_table"].get(name)
+        return ("route_table", name) not in self.answered if table is None else table.state == "waiting"
 
     def _is_cold(self, name: str) -> bool:
         """Whether a cluster is here and its endpoints are not; one that nobody sends answers 503 NC."""
@@ -193,10 +187,19 @@ def _clusters_of(plan: ListenerPlan | RouteTablePlan) -> Iterator[str]:
             for route in host.routes:
                 if isinstance(route.action, Forward):
                     yield from (weighted.cluster for weighted in route.action.clusters)
-    elif not isinstance(plan.handler, HttpPlan):
-        yield from (weighted.cluster for weighted in plan.handler.clusters)
-    elif isinstance(plan.handler.route_table, RouteTablePlan):
-        yield from _clusters_of(plan.handler.route_table)
+        return
+    for handler in plan.handlers:
+        if isinstance(handler, TcpPlan):
+            yield from (weighted.cluster for weighted in handler.clusters)
+        elif isinstance(handler, HttpPlan) and isinstance(handler.route_table, RouteTablePlan):
+            yield from _clusters_of(handler.route_table)
+
+
+def _tables_of(plan: Plan) -> Iterator[str]:
+    """The route tables that a listener names."""
+    for handler in plan.handlers if isinstance(plan, ListenerPlan) else ():
+        if isinstance(handler, HttpPlan) and isinstance(handler.route_table, str):
+            yield handler.route_table
 
 
 assert set(KINDS) == set(get_args(PlanKind))  # noqa: S101 - a kind without a place here would be lost in silence

@@ -95,7 +95,7 @@ class RedisQuotaHandler(HandlerBase):
                 units, valid = await self._store.take(key, limit, quota.window, args)
         except (RedisError, OSError) as error:
             log.warning("%s: nothing granted, for Redis failed: %s", self._name, error)
-            return QuotaResult(0)
+            return QuotaResult(0, status=Status(Code.UNAVAILABLE, f"Redis failed: {error}"))
         if args.amount <= 0:
             return QuotaResult(-units)
         self._counts.note(args.amount, units)

@@ -1,7 +1,7 @@
 """What workers say of requests, as attributes of Istio's vocabulary.
 
-Later ones win: the filter's, the service's, those that the peer forwarded, what the request itself says. Source:
-istio/proxy, src/istio/control/http/attributes_builder.cc at 1.0.9 and 1.1.
+Later ones win: the filter's, the service's, those that the peer forwarded, what the request itself says, what its API
+does. Source: istio/proxy, src/istio/control/http/attributes_builder.cc at 1.0.9 and 1.1.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -19,27 +20,72 @@ from mizzen.attributes.compressed import address
 from mizzen.attributes.http import head_attributes
 from mizzen.attributes.values import Value
 from mizzen.proto.attributes_pb2 import Attributes
-from mizzen.proxy.codec.headers import Head, value_of
-from mizzen.proxy.engine.attributes import FORWARDED_HEADER
+from mizzen.proxy.app.mixer.api import api_key, stated_by_api
+from mizzen.proxy.engine.attributes import API_KEY, FORWARDED_HEADER
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts, ResponseFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.engine.verdict import http_status
 
+_LEFT_OUT = frozenset({FORWARDED_HEADER.decode(), "host"})  # :authority stands for Host
 _NO_RESPONSE = 500
 """The code of a request that got no response, as in Istio."""
 
 
+class ReportAttributes(NamedTuple):
+    """Of one report: what it has in common with others, which is one object for all of them, and the rest."""
+
+    common: Mapping[str, Value]
+    own: dict[str, Value]
+
+
 def check_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
     """What a check may depend on."""
-    started, method, path, authority, scheme, head, forwarded, client = request
-    attributes = dict(stated(context.attributes))
-    if forwarded:
-        attributes.update(forwarded_attributes(forwarded))
+    return {**_peer_attributes(context.attributes, request[6], request[7]), **_request_attributes(context, request)}
+
+
+def report_attributes(context: MixerContext, record: ReportRecord) -> ReportAttributes:
+    """All that is known of a finished request."""
+    _, request, response, check = record
+    status, head, trailers, _, _, responded, duration, flags, endpoint = response
+    common = _common_attributes(context.attributes, request[6], request[7], (status, flags, endpoint), check)
+    own = _request_attributes(context, request)
+    _add_sizes(own, request[5], response)
+    own["response.duration"] = timedelta(seconds=duration)
+    own["response.time"] = datetime.fromtimestamp(responded or request[0] + duration, UTC)
+    own["response.headers"] = headers = _headers(head)
+    if trailers:
+        headers.update(_headers(trailers))
+    headers[":status"] = str(status)
+    for name, header in (("response.grpc_status", "grpc-status"), ("response.grpc_message", "grpc-message")):
+        if header in headers:
+            own[name] = headers[header]
+    if own.keys().isdisjoint(common):
+        return ReportAttributes(common, own)
+    return ReportAttributes({}, {**common, **own})
+
+
+def _request_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
+    """What the request itself says, and its API."""
+    started, method, path, authority, scheme, head, _, _ = request
     headers = _headers(head)
     headers[":method"], headers[":path"] = text(method), text(path)
     headers[":authority"], headers[":scheme"] = text(authority), text(scheme)
-    attributes.update(head_attributes(headers))
+    attributes = head_attributes(headers)
     attributes["request.time"] = datetime.fromtimestamp(started, UTC)
+    key = api_key(context.api, request, attributes)
+    if context.api is not None:
+        attributes.update(stated(stated_by_api(context.api, request)))
+    if key is not None:
+        attributes[API_KEY] = key
+    return attributes
+
+
+@lru_cache(maxsize=4096)
+def _peer_attributes(configured: bytes, forwarded: bytes, client: bytes) -> Mapping[str, Value]:
+    """What configuration, the peer and the connection say, and the request does not."""
+    attributes = dict(stated(configured))
+    if forwarded:
+        attributes.update(forwarded_attributes(forwarded))
     attributes["connection.mtls"] = False
     peer = ip(client)
     if peer is not None:
@@ -48,21 +94,14 @@ def check_attributes(context: MixerContext, request: RequestFacts) -> dict[str, 
     return attributes
 
 
-def report_attributes(context: MixerContext, record: ReportRecord) -> dict[str, Value]:
-    """All that is known of a finished request."""
-    _, request, response, check = record
-    attributes = check_attributes(context, request)
-    _add_sizes(attributes, request[5], response)
-    status, head, trailers, _, _, responded, duration, flags, endpoint = response
+@lru_cache(maxsize=4096)
+def _common_attributes(
+    configured: bytes, forwarded: bytes, client: bytes, outcome: tuple[int, str, str], check: CheckFacts
+) -> Mapping[str, Value]:
+    """What many requests between the same two have in common; `outcome` is status, flags and endpoint."""
+    attributes = dict(_peer_attributes(configured, forwarded, client))
+    status, flags, endpoint = outcome
     attributes["response.code"] = status or (http_status(check[0]) if check and check[0] else _NO_RESPONSE)
-    attributes["response.duration"] = timedelta(seconds=duration)
-    attributes["response.time"] = datetime.fromtimestamp(responded or request[0] + duration, UTC)
-    headers = _headers(head) | _headers(trailers)
-    headers[":status"] = str(status)
-    attributes["response.headers"] = headers
-    for name, header in (("response.grpc_status", "grpc-status"), ("response.grpc_message", "grpc-message")):
-        if header in headers:
-            attributes[name] = headers[header]
     attributes["context.proxy_error_code"] = flags or "-"
     if endpoint:
         for name, value in endpoint_attributes(endpoint):
@@ -71,15 +110,15 @@ def report_attributes(context: MixerContext, record: ReportRecord) -> dict[str, 
     return attributes
 
 
-def _add_sizes(attributes: dict[str, Value], head: Head, response: ResponseFacts) -> None:
+def _add_sizes(attributes: dict[str, Value], head: bytes, response: ResponseFacts) -> None:
     _, response_head, trailers, received, sent, *_ = response
     attributes["request.size"], attributes["response.size"] = received, sent
     attributes["request.total_size"] = received + _size(head)
     attributes["response.total_size"] = sent + _size(response_head) + _size(trailers)
 
 
-def _size(head: Head) -> int:
-    return sum(map(len, head.values())) + 2 * len(head)
+def _size(block: bytes) -> int:
+    return len(block) + 2 if block else 0
 
 
 def add_check(attributes: dict[str, Value], check: CheckFacts) -> None:
@@ -119,18 +158,26 @@ def endpoint_attributes(key: str) -> tuple[tuple[str, Value], ...]:
     return () if found is None else (("destination.ip", found), ("destination.port", int(port)))
 
 
-def _headers(head: Head) -> dict[str, str]:
-    """By lower-case names, without what proxies tell each other."""
-    return {name: value for name, value in map(_header, head.items()) if name}
+def _headers(block: bytes) -> dict[str, str]:
+    """Of the lines of a head by lower-case names, without what proxies tell each other; repeated ones together."""
+    if not block:
+        return {}
+    lines = text(block).split("\r\n")
+    headers = dict(map(_header, lines))
+    if len(headers) < len(lines):
+        headers = {}
+        for name, value in map(_header, lines):
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    headers.pop("", None)
+    return headers
 
 
 @lru_cache(maxsize=8192)
-def _header(item: tuple[bytes, bytes]) -> tuple[str, str]:
-    """Name and value of a head's entry; an empty name for what is left out."""
-    low, lines = item
-    if low in (FORWARDED_HEADER, b"host"):  # :authority stands for Host
-        return "", ""
-    return text(low), text(value_of({low: lines}, low) or b"")
+def _header(line: str) -> tuple[str, str]:
+    """Lower-case name and value of a line; an empty name for what is left out."""
+    name, _, value = line.partition(":")
+    name = name.lower()
+    return ("", "") if name in _LEFT_OUT else (name, value.strip(" \t"))
 
 
 @lru_cache(maxsize=1024)

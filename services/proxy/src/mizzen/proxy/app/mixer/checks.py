@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar, cast
 
 from mizzen.attributes.bag import DictBag, Reference
 from mizzen.attributes.values import Value
-from mizzen.proxy.app.mixer.contract import INTERNAL, CallFailed, Decision, Grant, MixerClient, Question
-from mizzen.proxy.app.mixer.quota import charges
+from mizzen.proxy.app.mixer.contract import CALL_SECONDS, INTERNAL, CallFailed, Decision, Grant, MixerClient, Question
+from mizzen.proxy.app.mixer.quota import Prefetch, charges
 from mizzen.proxy.app.mixer.quota_cache import Order, QuotaCache
 from mizzen.proxy.app.mixer.statistics import CallStats
 from mizzen.proxy.engine.check_cache import CheckCache, Shape
@@ -53,7 +55,9 @@ class Checks:
             if known.code != OK or not wanted:
                 return replace(known, serial=serial, cache_hit=True)
             if context.transport.quota_cache:
-                exhausted = self._take(context.transport, bag, wanted)
+                tokens = _of(context.transport, self._quotas, QuotaCache)
+                charge = partial(self._charge, context.transport, tokens, bag)
+                exhausted = [name for name, amount in wanted.items() if not await charge(name, amount)]
                 return replace(_with_quotas(known, exhausted), serial=serial, cache_hit=True, quota_cache_hit=True)
         self._stats.total_blocking_remote_check_calls += 1
         self._stats.total_blocking_remote_quota_calls += bool(wanted)
@@ -89,19 +93,32 @@ class Checks:
             shape = shapes[references] = bag_shape(references)
         self._cache.keep(shape, cast("Any", bag), Verdict(answer, time.monotonic()))
 
-    def _take(self, transport: TransportPlan, bag: DictBag, wanted: Mapping[str, int]) -> list[str]:
-        """Use up prefetched tokens; the quotas that have not enough of them."""
-        cache = _of(transport, self._quotas, QuotaCache)
-        exhausted = []
-        for name, amount in wanted.items():
-            now = time.monotonic()
-            prefetch = cache.find(name, bag, now)
-            asked, provisional = prefetch.wants(amount, now)
-            if asked:
-                self._spawn(self._prefetch(transport, bag, cache.order(name, prefetch, asked, provisional)))
-            if not prefetch.take(amount, now):
-                exhausted.append(name)
-        return exhausted
+    async def _charge(self, transport: TransportPlan, tokens: QuotaCache, bag: DictBag, name: str, amount: int) -> bool:
+        """Whether prefetched tokens of a quota are enough for a request, which uses them up.
+
+        Waits for tokens that are under way. Nobody is turned away because Mixer does not answer.
+        """
+        counted: Prefetch | None = None
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                while True:
+                    now = time.monotonic()
+                    prefetch = tokens.find(name, bag, now)  # another one, perhaps, once it is known what counts
+                    if prefetch is not counted:
+                        counted = prefetch
+                        prefetch.count(amount, now)
+                    asked = prefetch.wants(amount, now)
+                    if asked:
+                        self._spawn(self._prefetch(transport, bag, Order(tokens, name, prefetch, asked)))
+                    if prefetch.take(amount, now):
+                        return True
+                    if not prefetch.in_flight:
+                        return False
+                    answered = asyncio.Event()
+                    prefetch.waiting.append(answered.set)
+                    await answered.wait()
+        except TimeoutError:
+            return True
 
     async def _prefetch(self, transport: TransportPlan, bag: DictBag, order: Order) -> None:
         """Fetch tokens in the background. When Mixer cannot be asked, they count as given."""
@@ -144,7 +161,13 @@ def bag_shape(references: frozenset[Reference]) -> Shape:
 def _getter(reference: Reference) -> Callable[[Any], Hashable]:
     if isinstance(reference, tuple):
         name, key = reference
-        return lambda bag: cast("Hashable", bag.lookup(name, key))
+
+        def entry(bag: Any) -> Hashable:
+            value = bag.lookup(name, key)
+            # No map at all is another thing than a map without the key: what a decision makes of it may differ.
+            return bag.has_map(name) if value is None else cast("Hashable", value)
+
+        return entry
 
     def whole(bag: Any) -> Hashable:
         value = bag.get(reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -13,7 +13,7 @@ import grpc
 from mizzen.attributes.batch import ReportEncoder
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import BASE_COUNT
-from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportRequest, ReportResponse
+from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportResponse
 from mizzen.proxy.app.mixer.contract import CALL_SECONDS, CallFailed, Decision, Question
 from mizzen.proxy.app.mixer.messages import read_response, write_request
 from mizzen.proxy.engine.mixer_plan import TransportPlan
@@ -32,11 +32,15 @@ _MAX_CHANNELS: Final = 16
 class MixerCalls:
     """Channels to Mixer, by address. Implements `contract.MixerClient`."""
 
-    def __init__(self, find: Callable[[str], str]) -> None:
-        """`find` gives a cluster's gRPC target; LookupError says why there is none."""
+    def __init__(self, find: Callable[[str], str], check_seconds: float = CALL_SECONDS) -> None:
+        """`find` gives a cluster's gRPC target; LookupError says why there is none.
+
+        `check_seconds` is for a check with all its repetitions.
+        """
         self.words = GLOBAL_WORDS
         """How many words of the global dictionary the server understands."""
         self._find = find
+        self._check_seconds = check_seconds
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def check(self, transport: TransportPlan, question: Question) -> Decision:
@@ -44,7 +48,7 @@ class MixerCalls:
         request = write_request(question, self.words)
         backoff = Backoff(transport.base_retry_wait, transport.max_retry_wait)
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._check_seconds):
                 for _ in range(transport.max_retry):
                     try:
                         return await self._check(transport, request)
@@ -52,14 +56,14 @@ class MixerCalls:
                         await asyncio.sleep(backoff.next(random.random()))
                 return await self._check(transport, request)
         except TimeoutError:
-            raise CallFailed(DEADLINE_EXCEEDED, f"Mixer did not answer within {CALL_SECONDS:g} s") from None
+            raise CallFailed(DEADLINE_EXCEEDED, f"Mixer did not answer within {self._check_seconds:g} s") from None
 
     def batch(self, transport: TransportPlan) -> EncodedBatch:
         """Encoded as it comes."""
         return EncodedBatch(self, transport)
 
-    async def report(self, transport: TransportPlan, request: ReportRequest) -> None:
-        """One attempt. CallFailed."""
+    async def report(self, transport: TransportPlan, request: bytes) -> None:
+        """One attempt with a ReportRequest on the wire. CallFailed."""
         await self._call(transport, transport.report_cluster, (_REPORT, ReportResponse), request)
 
     async def close(self) -> None:
@@ -69,17 +73,16 @@ class MixerCalls:
             await channel.close()
 
     async def _check(self, transport: TransportPlan, request: CheckRequest) -> Decision:
-        return read_response(await self._call(transport, transport.check_cluster, (_CHECK, CheckResponse), request))
+        message = request.SerializeToString()
+        return read_response(await self._call(transport, transport.check_cluster, (_CHECK, CheckResponse), message))
 
-    async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: Any) -> Any:
+    async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: bytes) -> Any:
         path, response = method
         try:
             channel = await self._channel(self._find(cluster))
         except LookupError as error:
             raise CallFailed(UNAVAILABLE, str(error.args[0])) from error
-        call = channel.unary_unary(
-            path, request_serializer=type(request).SerializeToString, response_deserializer=response.FromString
-        )
+        call = channel.unary_unary(path, response_deserializer=response.FromString)
         metadata = ()
         if transport.own_attributes:
             metadata = (("x-istio-attributes", b64encode(transport.own_attributes).decode()),)  # type: ignore[assignment]
@@ -107,14 +110,14 @@ class EncodedBatch:
         self._calls = calls
         self._transport = transport
         self._encoder = ReportEncoder(global_words=calls.words)
-        self._request: ReportRequest | None = None
+        self._request: bytes | None = None
 
     def __len__(self) -> int:
         return len(self._encoder)
 
-    def add(self, attributes: dict[str, Value]) -> None:
+    def add(self, own: Mapping[str, Value], common: Mapping[str, Value]) -> None:
         """Encode one; raises InvalidAttributes."""
-        self._encoder.add(attributes)
+        self._encoder.add(own, common)
 
     async def send(self) -> None:
         """One attempt. CallFailed."""

@@ -12,7 +12,7 @@ from mizzen.proxy.engine.control import CheckAnswer
 from mizzen.proxy.engine.mixer_plan import TransportPlan
 
 CALL_SECONDS: Final = 5.0
-"""For a check with all its repetitions, and for a report."""
+"""For a check with all its repetitions, at most, and for a report."""
 INVALID_ARGUMENT: Final = 3
 INTERNAL: Final = 13
 CHANGES: Final[Mapping[int, Literal["replace", "remove", "append"]]] = {0: "replace", 1: "remove", 2: "append"}
@@ -66,8 +66,11 @@ class Batch(Protocol):
     def __len__(self) -> int:
         """How many they are."""
 
-    def add(self, attributes: dict[str, Value], /) -> None:
-        """Take one in. Raises InvalidAttributes, and is as before, for what cannot be said to this Mixer."""
+    def add(self, own: Mapping[str, Value], common: Mapping[str, Value], /) -> None:
+        """Take one in. Raises InvalidAttributes, and is as before, for what cannot be said to this Mixer.
+
+        No name is in both mappings; reports that share the object `common` cost less.
+        """
 
     async def send(self) -> None:
         """Deliver all; may be tried again after CallFailed."""

@@ -73,24 +73,30 @@ class MixerHub:
             await reply(control.CheckAnswers((answer,)))
 
     def _report(self, message: control.Reports) -> None:
+        senders = list(map(self._sender, message.contexts))
         for record in message.records:
-            context = message.contexts[record[0]]
-            self._add(context, partial(report_attributes, context, record))
+            try:
+                common, own = report_attributes(message.contexts[record[0]], record)
+                senders[record[0]].add(own, common)
+            except (DecodeError, ValueError, OverflowError) as error:
+                self._lose(error)
         for connection in message.connections:
-            context = message.contexts[connection[0]]
-            self._add(context, partial(self._connections.reported, context, connection))
+            try:
+                senders[connection[0]].add(self._connections.reported(message.contexts[connection[0]], connection))
+            except (DecodeError, ValueError, OverflowError) as error:
+                self._lose(error)
 
-    def _add(self, context: MixerContext, read: Read) -> None:
+    def _lose(self, error: Exception) -> None:
+        log.error("a request cannot be reported: %s", error)
+        self.stats.reports_dropped += 1
+
+    def _sender(self, context: MixerContext) -> ReportSender:
         sender = self._senders.get(context.transport)
         if sender is None:
             if len(self._senders) >= MAX_SENDERS:
                 self._spawn(self._senders.pop(next(iter(self._senders))).close(CALL_SECONDS))
             sender = self._senders[context.transport] = ReportSender(context.transport, self._mixer, self.stats)
-        try:
-            sender.add(read())
-        except (DecodeError, ValueError, OverflowError):
-            log.exception("a request cannot be reported")
-            self.stats.reports_dropped += 1
+        return sender
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -7,7 +7,8 @@ from typing import Any, Final
 from google.protobuf.duration_pb2 import Duration
 
 from mizzen.attributes.bag import References
-from mizzen.attributes.compressed import InvalidAttributes, encode
+from mizzen.attributes.compressed import encode
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.referenced import decode_references
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReferencedAttributes
 from mizzen.proxy.app.mixer.contract import (

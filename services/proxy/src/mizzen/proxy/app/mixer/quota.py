@@ -1,13 +1,15 @@
 """Quotas: which ones a request is charged, and tokens fetched ahead so that most requests need not wait for them.
 
-Sans I/O: times are arguments, in seconds of any one clock. Source: istio/proxy, src/istio/prefetch and
-src/istio/mixerclient/quota_cache.cc at 1.0.9.
+Sans I/O: times are arguments, in seconds of any one clock. Source of what is asked for, and when: istio/proxy,
+src/istio/prefetch and src/istio/mixerclient/quota_cache.cc at 1.0.9. One thing differs: while Mixer has not answered,
+Istio's proxy hands out what it has asked for, so that a burst gets all that comes before the first answer. Here such
+requests wait for the answer, and no token is used that was not granted.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -24,7 +26,8 @@ SLOTS: Final = 20
 MIN_PREFETCH: Final = 10
 CLOSE_WAIT: Final = 0.5
 """Seconds between attempts to get more when Mixer gave less than was asked for."""
-PROVISIONAL_SECONDS: Final = 60.0
+UNANSWERED_SECONDS: Final = 60.0
+"""How long what was asked for counts as granted when Mixer does not answer."""
 DEFAULT_SECONDS: Final = 60.0
 """How long tokens are good for when Mixer does not say."""
 
@@ -93,7 +96,10 @@ class Prefetch:
 
     open: bool = True
     """Mixer gave all that was asked for last."""
-    in_flight: int = 0
+    in_flight: bool = False
+    """Mixer is asked for more."""
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+    """Called, once each, when the answer is here."""
     last_asked: float = -CLOSE_WAIT
     used_at: float = 0.0
     _usage: Usage = field(default_factory=Usage)
@@ -104,51 +110,39 @@ class Prefetch:
         self._grants = deque(grant for grant in self._grants if grant.left != 0 and grant.expires_at > now)
         return sum(grant.left for grant in self._grants)
 
-    def take(self, amount: int, now: float) -> bool:
-        """Whether a request may go on; it uses up its tokens then."""
+    def count(self, amount: int, now: float) -> None:
+        """Note that a request wants tokens; comes before everything else about it."""
+        self._usage.add(amount, now)
         self.used_at = now
+
+    def take(self, amount: int, now: float) -> bool:
+        """Whether there are tokens for a request; it uses them up then."""
         available = self.available(now)
         if available < amount or available <= 0:
             return False
         for grant in self._grants:
             part = min(grant.left, amount)
-            if part > 0:
-                grant.left -= part
-                amount -= part
-        return True
-
-    def wants(self, amount: int, now: float) -> tuple[int, bool]:
-        """How many tokens to ask Mixer for, before `take`, and whether they may be used before its answer.
-
-        0 for none. The answer goes to `granted`.
-        """
-        self._usage.add(amount, now)
-        desired = max(self._usage.total(now), MIN_PREFETCH)
-        available = self.available(now)
-        if available >= amount and (available >= desired / 2 or self.in_flight):
-            return 0, False
-        if not self.open and (self.in_flight or now - self.last_asked < CLOSE_WAIT):
-            return 0, False
-        asked = max(amount, desired)
-        provisional = self.open and available == 0
-        if provisional:
-            self._grants.append(_Grant(asked, now + PROVISIONAL_SECONDS))
-        self.in_flight += 1
-        self.last_asked = now
-        return asked, provisional
-
-    def granted(self, asked: int, amount: int, seconds: float, now: float, *, provisional: bool) -> None:
-        """Mixer's answer to a request for `asked` tokens; `provisional`: they have been given out before it."""
-        self.in_flight -= 1
-        self.open = amount >= asked
-        if not provisional:
-            self._grants.append(_Grant(amount, now + seconds))
-        elif amount < asked:
-            self._withdraw(asked - amount)
-
-    def _withdraw(self, amount: int) -> None:
-        """Take back what was given out too early, as far as it is still there."""
-        for grant in self._grants:
-            part = min(grant.left, amount)
             grant.left -= part
             amount -= part
+        return True
+
+    def wants(self, amount: int, now: float) -> int:
+        """How many tokens to ask Mixer for before a request takes some; 0 for none. The answer goes to `granted`."""
+        if self.in_flight or (not self.open and now - self.last_asked < CLOSE_WAIT):
+            return 0
+        desired = max(self._usage.total(now), MIN_PREFETCH)
+        available = self.available(now)
+        if available >= amount and available >= desired / 2:
+            return 0
+        self.in_flight = True
+        self.last_asked = now
+        return max(amount, desired)
+
+    def granted(self, asked: int, amount: int, seconds: float, now: float) -> None:
+        """Mixer's answer to a request for `asked` tokens."""
+        self.in_flight = False
+        self.open = amount >= asked
+        self._grants.append(_Grant(amount, now + seconds))
+        waiting, self.waiting = self.waiting, []
+        for wake in waiting:
+            wake()

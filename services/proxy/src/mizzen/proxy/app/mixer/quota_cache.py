@@ -8,7 +8,7 @@ from typing import Final
 
 from mizzen.attributes.bag import Bag, References
 from mizzen.attributes.shape import Shape
-from mizzen.proxy.app.mixer.quota import DEFAULT_SECONDS, PROVISIONAL_SECONDS, Prefetch
+from mizzen.proxy.app.mixer.quota import DEFAULT_SECONDS, UNANSWERED_SECONDS, Prefetch
 
 CAPACITY: Final = 10_000
 IDLE: Final = 600.0
@@ -35,10 +35,6 @@ class QuotaCache:
                 return self._known[name, shape, signature]
         return self._pending.setdefault(name, Prefetch(used_at=now))
 
-    def order(self, name: str, prefetch: Prefetch, asked: int, provisional: bool) -> Order:
-        """A request for tokens."""
-        return Order(self, name, prefetch, asked, provisional)
-
     def file(self, name: str, prefetch: Prefetch, references: References, bag: Bag, now: float) -> None:
         """It is known now which requests these tokens are for."""
         if self._pending.get(name) is not prefetch:
@@ -63,14 +59,14 @@ class Order:
     name: str
     prefetch: Prefetch
     asked: int
-    provisional: bool
 
     def granted(self, amount: int, seconds: float, references: References | None, bag: Bag, now: float) -> None:
         """Mixer's answer; 0 seconds when it does not say how long they are good for."""
-        self.prefetch.granted(self.asked, amount, seconds or DEFAULT_SECONDS, now, provisional=self.provisional)
         if references is not None:
+            # First, so that those who wait find whose tokens these are.
             self.cache.file(self.name, self.prefetch, references, bag, now)
+        self.prefetch.granted(self.asked, amount, seconds or DEFAULT_SECONDS, now)
 
     def failed(self, now: float) -> None:
         """Mixer could not be asked: nobody is turned away for that."""
-        self.prefetch.granted(self.asked, self.asked, PROVISIONAL_SECONDS, now, provisional=self.provisional)
+        self.prefetch.granted(self.asked, self.asked, UNANSWERED_SECONDS, now)

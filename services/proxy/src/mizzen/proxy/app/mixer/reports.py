@@ -6,10 +6,11 @@ import asyncio
 import logging
 import random
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from mizzen.attributes.compressed import InvalidAttributes
+from mizzen.attributes.errors import InvalidAttributes
 from mizzen.attributes.values import Value
 from mizzen.proxy.app.mixer.contract import Batch, CallFailed, MixerClient
 from mizzen.proxy.app.mixer.statistics import CallStats
@@ -23,6 +24,7 @@ MAX_ENTRIES: Final = 50_000
 """Reports that may wait for Mixer; the oldest ones make room and are counted."""
 _AWAY: Final = frozenset({UNAVAILABLE, DEADLINE_EXCEEDED})
 """Codes after which the same report is sent again."""
+_NOTHING: Final[Mapping[str, Value]] = {}
 
 
 class ReportSender:
@@ -36,14 +38,16 @@ class ReportSender:
         self._full: deque[Batch] = deque()
         self._entries = 0
         """In `_full`."""
+        self._in_flight = False
+        """The first batch of `_full` is on its way: too late to leave it out."""
         self._timer: asyncio.TimerHandle | None = None
         self._ready = asyncio.Event()
         self._sending = asyncio.create_task(self._send(), name="mixer reports")
 
-    def add(self, attributes: dict[str, Value]) -> None:
-        """Take one report in."""
+    def add(self, own: Mapping[str, Value], common: Mapping[str, Value] = _NOTHING) -> None:
+        """Take one report in; see `Batch.add`."""
         try:
-            self._batch.add(attributes)
+            self._batch.add(own, common)
         except InvalidAttributes as error:
             log.warning("a request cannot be reported: %s", error)
             self._stats.reports_dropped += 1
@@ -62,8 +66,7 @@ class ReportSender:
         size = len(self._batch)
         if not size:
             return
-        while self._full and self._entries + size > MAX_ENTRIES:
-            self._drop(self._full.popleft())
+        self._make_room(size)
         self._full.append(self._batch)
         self._entries += size
         self._batch = self._mixer.batch(self._transport)
@@ -81,6 +84,12 @@ class ReportSender:
         while self._full:
             self._drop(self._full.popleft())
 
+    def _make_room(self, size: int) -> None:
+        oldest = int(self._in_flight)
+        while len(self._full) > oldest and self._entries + size > MAX_ENTRIES:
+            self._drop(self._full[oldest])
+            del self._full[oldest]
+
     def _drop(self, batch: Batch) -> None:
         self._entries -= len(batch)
         self._stats.reports_dropped += len(batch)
@@ -94,12 +103,15 @@ class ReportSender:
                 continue
             batch = self._full[0]
             self._stats.total_remote_report_calls += 1
+            self._in_flight = True
             try:
                 await batch.send()
             except CallFailed as error:
+                self._in_flight = False
                 self._stats.total_remote_report_failures += 1
                 if error.code in _AWAY:
                     log.warning("reports wait for Mixer: %s", error)
+                    self._make_room(0)
                     await asyncio.sleep(backoff.next(random.random()))
                     continue
                 log.error("Mixer refuses %d reports: %s", len(batch), error)
@@ -108,6 +120,6 @@ class ReportSender:
                 log.exception("%d reports could not be sent", len(batch))
                 self._stats.reports_dropped += len(batch)
             backoff.reset()
-            if self._full and self._full[0] is batch:  # else it made room for newer ones
-                self._full.popleft()
-                self._entries -= len(batch)
+            self._in_flight = False
+            self._full.popleft()
+            self._entries -= len(batch)

@@ -17,13 +17,15 @@ from mizzen.runtime.logs import set_up
 
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
-    """The life of the process; raises StartError when Docker cannot be asked at all."""
+    """The life of the process; raises StartError when Docker cannot be asked or the folder not be written."""
+    folder = RegistryFolder(settings.registry_dir)
     async with Docker(settings.docker_socket) as docker:
         try:
+            folder.adopt()
             project = settings.project or await docker.project_of(settings.container)
-        except DockerError as error:
+        except (DockerError, OSError) as error:
             raise StartError(str(error)) from error
-        running = asyncio.create_task(Registrar(docker, project, RegistryFolder(settings.registry_dir)).run())
+        running = asyncio.create_task(Registrar(docker, project, folder).run())
         stopping = asyncio.create_task(lifecycle.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

@@ -1,7 +1,8 @@
-"""Which containers were told to end and have not ended yet, from Docker's events."""
+"""Which containers are ending or have just ended, from Docker's events: its lists tell of neither in time."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,22 +13,29 @@ FORGET_SECONDS = 120.0
 
 
 class Endings:
-    """A container gets no more requests from the signal on: it closes its port before its process ends."""
+    """A container gets no more requests from the signal on, as it closes its port before its process ends.
+
+    Docker tells of an end before its lists show it, so one that ended is remembered until it starts again.
+    """
 
     def __init__(self) -> None:
-        self._since: dict[str, float] = {}
+        self._until: dict[str, float] = {}
 
     def take(self, event: Mapping[str, Any], now: float) -> None:
-        """Note an event of `GET /events`."""
-        actor = event.get("Actor") or {}
+        """Note an event of `GET /events`; an empty one begins anew, as events before it may be missing."""
+        actor, action = event.get("Actor") or {}, event.get("Action")
         container = str(actor.get("ID", ""))
-        if event.get("Action") == "kill":
+        if not event:
+            self._until.clear()
+        elif action == "die":
+            self._until[container] = math.inf
+        elif action == "kill":
             if str((actor.get("Attributes") or {}).get("signal", "")) not in HARMLESS:
-                self._since[container] = now
-        elif event.get("Action") in ("die", "start", "destroy"):
-            self._since.pop(container, None)
+                self._until.setdefault(container, now + FORGET_SECONDS)
+        elif action in ("start", "destroy"):
+            self._until.pop(container, None)
 
     def at(self, now: float) -> frozenset[str]:
-        """Ids of those that are ending."""
-        self._since = {container: since for container, since in self._since.items() if now - since < FORGET_SECONDS}
-        return frozenset(self._since)
+        """Ids of those that are ending or have ended."""
+        self._until = {container: until for container, until in self._until.items() if now < until}
+        return frozenset(self._until)

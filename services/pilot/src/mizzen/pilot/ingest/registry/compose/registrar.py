@@ -15,6 +15,8 @@ from mizzen.pilot.ingest.registry.folder import RegistryFolder
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+SETTLE_SECONDS = 0.5
+"""From an event to a list that surely has it."""
 RESYNC_SECONDS = 10.0
 """Also without an event, for what a stream of events lost."""
 
@@ -31,8 +33,7 @@ class Registrar:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        self._folder.adopt()
+        """Until cancelled; the folder is one that was adopted."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._publish())
@@ -48,15 +49,17 @@ class Registrar:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _publish(self) -> None:
-        """A list after each event: an event says that something changed, the list what there is."""
+        """A list after each event, and soon once more: an event says that something changed, the list what there is."""
+        pause = RESYNC_SECONDS
         while True:
             try:
                 await self._sync()
-            except DockerError as error:
+            except (DockerError, OSError) as error:
                 log.warning("%s; the registry stays as it is", error)
             with suppress(TimeoutError):
-                async with asyncio.timeout(RESYNC_SECONDS):
+                async with asyncio.timeout(pause):
                     await self._changed.wait()
+            pause = SETTLE_SECONDS if self._changed.is_set() else RESYNC_SECONDS
             self._changed.clear()
 
     async def _sync(self) -> None:

@@ -1,0 +1,47 @@
+{{/* "-REVISION", or nothing: the end of the control plane's names. */}}
+{{- define "mizzen.suffix" -}}
+{{- if .Values.revision }}-{{ .Values.revision }}{{ end }}
+{{- end }}
+
+{{- define "mizzen.revision" -}}
+{{- .Values.revision | default "default" }}
+{{- end }}
+
+{{/* The name of Pilot's Service, which Istio's tools and sidecars look for. */}}
+{{- define "mizzen.pilot" -}}
+istiod{{ include "mizzen.suffix" . }}
+{{- end }}
+
+{{/* Labels of an object: (dict "root" $ "component" "pilot"). */}}
+{{- define "mizzen.labels" -}}
+app.kubernetes.io/name: mizzen-{{ .component }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/part-of: mizzen
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+istio.io/rev: {{ include "mizzen.revision" .root }}
+{{- end }}
+
+{{/* HUB/NAME:TAG; an image with a slash is whole: (dict "root" $ "image" "pilot"). */}}
+{{- define "mizzen.image" -}}
+{{- $global := .root.Values.global }}
+{{- $variant := "" }}
+{{- if $global.variant }}{{ $variant = printf "-%s" $global.variant }}{{ end }}
+{{- printf "%s/%s:%s%s" $global.hub .image (toString $global.tag) $variant }}
+{{- end }}
+
+{{/* The mesh config as given, with what depends on this release: Pilot's and Mixer's addresses. */}}
+{{- define "mizzen.meshConfig" -}}
+{{- $domain := .Values.meshConfig.domainSuffix | default .Values.global.proxy.clusterDomain }}
+{{- $mesh := dict "rootNamespace" .Release.Namespace "domainSuffix" $domain }}
+{{- if .Values.mixer.enabled }}
+{{- $host := printf "%s.svc.%s:9091" .Release.Namespace $domain }}
+{{- $_ := set $mesh "mixerCheckServer" (printf "istio-policy%s.%s" (include "mizzen.suffix" .) $host) }}
+{{- $_ := set $mesh "mixerReportServer" (printf "istio-telemetry%s.%s" (include "mizzen.suffix" .) $host) }}
+{{- end }}
+{{- $pilot := printf "%s.%s.svc:15010" (include "mizzen.pilot" .) .Release.Namespace }}
+{{- $_ := set $mesh "defaultConfig" (dict "discoveryAddress" $pilot) }}
+{{- toYaml (mergeOverwrite $mesh (deepCopy .Values.meshConfig)) }}
+{{- end }}

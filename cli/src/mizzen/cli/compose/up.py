@@ -1,0 +1,148 @@
+"""From nothing to a mesh of containers that serves, with somebody watching; and its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
+
+import yaml
+from rich.console import Console
+
+from mizzen.cli import prepare
+from mizzen.cli.checked import checked_inputs
+from mizzen.cli.compose.command import compose_command
+from mizzen.cli.compose.containers import Container, containers_of
+from mizzen.cli.compose.docker import log_of, output_of, pull
+from mizzen.cli.compose.project import PROFILE, Project, compose_file
+from mizzen.cli.errors import UserError
+from mizzen.cli.local import layout
+from mizzen.cli.local.demo import routing_files
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.ports import refuse, taken
+from mizzen.cli.local.up import print_urls, sigterm_as_interrupt
+from mizzen.cli.local.urls import entry_urls
+from mizzen.cli.local.waiting import wait_serving
+from mizzen.cli.output import say
+from mizzen.cli.store import ConfigStore
+
+START_SECONDS = 240.0
+READY_SECONDS = 60.0
+STOP_SECONDS = 180.0
+POLL_SECONDS = 0.5
+LOG_LINES = 8
+SHOWN = 3
+PULL_SECONDS = 300.0
+OWN_HUB = "mizzen/"
+ADDRESSES = (
+    (layout.GATEWAY, layout.GATEWAY_PORT),
+    (layout.PILOT, layout.MONITORING_PORT),
+    (layout.MIXER, layout.MIXER_PORT),
+    (layout.MIXER, layout.MONITORING_PORT),
+    (layout.MIXER, layout.TELEMETRY_PORT),
+)
+"""Where the mesh is reached from this machine, as on the local runtime."""
+
+
+def bring_up(
+    home: Home,
+    engine: str,
+    files: Sequence[str],
+    *,
+    mixer: bool | Literal["embedded"] | None = None,
+    observability: bool = False,
+) -> None:
+    """Start the mesh and wait; a failure or Ctrl-C stops what was started. Raises UserError."""
+    profiles = (PROFILE,) if observability else ()
+    project = Project(compose_command(), compose_file(), engine, profiles=profiles)
+    if mixer == "embedded":
+        raise UserError("The compose file has Mixer as a service; --embedded-mixer is for the local runtime.")
+    mixer_config = prepare.mixer_config(home, engine, mixer)
+    chosen = services_of(home, project)
+    refuse(taken(ADDRESSES))
+    store = ConfigStore(home.config)
+    store.write(checked_inputs(files or routing_files()) if files or not store.read() else ())
+    prepare.tell_kept(home, files or routing_files())
+    prepare.write_mesh_config(home, mixer_config)
+    home.registry.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with sigterm_as_interrupt():
+        project.save(home)
+        try:
+            _start(home, project, chosen)
+        except BaseException:
+            take_down(home, project)
+            raise
+    say(f"The mesh is up (compose, engine {engine}, {time.monotonic() - began:.1f} s).")
+    print_urls(home)
+
+
+def take_down(home: Home, project: Project) -> int:
+    """Remove every container, network and volume of it; how many containers there were. Raises UserError."""
+    count = len(containers_of(project.name))
+    every = Project(project.command, project.file, project.engine, project.name, (PROFILE,))
+    every.run(home, "down", "--volumes", "--remove-orphans", seconds=STOP_SECONDS)
+    for file in home.registry.rglob("*.yaml"):
+        with suppress(OSError):
+            file.unlink()
+    home.compose.unlink(missing_ok=True)
+    return count
+
+
+def services_of(home: Home, project: Project) -> list[str]:
+    """The services to start: all of the project's profiles whose images there are.
+
+    Raises UserError where one of ours is missing: no registry has them, and somebody else might. What a profile adds,
+    such as Jaeger, is left out with a word.
+    """
+    stated = yaml.safe_load(project.run(home, "config", seconds=START_SECONDS))["services"]
+    active = {name: item for name, item in stated.items() if set(item.get("profiles", ())) <= set(project.profiles)}
+    images = {name: str(item["image"]) for name, item in active.items() if "build" not in item}
+    known = set(output_of(("docker", "images", "--format", "{{.Repository}}:{{.Tag}}")).split())
+    missing = {name: image for name, image in images.items() if image not in known}
+    ours = sorted({image for image in missing.values() if image.startswith(OWN_HUB)})
+    if ours:
+        raise UserError(f"These images are not there, and `make images` builds them: {', '.join(ours)}.")
+    for name, image in missing.items():
+        if active[name].get("profiles") and (why := pull(image, PULL_SECONDS)):
+            say(f"Without {name}: its image {image} cannot be pulled ({why}).")
+            del active[name]
+    return list(active)
+
+
+def _start(home: Home, project: Project, services: Sequence[str]) -> None:
+    """Until all run and the first page is there; raises UserError with the last words of what does not."""
+    console = Console(stderr=True, highlight=False)
+    with console.status("Starting containers") as status:
+        try:
+            project.run(home, "up", "--detach", "--remove-orphans", *services, seconds=START_SECONDS)
+        except UserError as error:
+            raise UserError("\n".join((str(error), *_last_words(_unwell(project))))) from error
+        status.update("Waiting for the applications")
+        _wait_well(project)
+        status.update("Waiting for the first page")
+        for url in entry_urls(ConfigStore(home.config).read().values())[:1]:
+            wait_serving(url)
+
+
+def _wait_well(project: Project) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while waiting := _unwell(project):
+        if time.monotonic() > deadline:
+            names = ", ".join(container.service for container in waiting)
+            title = f"After {READY_SECONDS:.0f} s these are not well: {names}."
+            raise UserError("\n".join((title, *_last_words(waiting))))
+        time.sleep(POLL_SECONDS)
+
+
+def _unwell(project: Project) -> list[Container]:
+    return [container for container in containers_of(project.name) if container.state != "running"]
+
+
+def _last_words(containers: Sequence[Container]) -> list[str]:
+    lines: list[str] = []
+    for container in containers[:SHOWN]:
+        lines.append(f"{container.service} ({container.state}) {container.reason}")
+        lines += [f"  {line}" for line in log_of(container.id, LOG_LINES)]
+    return lines

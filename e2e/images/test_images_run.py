@@ -1,0 +1,83 @@
+"""The images as they are meant to be run: no writable file system, no capability, no root."""
+
+from __future__ import annotations
+
+import pytest
+from support.containers import LOCKED, Engine
+
+SERVICES = ("pilot", "mixer", "proxy", "gateway", "demo")
+
+
+@pytest.mark.parametrize("target", [*SERVICES, "proxy-init"])
+def test_every_image_tells_its_flags(engine: Engine, target: str) -> None:
+    assert "--help" in engine.run(target, "--help")
+
+
+@pytest.mark.parametrize("target", SERVICES)
+def test_nobody_is_root(engine: Engine, target: str) -> None:
+    uid = engine.run(target, "-u", options=(*LOCKED, "--entrypoint", "id")).strip()
+    assert uid == {"proxy": "1337", "gateway": "1337"}.get(target, uid)
+    assert uid != "0"
+
+
+@pytest.mark.parametrize("target", [*SERVICES, "proxy-init"])
+def test_labels_say_what_an_image_is(engine: Engine, target: str) -> None:
+    labels = engine.settings(target)["Labels"]
+    for name in ("title", "version", "revision", "licenses"):
+        assert labels[f"org.opencontainers.image.{name}"]
+
+
+def test_control_plane_and_data_plane_find_each_other(engine: Engine) -> None:
+    pilot = engine.start("pilot")
+    engine.wait_healthy(pilot)
+    for target in ("mixer", "proxy", "gateway"):
+        engine.wait_healthy(engine.start(target))
+    assert "connected from" in engine.logs(pilot)
+
+
+@pytest.mark.parametrize("service", ["productpage", "details", "reviews", "ratings"])
+def test_every_service_of_the_demo_answers(engine: Engine, service: str) -> None:
+    engine.wait_healthy(engine.start("demo", service))
+
+
+def test_a_container_that_does_not_answer_is_not_healthy(engine: Engine) -> None:
+    name = engine.start(
+        "demo",
+        "details",
+        options=(
+            *LOCKED,
+            "--env",
+            "PORT=9081",
+            "--health-interval",
+            "200ms",
+            "--health-retries",
+            "1",
+            "--health-start-period",
+            "0s",
+        ),
+    )
+    with pytest.raises(AssertionError, match=r"is unhealthy|is starting"):
+        engine.wait_healthy(name, seconds=5)
+
+
+@pytest.mark.parametrize("target", SERVICES)
+def test_sigterm_ends_it_in_order(engine: Engine, target: str) -> None:
+    if target in {"proxy", "gateway"}:
+        engine.start("pilot")
+    name = engine.start(target, *(["ratings"] if target == "demo" else []))
+    engine.wait_healthy(name)
+    engine.ask("stop", "--time", "20", name)
+    assert engine.ask("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
+
+
+def test_the_proxy_runs_compiled(engine: Engine) -> None:
+    python = (*LOCKED, "--entrypoint", "python3")
+    where = engine.run("proxy", "-c", "import mizzen.proxy.io.forward as m; print(m.__file__)", options=python)
+    assert where.strip().endswith(".so")
+
+
+def test_proxy_init_captures_in_the_namespace_that_it_is_given(engine: Engine) -> None:
+    may = (*LOCKED[:3], "--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW", "--tmpfs", "/run", "--entrypoint", "sh")
+    rules = engine.run("proxy-init", "-ec", "proxy-init -u 1337 -b '*' >&2; iptables-save -t nat", options=may)
+    assert "--to-ports 15006" in rules
+    assert "--uid-owner 1337" in rules

@@ -1,0 +1,1 @@
+"""What tests of the chart have beyond `support.kube`: components as processes, and the values one by one."""

@@ -1,0 +1,125 @@
+"""A component of the release as a process of this machine, where no kubelet runs its Pods.
+
+It has what its Pod would have: the variables and mounted files of its Deployment, and its ServiceAccount's token. It
+stands at the address of its Service, which is one of loopback, so that whoever calls the Service reaches it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from support.kube.cluster import Object
+from support.kube.process import Process
+from support.kube.release import Release
+
+MONITORING_PORT = 15014
+
+
+@dataclass(frozen=True)
+class Component:
+    """One that serves."""
+
+    release: Release
+    service: str
+    address: str
+    """Of its process; empty where its Pods run."""
+
+    def page(self, path: str) -> Any:
+        """JSON of its monitoring port."""
+        if self.address:
+            status, text = _get(self.address, path)
+            assert status == 200, text
+            return json.loads(text)
+        proxy = (
+            f"/api/v1/namespaces/{self.release.namespace}/services/http:{self.service}:{MONITORING_PORT}/proxy{path}"
+        )
+        return json.loads(self.release.cluster.kubectl("get", f"--raw={proxy}"))
+
+
+@contextmanager
+def serving(
+    release: Release, module: str, deployment: str, variables: Mapping[str, str], folder: Path
+) -> Iterator[Component]:
+    """A component once it is ready: its Pods, else a process.
+
+    `variables` win over the Deployment's, and may have `{address}` and `{kubeconfig}`.
+    """
+    spec = release.get("deployment", deployment)["spec"]
+    service = _service(release, spec["selector"]["matchLabels"])
+    name = service["metadata"]["name"]
+    if not release.cluster.local:
+        release.wait(deployment)
+        yield Component(release, name, "")
+        return
+    pod, address = spec["template"]["spec"], service["spec"]["clusterIP"]
+    login = release.cluster.service_account(release.namespace, pod["serviceAccountName"]).kubeconfig
+    own = {name: text.format(address=address, kubeconfig=login) for name, text in variables.items()}
+    environment = os.environ | _variables(pod, _mounted(release, pod, folder)) | own
+    process = Process([sys.executable, "-m", module], folder / f"{deployment}.log", environment)
+    try:
+        process.wait(lambda: _get(address, "/ready")[0] == 200)
+        yield Component(release, name, address)
+    finally:
+        process.end()
+
+
+def _service(release: Release, labels: Object) -> Object:
+    """The first one: Mixer has two, of the same Pods."""
+    services = release.get("services")["items"]
+    return next(service for service in services if service["spec"]["selector"] == labels)
+
+
+def _mounted(release: Release, pod: Object, folder: Path) -> dict[str, Path]:
+    """Folders with the contents of ConfigMaps and Secrets, by the path where the container has them."""
+    [container] = pod["containers"]
+    paths = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    found = {}
+    for volume in pod["volumes"]:
+        target = folder / volume["name"]
+        target.mkdir()
+        for name, content in _contents(release, volume).items():
+            (target / name).write_bytes(content)
+        found[paths[volume["name"]]] = target
+    return found
+
+
+def _contents(release: Release, volume: Object) -> dict[str, bytes]:
+    if "configMap" in volume:
+        data = release.get("configmap", volume["configMap"]["name"])["data"]
+        return {name: text.encode() for name, text in data.items()}
+    data = release.get("secret", volume["secret"]["secretName"])["data"]
+    return {name: base64.b64decode(text) for name, text in data.items()}
+
+
+def _variables(pod: Object, mounted: Mapping[str, Path]) -> dict[str, str]:
+    [container] = pod["containers"]
+    found = {}
+    for variable in container["env"]:
+        value = variable.get("value", "")
+        for path, folder in mounted.items():
+            if f"{value}/".startswith(f"{path}/"):
+                value = f"{folder}{value.removeprefix(path)}"
+        found[variable["name"]] = value
+    return found
+
+
+def _get(address: str, path: str) -> tuple[int, str]:
+    """Status and text; 0 and the reason where nobody answers."""
+    connection = HTTPConnection(address, MONITORING_PORT, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except (OSError, HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()

@@ -1,0 +1,43 @@
+"""Rules of the demo, and what a visitor sees of them; demo/bookinfo/policy has them in Istio's own syntax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.mesh import Mesh, get
+
+POLICY = Path(__file__).parents[2] / "demo" / "bookinfo" / "policy"
+PAGE = "/productpage"
+REVIEWS = "/api/v1/products/0/reviews"
+
+
+@contextmanager
+def in_force(mesh: Mesh, yaml: str) -> Iterator[None]:
+    """The rules hold inside the block."""
+    mesh.ok("apply", "-f", "-", stdin=yaml)
+    try:
+        yield
+    finally:
+        mesh.ok("delete", "-f", "-", stdin=yaml)
+
+
+def policy(sample: str) -> str:
+    """A sample's YAML."""
+    return (POLICY / sample).read_text()
+
+
+def status(headers: dict[str, str] | None = None) -> int:
+    """Of the page, as the gateway answers it."""
+    return get(PAGE, headers).status
+
+
+def has_stars() -> bool:
+    """Whether some review has a rating."""
+    return any("stars" in review.get("rating", {}) for review in get(REVIEWS).json()["reviews"])
+
+
+def limits_users(user: str) -> bool:
+    """Whether many requests of one user are too many."""
+    return any(status({"end-user": user}) == 429 for _ in range(30))

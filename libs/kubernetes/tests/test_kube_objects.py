@@ -1,0 +1,118 @@
+"""What is kept of an object of the API server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mizzen.api.kinds import KINDS
+from mizzen.api.kubernetes import Pod, PodStatus
+from mizzen.api.resource import ResourceKey
+from mizzen.kubernetes.collections import CONFIG, REGISTRY, Collection
+from mizzen.kubernetes.objects import Malformed, read_object, read_objects
+
+BY_KIND = {collection.kind.name: collection for collection in (*CONFIG, *REGISTRY)}
+
+
+def virtual_service(**changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {
+            "name": "reviews",
+            "namespace": "shop",
+            "resourceVersion": "41",
+            "uid": "u",
+            "generation": 2,
+            "managedFields": [{"manager": "kubectl"}],
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "kept"},
+            **changes.pop("metadata", {}),
+        },
+        "spec": {"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "name"),
+    [
+        ("VirtualService", "/apis/networking.istio.io/v1/virtualservices", "virtualservices.networking.istio.io"),
+        ("ServiceEntry", "/apis/networking.istio.io/v1/serviceentries", "serviceentries.networking.istio.io"),
+        ("rule", "/apis/config.istio.io/v1alpha2/rules", "rules.config.istio.io"),
+        ("EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", "endpointslices.discovery.k8s.io"),
+        ("Pod", "/api/v1/pods", "pods"),
+    ],
+)
+def test_paths(kind: str, path: str, name: str) -> None:
+    assert (BY_KIND[kind].path, BY_KIND[kind].name) == (path, name)
+
+
+def test_every_kind_that_configures_pilot_is_followed() -> None:
+    groups = {"networking.istio.io", "config.istio.io"}
+    assert {c.kind.name for c in CONFIG} == {kind.name for kind in KINDS.values() if kind.group in groups}
+
+
+def test_a_resource_does_not_differ_by_its_version_alone() -> None:
+    first = read_object(BY_KIND["VirtualService"], virtual_service())
+    again = read_object(
+        BY_KIND["VirtualService"],
+        virtual_service(metadata={"resourceVersion": "42"}, status={"conditions": [{"type": "Reconciled"}]}),
+    )
+    assert first.resource is not None
+    assert first.key == first.resource.key == ResourceKey("VirtualService", "shop", "reviews")
+    assert (first.version, again.version) == ("41", "42")
+    assert first.resource == again.resource
+    assert first.resource.metadata.annotations == {"mine": "kept"}
+    assert first.resource.metadata.generation == 2
+
+
+def test_a_fault_is_the_objects_alone_and_names_it() -> None:
+    good = virtual_service(metadata={"name": "good"})
+    found = read_objects(BY_KIND["VirtualService"], [virtual_service(spec={"hosts": ["a"], "htp": []}), good])
+    assert [reading.resource is not None for reading in found] == [False, True]
+    (problem,) = found[0].problems
+    assert str(problem) == ('error: VirtualService shop/reviews: spec.htp: unknown field; did you mean "http"?')
+
+
+@pytest.mark.parametrize("given", [None, "text", {}, {"metadata": {}}, {"metadata": {"name": 1}}])
+def test_what_has_no_name_is_no_object(given: Any) -> None:
+    with pytest.raises(Malformed):
+        read_object(BY_KIND["Service"], given)
+
+
+def test_of_pods_only_what_an_endpoint_inherits_is_kept() -> None:
+    # Items of lists carry neither apiVersion nor kind.
+    given = {
+        "metadata": {
+            "name": "a", "namespace": "shop", "labels": {"app": "a"}, "annotations": {"sidecar.istio.io/status": "{}"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "a-5", "uid": "u"}],
+        },
+        "spec": {"nodeName": "n", "serviceAccountName": "sa", "containers": [{"name": "c", "image": "i"}]},
+        "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
+    }  # fmt: skip
+    resource = read_object(BY_KIND["Pod"], given).resource
+    assert resource is not None
+    assert isinstance(resource.spec, Pod)
+    assert isinstance(resource.status, PodStatus)
+    assert (resource.spec.node_name, resource.spec.service_account_name, resource.spec.containers) == ("n", "sa", ())
+    assert (resource.status.pod_ip, resource.metadata.labels, resource.metadata.annotations) == (
+        "10.0.0.1",
+        {"app": "a"},
+        {},
+    )
+
+
+def test_nodes_change_only_when_they_stand_elsewhere() -> None:
+    def node(zone: str, **labels: str) -> dict[str, Any]:
+        labels["topology.kubernetes.io/zone"] = zone
+        metadata = {"name": "n", "labels": labels, "annotations": {"heartbeat": zone}}
+        return {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata}
+
+    nodes: Collection = BY_KIND["Node"]
+    first = read_object(nodes, node("a")).resource
+    assert first is not None
+    assert first.kind == "Node"
+    assert first == read_object(nodes, node("a", os="linux")).resource
+    assert first != read_object(nodes, node("b")).resource
+    assert nodes.accept(listing=True).startswith("application/json;as=PartialObjectMetadataList;")

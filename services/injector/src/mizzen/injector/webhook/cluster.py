@@ -1,0 +1,84 @@
+"""The API server as the injector uses it: what it follows there on every replica, and what the leader looks after."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from mizzen.injector.certificate.issue import sign_by_itself
+from mizzen.injector.certificate.keeping import Wanted
+from mizzen.injector.certificate.secret import read_secret
+from mizzen.injector.webhook.configurations import MUTATING
+from mizzen.injector.webhook.keeper import Keeper
+from mizzen.injector.webhook.tls import ServedCertificate
+from mizzen.kubernetes.client import Client
+from mizzen.kubernetes.leader import Leader
+from mizzen.kubernetes.server import Access
+from mizzen.kubernetes.single import Single, follow
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the leader keeps current."""
+
+    lease: tuple[str, str]
+    """Namespace and name of the Lease whose holder is the leader."""
+    secret: tuple[str, str]
+    """Those of the Secret with the certificate."""
+    mutating: str
+    """Name of the MutatingWebhookConfiguration; empty: none."""
+    wanted: Wanted
+
+
+class Cluster:
+    """One API server; to be closed."""
+
+    def __init__(self, access: Access, kept: Kept, served: ServedCertificate) -> None:
+        self._client = Client(access, "mizzen-injector")
+        self._kept = kept
+        self._served = served
+        namespace, name = kept.secret
+        self._secret = Single(f"/api/v1/namespaces/{namespace}/secrets", name)
+        configurations = [Single(MUTATING, kept.mutating)] if kept.mutating else []
+        self._keeper = Keeper(self._client, self._secret, configurations, kept.wanted, sign_by_itself)
+
+    @property
+    def outages(self) -> tuple[str, ...]:
+        """What cannot be read or written there now, and why."""
+        return tuple(dict.fromkeys(self._client.outages.reasons.values()))
+
+    async def run(self) -> None:
+        """Follow the certificate, and look after it while this process leads, until cancelled."""
+        identity = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        leader = Leader(self._client, *self._kept.lease, identity, time.time)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow(self._client, self._secret, self._secret_is, random.random))
+            tasks.create_task(leader.run(partial(self._keeper.run, partial(datetime.now, UTC))))
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._client.close()
+
+    def _secret_is(self, item: dict[str, Any] | None) -> None:
+        self._keeper.secret_is(item)
+        if item is None:
+            log.warning("There is no Secret %s/%s; `helm upgrade` makes it", *self._kept.secret)
+            return
+        pair = read_secret(item).serving
+        if pair is None:
+            return
+        try:
+            self._served.take(pair)
+        except (OSError, ssl.SSLError) as error:
+            log.warning("Secret %s/%s: %s; the last certificate stays in use", *self._kept.secret, error)

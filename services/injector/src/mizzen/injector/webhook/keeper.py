@@ -1,0 +1,115 @@
+"""Keeps the webhook's certificate and the API server's trust in it: the work of one replica, the leader."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from mizzen.injector.certificate.issue import Signer
+from mizzen.injector.certificate.keeping import Held, Wanted, next_content
+from mizzen.injector.certificate.secret import COMING, read_secret, secret_data
+from mizzen.injector.webhook.configurations import STRATEGIC_MERGE, correction
+from mizzen.kubernetes.client import FAILURES, ApiError, Client
+from mizzen.kubernetes.single import Single, follow
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""How often time alone may be a reason to do something; changes are one at once."""
+SETTLE_SECONDS = 30.0
+"""How long all configurations have had a bundle when every API server knows it for sure."""
+MERGE = "application/merge-patch+json"
+
+
+class Keeper:
+    """Writes the Secret and the configurations. It must be told what the Secret is, as who serves it is told."""
+
+    def __init__(
+        self, client: Client, secret: Single, configurations: Sequence[Single], wanted: Wanted, sign: Signer
+    ) -> None:
+        self._client = client
+        self._place = secret
+        self._places = configurations
+        self._wanted = wanted
+        self._sign = sign
+        self._secret: dict[str, Any] | None = None
+        self._configurations: dict[Single, dict[str, Any] | None] = {}
+        self._agreed: tuple[bytes, float] | None = None
+        """The bundle that all configurations have, and since when they do."""
+        self._changed = asyncio.Event()
+        self._time = asyncio.get_running_loop().time
+
+    def secret_is(self, item: dict[str, Any] | None) -> None:
+        """The Secret as of now; None where there is none."""
+        self._secret = item
+        self._changed.set()
+
+    async def run(self, clock: Callable[[], datetime]) -> None:
+        """Look after them until cancelled."""
+        self._configurations.clear()
+        self._agreed = None
+        async with asyncio.TaskGroup() as tasks:
+            for place in self._places:
+                tasks.create_task(follow(self._client, place, self._follower(place), random.random))
+            while True:
+                self._changed.clear()
+                await self._look(clock())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._changed.wait()
+
+    def _follower(self, place: Single) -> Callable[[dict[str, Any] | None], None]:
+        def is_now(item: dict[str, Any] | None) -> None:
+            self._configurations[place] = item
+            self._changed.set()
+
+        return is_now
+
+    async def _look(self, now: datetime) -> None:
+        about = "the webhook's certificate"
+        try:
+            await self._step(now)
+        except FAILURES as error:
+            if not (isinstance(error, ApiError) and error.status == 409):  # its newer version is on the way
+                self._client.outages.begin(about, str(error) or type(error).__name__)
+        else:
+            self._client.outages.end(about)
+
+    async def _step(self, now: datetime) -> None:
+        if self._secret is None:
+            return  # not told yet, or removed: its release makes it
+        held = read_secret(self._secret)
+        following = next_content(held, self._wanted, now, known=self._known(held.bundle), sign=self._sign)
+        if following != held:
+            await self._write(self._secret, following)
+            return  # and told of it
+        for place, item in self._configurations.items():
+            patch = correction(item, held.bundle) if item else None
+            if patch:
+                await self._client.send("PATCH", place.object_path, patch, STRATEGIC_MERGE)
+                log.info("Told %s the webhook's roots", place.name)
+
+    def _known(self, bundle: bytes) -> bool:
+        """Whether every caller has this bundle by now. A configuration that is not there has no callers."""
+        if len(self._configurations) < len(self._places):
+            return False
+        if any(item and correction(item, bundle) for item in self._configurations.values()):
+            self._agreed = None
+            return False
+        if self._agreed is None or self._agreed[0] != bundle:
+            self._agreed = (bundle, self._time())
+        return self._time() >= self._agreed[1] + SETTLE_SECONDS
+
+    async def _write(self, secret: dict[str, Any], held: Held) -> None:
+        gone: dict[str, str | None] = dict.fromkeys(COMING)
+        patch = {
+            "metadata": {"resourceVersion": secret["metadata"]["resourceVersion"]},
+            "data": gone | secret_data(held),
+        }
+        await self._client.send("PATCH", self._place.object_path, patch, MERGE)
+        log.info("Wrote the webhook's certificate%s", ", a new one lies ready" if held.coming else "")

@@ -1,0 +1,117 @@
+"""Flags and environment."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+from mizzen.injector.certificate.keeping import Wanted
+from mizzen.injector.webhook.cluster import Kept
+from mizzen.injector.webhook.files import SettingsFiles
+from mizzen.runtime.address import Address
+from mizzen.runtime.logs import LEVELS, LogFormat
+
+PREFIX = "MIZZEN_INJECTOR_"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """How this injector runs."""
+
+    address: Address
+    monitoring_address: Address
+    certificate: Path
+    key: Path
+    kubeconfig: str
+    """Of the API server; `in-cluster` in a Pod."""
+    kept: Kept | None
+    """What is kept current there, in place of the certificate's files."""
+    files: SettingsFiles
+    native_sidecars: bool
+    log_level: str
+    log_format: LogFormat
+
+
+def read_webhook_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> WebhookSettings:
+    """A flag wins over its variable. Exits with status 2 and the usage for what is not understood."""
+    parser = argparse.ArgumentParser(
+        prog="mizzen-injector",
+        description="Adds sidecars to Pods: the admission webhook of the mesh.",
+        epilog=f"Each flag has a variable: --cert-file is {PREFIX}CERT_FILE.",
+    )
+
+    def flag(name: str, default: str, text: str, choices: Sequence[str] | None = None) -> None:
+        value = environment.get(PREFIX + name.upper().replace("-", "_"), default)
+        parser.add_argument(f"--{name}", default=value, help=f"{text} ({value or 'none'})")
+        allowed[name.replace("-", "_")] = choices
+
+    allowed: dict[str, Sequence[str] | None] = {}
+    flag("address", "127.0.1.3:15017", "where the API server connects, TLS")
+    flag("monitoring-address", "127.0.1.3:15014", "/ready, /metrics and /version")
+    flag("cert-file", "/etc/mizzen/tls/tls.crt", "certificate chain, PEM; watched, as all files are")
+    flag("key-file", "/etc/mizzen/tls/tls.key", "its key, PEM")
+    flag("kubeconfig", "", "the API server: path of a kubeconfig, or in-cluster")
+    flag("certificate-secret", "", "keep the certificate in this Secret instead: <namespace>/<name>")
+    flag("certificate-hosts", "", "names in it, divided by commas: those of the webhook's Service")
+    flag("certificate-days", "90", "how long one is valid; it is renewed after two thirds of that")
+    flag("lease", "", "the Lease whose holder writes that Secret: <namespace>/<name>")
+    flag("mutating-webhook", "", "the MutatingWebhookConfiguration that is told its root")
+    flag("values-file", "", "values of the chart, YAML")
+    flag("mesh-config-file", "", "the mesh config, YAML")
+    flag("inject-config-file", "", "policy and templates, YAML")
+    flag("native-sidecars", "false", "true where every node has Kubernetes 1.33 or newer", ("true", "false"))
+    flag("log-level", "info", ", ".join(LEVELS), LEVELS)
+    flag("log-format", "text", "text or json", ("text", "json"))
+    given = parser.parse_args(arguments)
+    for name, choices in allowed.items():
+        if choices and getattr(given, name) not in choices:
+            parser.error(
+                f"--{name.replace('_', '-')} must be one of {', '.join(choices)}, not {getattr(given, name)!r}"
+            )
+    try:
+        return _settings(given)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _settings(given: argparse.Namespace) -> WebhookSettings:
+    def path(text: str) -> Path | None:
+        return Path(text) if text else None
+
+    return WebhookSettings(
+        address=Address.parse(given.address),
+        monitoring_address=Address.parse(given.monitoring_address),
+        certificate=Path(given.cert_file),
+        key=Path(given.key_file),
+        kubeconfig=given.kubeconfig,
+        kept=_kept(given) if given.certificate_secret else None,
+        files=SettingsFiles(path(given.values_file), path(given.mesh_config_file), path(given.inject_config_file)),
+        native_sidecars=given.native_sidecars == "true",
+        log_level=given.log_level,
+        log_format=cast("LogFormat", given.log_format),
+    )
+
+
+def _kept(given: argparse.Namespace) -> Kept:
+    hosts = tuple(host for host in map(str.strip, given.certificate_hosts.split(",")) if host)
+    if not given.kubeconfig or not hosts:
+        raise ValueError("--certificate-secret needs --kubeconfig, --lease and --certificate-hosts")
+    if not (given.certificate_days.isdecimal() and int(given.certificate_days)):
+        raise ValueError(f"--certificate-days must be a number from 1, not {given.certificate_days!r}")
+    return Kept(
+        lease=_object("lease", given.lease),
+        secret=_object("certificate-secret", given.certificate_secret),
+        mutating=given.mutating_webhook,
+        wanted=Wanted(hosts, timedelta(days=int(given.certificate_days))),
+    )
+
+
+def _object(flag: str, text: str) -> tuple[str, str]:
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise ValueError(f"--{flag} is <namespace>/<name>, for instance istio-system/mizzen-injector, not {text!r}")
+    return namespace, name

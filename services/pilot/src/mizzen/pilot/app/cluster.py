@@ -1,0 +1,81 @@
+"""The Kubernetes API as Pilot uses it: two stores to read, and status to write."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from mizzen.api.resource import ResourceKey
+from mizzen.api.store.contents import Store
+from mizzen.kubernetes.client import Client
+from mizzen.kubernetes.collections import CONFIG, REGISTRY, WITH_STATUS
+from mizzen.kubernetes.leader import Leader
+from mizzen.kubernetes.reflector import Revision
+from mizzen.kubernetes.server import Access
+from mizzen.kubernetes.store import KubernetesStore
+from mizzen.pilot.app.world import World
+from mizzen.pilot.ingest.kubernetes.conditions import Statement, statements
+from mizzen.pilot.ingest.kubernetes.status import StatusWriter
+from mizzen.pilot.snapshot.mesh import Mesh
+
+_KINDS = frozenset(collection.kind.name for collection in WITH_STATUS)
+
+
+class Findings:
+    """Statements about a cluster's configuration; the same mapping as long as there is nothing new."""
+
+    def __init__(self, world: World, store: KubernetesStore) -> None:
+        self._world = world
+        self._store = store
+        self._mesh: Mesh | None = None
+        self._revisions: dict[ResourceKey, Revision] = {}
+        self._stated: Mapping[ResourceKey, Statement] = {}
+
+    def __call__(self) -> Mapping[ResourceKey, Statement]:
+        mesh, revisions = self._world.mesh, self._store.revisions(_KINDS)
+        if mesh is not self._mesh or revisions != self._revisions:
+            problems = (*self._store.contents.problems, *mesh.problems)
+            self._stated = statements(revisions, problems, mesh.resources)
+            self._mesh, self._revisions = mesh, revisions
+        return self._stated
+
+
+class Cluster:
+    """One API server; to be closed. `lease` is the namespace and name of the Lease whose holder writes status."""
+
+    def __init__(self, access: Access, lease: tuple[str, str] | None, metrics: CollectorRegistry) -> None:
+        self._lease = lease
+        self._client = Client(access, "mizzen-pilot")
+        Gauge(
+            "pilot_kubernetes_outages",
+            "Collections and other things that the Kubernetes API does not give now.",
+            registry=metrics,
+        ).set_function(lambda: len(self._client.outages.reasons))
+        self._config = KubernetesStore(self._client, CONFIG)
+        self._registry = KubernetesStore(self._client, REGISTRY)
+
+    @property
+    def stores(self) -> tuple[Store, Store]:
+        """Configuration, and the registry of services."""
+        return self._config, self._registry
+
+    @property
+    def outages(self) -> tuple[str, ...]:
+        """Why some of it cannot be read now."""
+        return tuple(dict.fromkeys(self._client.outages.reasons.values()))
+
+    async def write_status(self, world: World) -> None:
+        """Write status while this process holds the Lease, until cancelled; returns at once where none is named."""
+        if self._lease is None:
+            return
+        identity = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        writer = StatusWriter(self._client, WITH_STATUS, Findings(world, self._config), time.time)
+        await Leader(self._client, *self._lease, identity, time.time).run(writer.run)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._client.close()

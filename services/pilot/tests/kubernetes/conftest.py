@@ -1,0 +1,251 @@
+"""A real Kubernetes API server on a real etcd, for tests marked `kube`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mizzen.runtime.address import unused_port
+
+ROOT = Path(__file__).parents[4]
+CRDS = ROOT / "charts/mizzen/crds"
+START_SECONDS = 60
+TOKEN = "admin"
+SERVICE_ACCOUNTS_KEY = "service-accounts.pem"
+
+
+def program(name: str) -> str:
+    """A program of KUBEBUILDER_ASSETS or e2e/tools/bin, or of the system."""
+    folder = Path(os.environ.get("KUBEBUILDER_ASSETS") or ROOT / "e2e/tools/bin")
+    if (folder / name).is_file():
+        return str(folder / name)
+    found = shutil.which(name)
+    if found is None:
+        pytest.fail(f"no {name} in {folder} nor in PATH: run `make e2e-tools`, or set KUBEBUILDER_ASSETS")
+    return found
+
+
+class ApiServer:
+    """One etcd, and an API server that can be stopped and started again."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._etcd_url = f"http://127.0.0.1:{unused_port()}"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.port = unused_port()
+        self.certificate = home / "certs/apiserver.crt"
+
+    def start_etcd(self) -> None:
+        peer = f"http://127.0.0.1:{unused_port()}"
+        urls = ("--listen-client-urls", self._etcd_url, "--advertise-client-urls", self._etcd_url)
+        peers = ("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"x={peer}")
+        self._run("etcd", "--name", "x", "--data-dir", str(self._home / "etcd"), "--unsafe-no-fsync", *urls, *peers)
+
+    def start(self) -> None:
+        """Start the API server and wait until it is ready."""
+        key, tokens = self._home / SERVICE_ACCOUNTS_KEY, self._home / "tokens.csv"
+        if not key.exists():
+            subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True, timeout=30)
+            tokens.write_text(f'{TOKEN},admin,1,"system:masters"\n')
+        self._run(
+            "kube-apiserver",
+            *("--etcd-servers", self._etcd_url, "--bind-address", "127.0.0.1", "--secure-port", str(self.port)),
+            *("--cert-dir", str(self._home / "certs"), "--token-auth-file", str(tokens)),
+            *("--service-account-issuer", "https://kubernetes.default.svc"),
+            *("--service-account-signing-key-file", str(key), "--service-account-key-file", str(key)),
+            *("--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16"),
+            *("--disable-admission-plugins", "ServiceAccount", "--etcd-compaction-interval", "0"),
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            if self._processes["kube-apiserver"].poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"kube-apiserver does not start: {self.log()[-2000:]}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End the API server at once, as a crash would."""
+        self._end("kube-apiserver")
+
+    def close(self) -> None:
+        for name in tuple(self._processes):
+            self._end(name)
+
+    def compact(self) -> None:
+        """Have etcd forget all history up to now."""
+        version = self.request("GET", "/api/v1/namespaces")["metadata"]["resourceVersion"]
+        body = json.dumps({"revision": version, "physical": True}).encode()
+        request = urllib.request.Request(f"{self._etcd_url}/v3/kv/compaction", body, method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+        """Ask as administrator; raises urllib.error.HTTPError."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
+        url = f"https://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, data, headers, method=method)
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        with urllib.request.urlopen(request, timeout=20, context=context) as response:
+            return json.loads(response.read())
+
+    def apply(self, path: str, item: dict[str, Any]) -> Any:
+        """Make the object as stated (server-side apply)."""
+        name = item["metadata"]["name"]
+        return self.request(
+            "PATCH", f"{path}/{name}?fieldManager=test&force=true", item, "application/apply-patch+yaml"
+        )
+
+    def delete(self, path: str) -> None:
+        self.request("DELETE", path)
+
+    def kubeconfig(self, path: Path, port: int | None = None, **user: Any) -> Path:
+        """Write one; `user` is how to log in, the administrator's token by default."""
+        server = {"server": f"https://127.0.0.1:{port or self.port}", "certificate-authority": str(self.certificate)}
+        config = {
+            "clusters": [{"name": "c", "cluster": server}],
+            "users": [{"name": "u", "user": user or {"token": TOKEN}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def log(self) -> str:
+        return (self._home / "kube-apiserver.log").read_text(errors="replace")
+
+    def _is_ready(self) -> bool:
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.port}/readyz", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        try:
+            context = ssl.create_default_context(cafile=str(self.certificate))
+            with urllib.request.urlopen(request, timeout=5, context=context) as response:
+                return response.status == 200
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def _run(self, name: str, *arguments: str) -> None:
+        with (self._home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen([program(name), *arguments], stdout=log, stderr=log)
+
+    def _end(self, name: str) -> None:
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def kube_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Running, with our definitions."""
+    server = ApiServer(tmp_path_factory.mktemp("kube"))
+    try:
+        server.start_etcd()
+        server.start()
+        definitions = [item for file in sorted(CRDS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text())]
+        for item in definitions:
+            server.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", item)
+        _await_served({version_path(item) for item in definitions}, server)
+        yield server
+    finally:
+        server.close()
+
+
+def version_path(definition: dict[str, Any]) -> str:
+    spec = definition["spec"]
+    return f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+
+
+def _await_served(paths: set[str], server: ApiServer) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while paths:
+        try:
+            server.request("GET", f"{next(iter(paths))}?limit=1")
+            paths.pop()
+        except urllib.error.HTTPError as error:
+            if error.code != 404 or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def namespace(kube_server: ApiServer) -> str:
+    """A new one."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    kube_server.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
+
+
+class Relay:
+    """The network between Pilot and the API server, which can be cut."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._streams: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = unused_port()
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def cut(self) -> None:
+        """End all connections and take no new ones."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for stream in tuple(self._streams):
+            stream.transport.abort()
+        await asyncio.gather(*self._serving)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        self._streams.add(writer)
+        try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            self._streams.discard(writer)
+            return
+        self._streams.add(there_writer)
+        both = [asyncio.ensure_future(_copy(reader, there_writer)), asyncio.ensure_future(_copy(there_reader, writer))]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+        for stream in (writer, there_writer):
+            stream.transport.abort()
+            self._streams.discard(stream)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        return  # the other end is gone, which is what the relay is for
+
+
+@pytest.fixture
+async def relay(kube_server: ApiServer) -> AsyncIterator[Relay]:
+    """Open at first."""
+    relay = Relay(kube_server.port)
+    await relay.open()
+    yield relay
+    await relay.cut()

@@ -1,0 +1,182 @@
+"""Status in a real API server, written by the one Pilot that leads, with no more rights than the documentation says."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mizzen.api.resource import ResourceKey
+from mizzen.pilot.app.pilot import Pilot
+from mizzen.pilot.app.settings import Settings
+from mizzen.pilot.ingest.kubernetes import status
+from mizzen.runtime.address import Address
+
+pytestmark = pytest.mark.kube
+GROUP = "/apis/networking.istio.io/v1"
+LEASES = "/apis/coordination.k8s.io/v1"
+
+
+@asynccontextmanager
+async def running(kubeconfig: Path, namespace: str) -> AsyncIterator[Pilot]:
+    anywhere = Address("127.0.0.1", 0)
+    lease = (namespace, "mizzen-pilot")
+    pilot = Pilot(Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig), status_lease=lease))
+    following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
+    try:
+        async with asyncio.timeout(30):
+            await pilot.start()
+        following = asyncio.ensure_future(pilot.run())
+        yield pilot
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await pilot.close()
+
+
+class Objects:
+    """What the API server has in one namespace."""
+
+    def __init__(self, server: Any, namespace: str) -> None:
+        self._server = server
+        self.namespace = namespace
+
+    async def virtual_service(self, *weights: int) -> None:
+        route = [{"destination": {"host": f"v{number}"}, "weight": weight} for number, weight in enumerate(weights)]
+        metadata = {"name": "reviews", "namespace": self.namespace}
+        spec = {"hosts": [self.namespace], "http": [{"route": route}]}
+        item = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
+        path = f"{GROUP}/namespaces/{self.namespace}/virtualservices"
+        await asyncio.to_thread(self._server.apply, path, item)
+
+    async def status(self) -> Any:
+        path = f"{GROUP}/namespaces/{self.namespace}/virtualservices/reviews"
+        found = await asyncio.to_thread(self._server.request, "GET", path)
+        return found.get("status") or {}
+
+    async def holder(self) -> str:
+        path = f"{LEASES}/namespaces/{self.namespace}/leases/mizzen-pilot"
+        found = await asyncio.to_thread(self._server.request, "GET", path)
+        return str(found["spec"].get("holderIdentity") or "")
+
+    async def until(self, generation: int, *values: tuple[str, str, str]) -> Any:
+        """Wait for a status; it."""
+        found: Any = {}
+        try:
+            async with asyncio.timeout(30):
+                while True:
+                    found = await self.status()
+                    conditions = found.get("conditions") or ()
+                    stated = tuple((item["type"], item["status"], item["reason"]) for item in conditions)
+                    if (found.get("observedGeneration"), stated) == (generation, values):
+                        return found
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            pytest.fail(f"the status stays {found}")
+
+
+GOOD = (("PassedValidation", "True", "noErrorsFound"), ("Reconciled", "True", "ready"))
+BAD = (("PassedValidation", "False", "errorsFound"), ("Reconciled", "False", "stillPropagating"))
+
+
+@pytest.fixture
+def objects(kube_server: Any, namespace: str) -> Objects:
+    return Objects(kube_server, namespace)
+
+
+async def test_a_resource_tells_what_became_of_it(
+    kube_server: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
+    config = kube_server.kubeconfig(tmp_path / "kubeconfig")
+    await objects.virtual_service(1)
+    async with running(config, objects.namespace):
+        first = await objects.until(1, *GOOD)
+        await objects.virtual_service(0, 0)
+        found = await objects.until(2, *BAD)
+        assert found["conditions"][0]["message"] == (
+            "error: spec.http[0].route: all weights are 0, so no destination would get traffic"
+        )
+        assert found["conditions"][1]["message"] == "Generation 1 is in use"
+        await objects.virtual_service(1, 1)
+        await objects.until(3, *GOOD)
+    assert first["conditions"][0]["lastTransitionTime"]
+
+
+def documented_rights() -> list[list[dict[str, Any]]]:
+    """Of reading, of writing status, and of leading."""
+    text = (Path(__file__).parents[4] / "docs/install/pilot-on-kubernetes.md").read_text()
+    return [yaml.safe_load(block)["rules"] for block in re.findall(r"```yaml\n(rules:.*?)```", text, re.DOTALL)]
+
+
+def service_account(server: Any, namespace: str) -> str:
+    """A ServiceAccount without rights; its token."""
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    metadata = {"name": "pilot", "namespace": namespace}
+    server.apply(path, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    return str(server.request("POST", f"{path}/pilot/token", asked)["status"]["token"])
+
+
+def grant(server: Any, namespace: str, name: str, rules: list[dict[str, Any]], inside: bool) -> None:
+    """Everywhere, or inside the namespace alone."""
+    name = f"{namespace}-{name}"
+    scope = "" if inside else "Cluster"
+    path = "/apis/rbac.authorization.k8s.io/v1" + (f"/namespaces/{namespace}" if inside else "")
+    metadata = {"name": name} | ({"namespace": namespace} if inside else {})
+    item = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata}
+    server.apply(f"{path}/{scope.lower()}roles", item | {"kind": f"{scope}Role", "rules": rules})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": f"{scope}Role", "name": name}
+    subjects = [{"kind": "ServiceAccount", "name": "pilot", "namespace": namespace}]
+    binding = item | {"kind": f"{scope}RoleBinding", "roleRef": role, "subjects": subjects}
+    server.apply(f"{path}/{scope.lower()}rolebindings", binding)
+
+
+async def test_the_documented_rights_are_needed_and_enough(
+    kube_server: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(status, "RETRY_SECONDS", 0.5)
+    namespace = objects.namespace
+    (tmp_path / "token").write_text(service_account(kube_server, namespace) + "\n")
+    config = kube_server.kubeconfig(tmp_path / "kubeconfig", tokenFile=str(tmp_path / "token"))
+    await objects.virtual_service(1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2), running(config, namespace):
+            pytest.fail("nothing may be read without rights")
+    read, write, lead = documented_rights()
+    grant(kube_server, namespace, "read", read, inside=False)
+    async with running(config, namespace) as pilot:
+        assert ResourceKey("VirtualService", namespace, "reviews") in pilot.world.mesh.resources
+        grant(kube_server, namespace, "lead", lead, inside=True)
+        grant(kube_server, namespace, "write", write, inside=False)
+        await objects.until(1, *GOOD)
+
+
+async def test_one_of_two_writes_and_the_other_takes_over_what_is_there(
+    kube_server: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
+    config = kube_server.kubeconfig(tmp_path / "kubeconfig")
+    await objects.virtual_service(1)
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        await first.enter_async_context(running(config, objects.namespace))
+        before = await objects.until(1, *GOOD)
+        leader = await objects.holder()
+        await second.enter_async_context(running(config, objects.namespace))
+        await asyncio.sleep(3)
+        assert await objects.holder() == leader
+        await first.aclose()
+        await objects.virtual_service(0, 0)
+        await objects.until(2, *BAD)
+        assert await objects.holder() not in ("", leader)
+        await objects.virtual_service(1)
+        after = await objects.until(3, *GOOD)
+    assert [item["type"] for item in after["conditions"]] == [item["type"] for item in before["conditions"]]
+    assert await objects.holder() == "", "the last one gave it back"

@@ -1,0 +1,149 @@
+"""One HTTP/1.1 request to a neighbour in the Pod: the application, or the proxy's own pages.
+
+Small for the same reason as `servers.py`: a client library costs each sidecar several MB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httptools
+
+from mizzen.runtime.address import Address
+
+CHUNK = 64 * 1024
+MAX_HEAD = 64 * 1024
+_FRAMED = {"content-length", "transfer-encoding"}
+
+Headers = Iterable[tuple[str, str]]
+
+
+class AnswerError(Exception):
+    """The other side does not answer as HTTP has it; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to ask, and from where."""
+
+    address: Address
+    tls: bool = False
+    """Certificates are not checked, as the kubelet does not check them."""
+    source: str = ""
+    """The local address to call from; "" for the system's choice."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response; `body` has at most as many bytes as were asked for."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    """By lower-case names."""
+    body: bytes = b""
+    truncated: bool = False
+
+
+async def ask(peer: Peer, method: str, target: str, headers: Headers, limit: int) -> Answer:
+    """Ask, and read up to `limit` bytes of the body. The caller bounds the time.
+
+    `headers` has Host. Raises OSError, AnswerError, or ValueError for what cannot stand in a request.
+    """
+    reader, writer = await connect(peer)
+    try:
+        writer.write(_request(method, target, headers))
+        await writer.drain()
+        return await _read(reader, _Parser(method, limit))
+    finally:
+        writer.close()
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1):
+                await writer.wait_closed()
+
+
+async def connect(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection; raises OSError."""
+    return await asyncio.open_connection(
+        *peer.address,
+        ssl=_trusting() if peer.tls else None,
+        local_addr=(peer.source, 0) if peer.source else None,
+    )
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _request(method: str, target: str, headers: Headers) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "Connection: close"]
+    if " " in target or any(control in line for line in lines for control in "\r\n\0"):
+        raise ValueError(f"{target!r} or its headers cannot stand in an HTTP request")
+    return "\r\n".join((*lines, "", "")).encode("latin-1")
+
+
+async def _read(reader: asyncio.StreamReader, parser: _Parser) -> Answer:
+    while not parser.complete:
+        data = await reader.read(CHUNK)
+        if not data:
+            parser.end()
+            break
+        try:
+            parser.feed(data)
+        except httptools.HttpParserError as error:
+            raise AnswerError(f"the answer is not HTTP/1.1: {error}") from error
+    return parser.answer
+
+
+class _Parser:
+    """Callbacks of httptools."""
+
+    def __init__(self, method: str, limit: int) -> None:
+        self.answer = Answer()
+        self.complete = False
+        self._limit = limit
+        self._head = method == "HEAD"
+        self._head_bytes = 0
+        self._body = bytearray()
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def end(self) -> None:
+        """The connection was closed: for a body without a length that is its end."""
+        if not self.answer.status or self.answer.headers.keys() & _FRAMED:
+            raise AnswerError("the connection was closed before the answer was complete")
+        self._finish()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD:
+            raise AnswerError("the head of the answer is too large")
+        self.answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.answer.status = self._parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        room = self._limit - len(self._body)
+        self._body += body[:room]
+        if len(body) > room:
+            self.answer.truncated = True
+            self._finish()
+
+    def on_message_complete(self) -> None:
+        if 100 <= self.answer.status < 200:  # the real one follows
+            self.answer = Answer()
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.answer.body = bytes(self._body)
+        self.complete = True

@@ -1,0 +1,49 @@
+"""What is known of a connection before anybody handles it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeAlias
+
+Ip: TypeAlias = IPv4Address | IPv6Address
+
+
+class Arrival:
+    """A new connection: who it is from, where it was going, and what its first bytes say."""
+
+    __slots__ = ("destination", "protocols", "restored", "server_name", "source", "transport")
+
+    def __init__(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
+        self.source = source
+        self.destination = destination
+        """The original one, once it is known."""
+        self.restored = False
+        """The destination is not the address that accepted the connection, or it was captured by TPROXY."""
+        self.server_name = ""
+        """SNI, lower case."""
+        self.transport = "raw_buffer"
+        self.protocols: tuple[str, ...] = ()
+        """ALPN in the client's order, or what plaintext was recognised as."""
+
+    @property
+    def source_ip(self) -> Ip:
+        return ip_address(self.source[0].partition("%")[0])
+
+    @property
+    def destination_ip(self) -> Ip:
+        return ip_address(self.destination[0].partition("%")[0])
+
+    @property
+    def is_local(self) -> bool:
+        """The client is on this machine: the same address, or loopback."""
+        return self.source_ip == self.destination_ip or self.source_ip.is_loopback
+
+    def in_words(self) -> str:
+        """For logs: `10.0.0.7:4711 to 10.0.0.1:80, raw_buffer, http/1.1`."""
+        said = [f"{_text(self.source)} to {_text(self.destination)}", self.transport]
+        said += [f"SNI {self.server_name}"] if self.server_name else []
+        return ", ".join([*said, *(protocol.encode("unicode_escape").decode() for protocol in self.protocols)])
+
+
+def _text(address: tuple[str, int]) -> str:
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"

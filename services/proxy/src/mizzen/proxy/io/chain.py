@@ -1,0 +1,103 @@
+"""A filter chain at run time: how the connections that it took are handled, while its plan changes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from mizzen.proxy.engine.arrival import Arrival
+from mizzen.proxy.engine.chains import ChainTable
+from mizzen.proxy.engine.plan import ChainMatch, RefusePlan
+from mizzen.proxy.io.downstream_h1 import Downstream
+from mizzen.proxy.io.http_manager import HttpManager
+from mizzen.proxy.io.reporting import AccessLog
+from mizzen.proxy.io.tcp_manager import TcpManager
+from mizzen.proxy.io.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from mizzen.proxy.io.listener import Listener
+
+ChainKey: TypeAlias = tuple[str, ChainMatch] | None
+"""Name and match; None is the default chain, and the only one of a listener that has no choice."""
+Manager: TypeAlias = HttpManager | TcpManager | RefusePlan
+
+
+@dataclass(frozen=True, slots=True)
+class BoundChains:
+    """The filter chains of a plan, bound for the hot path."""
+
+    managers: dict[ChainKey, Manager]
+    table: ChainTable[ChainKey] | None
+    """How one is chosen; None when there is only one."""
+    logs: tuple[AccessLog, ...]
+    """For connections that nobody takes."""
+
+
+class Connection(Protocol):
+    """What a listener can do to its connections."""
+
+    @property
+    def chain(self) -> Chain | None:
+        """None until one is chosen."""
+
+    def close(self) -> None:
+        """Close if idle."""
+
+    def abort(self) -> None:
+        """Close now."""
+
+
+class Chain:
+    """Lives as long as its listener has a filter chain of its name and match."""
+
+    __slots__ = ("buffer_limit", "draining", "http", "listener", "manager", "runtime", "tcp")
+
+    http: HttpManager
+    """How requests are handled from now on; only while the chain is one for HTTP."""
+    tcp: TcpManager
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.runtime = listener.runtime
+        self.draining = False
+        """Its connections end after what is under way."""
+
+    def follow(self, manager: Manager, buffer_limit: int) -> None:
+        """Take over a new plan: it holds for the next request, also on connections that are open."""
+        self.manager = manager
+        self.buffer_limit = buffer_limit
+        if isinstance(manager, HttpManager):
+            self.http = manager
+        elif isinstance(manager, TcpManager):
+            self.tcp = manager
+
+    def protocol(self, arrival: Arrival | None = None) -> asyncio.Protocol:
+        """The protocol object of a new connection."""
+        if isinstance(self.manager, HttpManager):
+            return cast("asyncio.Protocol", Downstream(self, arrival))
+        return Tunnel(self, arrival).downstream
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is handled from now on."""
+        stats = self.listener.stats
+        stats.downstream_cx_total += 1
+        stats.downstream_cx_active += 1
+        http = self.http.stats if isinstance(self.manager, HttpManager) else None
+        self.listener.connections[connection] = http
+        if http is not None:
+            http.downstream_cx_total += 1
+            http.downstream_cx_http1_total += 1
+            http.downstream_cx_active += 1
+            http.downstream_cx_http1_active += 1
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        stats = self.listener.stats
+        stats.downstream_cx_active -= 1
+        stats.downstream_cx_destroy += 1
+        http = self.listener.connections.pop(connection)
+        if http is not None:
+            http.downstream_cx_active -= 1
+            http.downstream_cx_http1_active -= 1
+            http.downstream_cx_destroy += 1

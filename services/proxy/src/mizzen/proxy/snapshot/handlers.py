@@ -1,0 +1,175 @@
+"""What a filter chain does with connections: HttpConnectionManager to HttpPlan, TcpProxy to TcpPlan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+
+from mizzen.proxy.engine.mixer_plan import MixerPlan, TcpMixerPlan
+from mizzen.proxy.engine.plan import HttpPlan, RouteTablePlan, TcpPlan, WeightedCluster
+from mizzen.proxy.snapshot.accesslogs import access_logs
+from mizzen.proxy.snapshot.mixer import HTTP_CONFIG, TCP_CONFIG, http_filter, tcp_filter
+from mizzen.proxy.snapshot.result import Invalid, Notes, at
+from mizzen.proxy.snapshot.routes import route_table
+from mizzen.proxy.snapshot.values import one_line, origin, seconds, type_name, unpack, wrapped
+
+_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+_ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+_DEFAULT_HEADERS_TIMEOUT = 10.0
+"""Seconds; Envoy's default is none. A client that never finishes its head must not hold a connection for ever."""
+_HTTP = (
+    "codec_type",
+    "stat_prefix",
+    "rds",
+    "route_config",
+    "http_filters",
+    "common_http_protocol_options",
+    "http_protocol_options",
+    "server_name",
+    "via",
+    "max_request_headers_kb",
+    "stream_idle_timeout",
+    "request_headers_timeout",
+    "access_log",
+    "use_remote_address",
+    "xff_num_trusted_hops",
+    "generate_request_id",
+    "normalize_path",
+    "merge_slashes",
+    "path_with_escaped_slashes_action",
+    # x-forwarded-client-cert needs TLS; request ids are UUIDs anyway; early drains are the agent's affair.
+    "forward_client_cert_details",
+    "set_current_client_cert_details",
+    "request_id_extension",
+    "drain_timeout",
+    "preserve_external_request_id",
+    "upgrade_configs",  # looked at in _http
+)
+_KEEP_ESCAPED_SLASHES = (0, 1)
+_GUARDS = frozenset(
+    {
+        "envoy.extensions.filters.http.rbac.v3.RBAC",
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        "envoy.extensions.filters.http.oauth2.v3.OAuth2",
+        "envoy.extensions.filters.http.basic_auth.v3.BasicAuth",
+        "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
+        "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+    }
+)
+"""Filters that keep requests out: without them the listener would be open."""
+_HARMLESS_FILTERS = frozenset(
+    {
+        _ROUTER,
+        # These act only on routes that configure them, and are reported there.
+        "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "envoy.extensions.filters.http.cors.v3.Cors",
+    }
+)
+
+
+def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
+    """What the network filters of a chain do; raises Invalid."""
+    if not chain.filters:
+        raise Invalid("filters", "is empty")
+    mixer: TcpMixerPlan | None = None
+    for index, item in enumerate(chain.filters[:-1]):
+        with at(f"filters[{index}]"):
+            if type_name(item.typed_config) != TCP_CONFIG:
+                raise Invalid("", f"{type_name(item.typed_config)} is not supported")
+            mixer = tcp_filter(item.typed_config, notes)
+    last = chain.filters[-1]
+    kind = type_name(last.typed_config)
+    with at(f"filters[{len(chain.filters) - 1}].typed_config"):
+        if kind == _MANAGER:
+            if mixer is not None:
+                raise Invalid("", "a network filter mixer goes with a tcp_proxy; HTTP has its own")
+            manager = unpack(last.typed_config, http_connection_manager_pb2.HttpConnectionManager)
+            return _http(manager, notes, inbound=inbound)
+        if kind == _TCP_PROXY:
+            return _tcp(unpack(last.typed_config, tcp_proxy_pb2.TcpProxy), origin(chain.metadata), notes, mixer)
+        raise Invalid("", f"{kind} is not supported")
+
+
+def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
+    notes.check(message, _HTTP)
+    mixer = _read_filters(message, notes, inbound=inbound)
+    common, http1 = message.common_http_protocol_options, message.http_protocol_options
+    notes.check(common, ("idle_timeout", "max_requests_per_connection"))
+    notes.check(http1, ("header_key_format", "accept_http_10", "allow_absolute_url"))
+    if message.path_with_escaped_slashes_action not in _KEEP_ESCAPED_SLASHES:
+        notes.add(f"{message.DESCRIPTOR.full_name}.path_with_escaped_slashes_action")
+    if any(upgrade.upgrade_type.lower() != "websocket" for upgrade in message.upgrade_configs):
+        notes.add(f"{message.DESCRIPTOR.full_name}.upgrade_configs")  # Pilot offers WebSocket unasked, to everybody
+    return HttpPlan(
+        stat_prefix=message.stat_prefix,
+        route_table=_routes(message, notes),
+        server_name=one_line(message, "server_name") or "envoy",
+        via=one_line(message, "via"),
+        use_remote_address=wrapped(message, "use_remote_address", False),
+        trusted_hops=message.xff_num_trusted_hops,
+        generate_request_id=wrapped(message, "generate_request_id", True),
+        normalize_path=wrapped(message, "normalize_path", False),
+        merge_slashes=message.merge_slashes,
+        idle_timeout=seconds(common, "idle_timeout", 3600.0),
+        headers_timeout=seconds(message, "request_headers_timeout", _DEFAULT_HEADERS_TIMEOUT),
+        stream_idle_timeout=seconds(message, "stream_idle_timeout", 300.0),
+        max_request_headers=wrapped(message, "max_request_headers_kb", 60) * 1024,
+        max_requests_per_connection=wrapped(common, "max_requests_per_connection", 0),
+        access_logs=access_logs(message.access_log, notes),
+        accept_http_10=http1.accept_http_10,
+        mixer=mixer,
+    )
+
+
+def _routes(message: Any, notes: Notes) -> RouteTablePlan | str:
+    kind = message.WhichOneof("route_specifier")
+    if kind == "rds":
+        if message.rds.config_source.WhichOneof("config_source_specifier") != "ads":
+            raise Invalid("rds.config_source", "only ads is supported")
+        return str(message.rds.route_config_name)
+    if kind == "route_config":
+        with at("route_config"):
+            return route_table(message.route_config, notes)
+    raise Invalid(kind or "rds", "needs one of rds, route_config")
+
+
+def _read_filters(message: Any, notes: Notes, *, inbound: bool) -> MixerPlan | None:
+    """Mixer's, if there is one. A filter that changes or refuses requests must not be left out in silence."""
+    mixer: MixerPlan | None = None
+    kinds = [type_name(item.typed_config) for item in message.http_filters]
+    if not kinds or kinds[-1] != _ROUTER:
+        raise Invalid("http_filters", "the last one must be the router")
+    for index, kind in enumerate(kinds):
+        if kind in _GUARDS:
+            raise Invalid(f"http_filters[{index}]", f"{kind} is not supported, and without it everyone would get in")
+        if kind == HTTP_CONFIG:
+            with at(f"http_filters[{index}].typed_config"):
+                mixer = http_filter(message.http_filters[index].typed_config, notes, inbound=inbound)
+        elif kind not in _HARMLESS_FILTERS:
+            notes.add(kind)
+    return mixer
+
+
+def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None) -> TcpPlan:
+    notes.check(message, ("stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "access_log"), source)
+    return TcpPlan(
+        stat_prefix=message.stat_prefix,
+        clusters=_tcp_clusters(message),
+        idle_timeout=seconds(message, "idle_timeout", 3600.0),
+        access_logs=access_logs(message.access_log, notes),
+        origin=source,
+        mixer=mixer,
+    )
+
+
+def _tcp_clusters(message: Any) -> tuple[WeightedCluster, ...]:
+    kind = message.WhichOneof("cluster_specifier")
+    if kind == "cluster":
+        return (WeightedCluster(message.cluster),)
+    if kind == "weighted_clusters":
+        return tuple(WeightedCluster(item.name, item.weight) for item in message.weighted_clusters.clusters)
+    raise Invalid("cluster", "is missing")
