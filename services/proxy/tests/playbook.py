@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.proxy.engine.control import Update
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.plan import (
     ClusterPlan,
     EndpointPlan,
@@ -32,9 +33,7 @@ from mizzen.proxy.engine.plan import (
     Forward,
     HttpPlan,
     ListenerPlan,
-    PathMatch,
     Plan,
-    RouteMatch,
     RoutePlan,
     RouteTablePlan,
     TcpPlan,
@@ -202,6 +201,7 @@ class MemoryConnector:
         limit: float,
         failed: Any,
         source: str = "",
+        security: Any = None,
     ) -> None:
         self.attempts.append(Attempt(address_text(address), factory, limit, failed, source))
 

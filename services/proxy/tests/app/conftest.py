@@ -10,16 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from mizzen.proxy.app.workers import Workers
-from mizzen.proxy.engine.plan import (
-    HttpPlan,
-    ListenerPlan,
-    PathMatch,
-    Respond,
-    RouteMatch,
-    RoutePlan,
-    RouteTablePlan,
-    VirtualHostPlan,
-)
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
+from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan, Respond, RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.runtime.address import unused_port
 
 

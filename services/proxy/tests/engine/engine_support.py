@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.plan import (
     EndpointPlan,
     EndpointSetPlan,
     Forward,
-    PathMatch,
-    RouteMatch,
     RoutePlan,
     RouteTablePlan,
     VirtualHostPlan,

@@ -7,17 +7,8 @@ from types import FrameType
 import pytest
 from engine_support import Exchange, Request, endpoints, forward, host, prefix_route, table
 
-from mizzen.proxy.engine.plan import (
-    ClusterPlan,
-    Forward,
-    HeaderEdits,
-    HeaderMatch,
-    PathMatch,
-    RouteMatch,
-    RoutePlan,
-    StringMatch,
-    WeightedCluster,
-)
+from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, RouteMatch, StringMatch
+from mizzen.proxy.engine.plan import ClusterPlan, Forward, HeaderEdits, RoutePlan, WeightedCluster
 from mizzen.proxy.engine.state import ClusterState
 from mizzen.proxy.engine.table import bind_table
 

@@ -2,7 +2,7 @@ import pytest
 from engine_support import Request
 
 from mizzen.proxy.engine.match import bind_header, bind_query, bind_string, query_value
-from mizzen.proxy.engine.plan import HeaderMatch, QueryMatch, StringMatch
+from mizzen.proxy.engine.match_plan import HeaderMatch, QueryMatch, StringMatch
 
 STRINGS = [
     (StringMatch("exact", "a"), b"a", True),

@@ -5,17 +5,8 @@ from engine_support import Exchange, Request, host, prefix_route, table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.proxy.engine.plan import (
-    Action,
-    Forward,
-    HeaderEdits,
-    PathMatch,
-    Redirect,
-    Respond,
-    RouteMatch,
-    RoutePlan,
-    WeightedCluster,
-)
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
+from mizzen.proxy.engine.plan import Action, Forward, HeaderEdits, Redirect, Respond, RoutePlan, WeightedCluster
 from mizzen.proxy.engine.route import FORWARD, RESPOND, Route, bind_route
 
 

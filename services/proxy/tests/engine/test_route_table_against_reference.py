@@ -5,16 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from routing_reference import choose_route
 
-from mizzen.proxy.engine.plan import (
-    HeaderMatch,
-    PathMatch,
-    QueryMatch,
-    RouteMatch,
-    RoutePlan,
-    RouteTablePlan,
-    StringMatch,
-    VirtualHostPlan,
-)
+from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch
+from mizzen.proxy.engine.plan import RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.table import bind_table
 
 # Few letters, so that conditions often hold, nearly hold, or overlap.

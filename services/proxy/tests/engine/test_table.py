@@ -1,7 +1,8 @@
 import pytest
 from engine_support import Request, forward, host, prefix_route, table
 
-from mizzen.proxy.engine.plan import HeaderMatch, PathMatch, Redirect, RouteMatch, RoutePlan, StringMatch
+from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, RouteMatch, StringMatch
+from mizzen.proxy.engine.plan import Redirect, RoutePlan
 from mizzen.proxy.engine.route import REDIRECT
 from mizzen.proxy.engine.table import bind_table
 

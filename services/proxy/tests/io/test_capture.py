@@ -6,6 +6,7 @@ import pytest
 from playbook import MemoryKernel, MemoryTransport, World, _take
 
 from mizzen.proxy.codec.sniff import PREFACE
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.mixer_plan import MixerPlan
 from mizzen.proxy.engine.plan import (
     AccessLogPlan,
@@ -19,10 +20,8 @@ from mizzen.proxy.engine.plan import (
     Forward,
     HttpPlan,
     ListenerPlan,
-    PathMatch,
     Plan,
     RefusePlan,
-    RouteMatch,
     RoutePlan,
     RouteTablePlan,
     SniffPlan,

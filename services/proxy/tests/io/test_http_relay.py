@@ -23,16 +23,8 @@ from playbook import (
     play,
 )
 
-from mizzen.proxy.engine.plan import (
-    Forward,
-    HeaderEdits,
-    PathMatch,
-    Redirect,
-    Respond,
-    RouteMatch,
-    RoutePlan,
-    WeightedCluster,
-)
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
+from mizzen.proxy.engine.plan import Forward, HeaderEdits, Redirect, Respond, RoutePlan, WeightedCluster
 
 GET = b"GET / HTTP/1.1\r\nHost: reviews\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -25,8 +25,9 @@ from playbook import (
 )
 
 from mizzen.proxy.engine.control import CheckAnswer, Checks, FromWorker, Reports
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.mixer_plan import ApiPattern, ApiPlan, MixerPlan, QuotaRulePlan, ServicePlan, TransportPlan
-from mizzen.proxy.engine.plan import Forward, PathMatch, Plan, Respond, RouteMatch, RoutePlan, WeightedCluster
+from mizzen.proxy.engine.plan import Forward, Plan, Respond, RoutePlan, WeightedCluster
 from mizzen.proxy.io.mixer import ASK_SECONDS
 
 GET = b"GET /a?b=1 HTTP/1.1\r\nHost: reviews\r\nUser: jason\r\n\r\n"

@@ -7,15 +7,8 @@ from __future__ import annotations
 
 import re
 
-from mizzen.proxy.engine.plan import (
-    HeaderMatch,
-    PathMatch,
-    QueryMatch,
-    RoutePlan,
-    RouteTablePlan,
-    StringMatch,
-    VirtualHostPlan,
-)
+from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, QueryMatch, StringMatch
+from mizzen.proxy.engine.plan import RoutePlan, RouteTablePlan, VirtualHostPlan
 
 
 def choose_host(plan: RouteTablePlan, authority: str) -> VirtualHostPlan | None:

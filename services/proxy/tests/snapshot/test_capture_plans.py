@@ -129,7 +129,9 @@ def test_virtual_inbound() -> None:
     )
     assert isinstance(plan.handler, ChoicePlan)
     refused = plan.handler.chains[1].handler
-    assert refused == RefusePlan("tls is not supported yet")
+    assert refused == RefusePlan(
+        "transport_socket.typed_config.common_tls_context.tls_certificate_sds_secret_configs: is missing"
+    )
     assert plan.handler.chains[3].match == ChainMatch(destinations=("0.0.0.0/0",), source_type="external")
 
 

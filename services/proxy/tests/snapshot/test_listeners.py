@@ -101,7 +101,8 @@ def test_a_listener_for_tls_alone_is_rejected(make: Make) -> None:
     message.filter_chains[0].transport_socket.name = "tls"
     assert (
         str(compile_resource(message))
-        == "Listener l: filter_chains: no chain takes plaintext, and TLS is not supported yet"
+        == "Listener l: filter_chains: no chain can be served: transport_socket.typed_config: "
+        "expected envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, got nothing"
     )
 
 

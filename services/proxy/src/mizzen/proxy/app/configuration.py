@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from mizzen.proxy.engine.control import Update
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan, ListenerPlan, Plan, PlanKind
+from mizzen.proxy.engine.tls_plan import SecretPlan
 
 PlanKey: TypeAlias = tuple[PlanKind, str]
 Sockets: TypeAlias = Mapping[str, socket.socket]
@@ -65,4 +66,6 @@ def plan_key(plan: Plan) -> PlanKey:
         return "cluster", plan.name
     if isinstance(plan, EndpointSetPlan):
         return "endpoint_set", plan.name
+    if isinstance(plan, SecretPlan):
+        return "secret", plan.name
     return "route_table", plan.name

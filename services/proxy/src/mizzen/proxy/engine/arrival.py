@@ -5,13 +5,15 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
+from mizzen.proxy.engine.peer import Peer
+
 Ip: TypeAlias = IPv4Address | IPv6Address
 
 
 class Arrival:
     """A new connection: who it is from, where it was going, and what its first bytes say."""
 
-    __slots__ = ("destination", "protocols", "restored", "server_name", "source", "transport")
+    __slots__ = ("destination", "own", "peer", "protocols", "restored", "server_name", "source", "transport")
 
     def __init__(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
         self.source = source
@@ -24,6 +26,10 @@ class Arrival:
         self.transport = "raw_buffer"
         self.protocols: tuple[str, ...] = ()
         """ALPN in the client's order, or what plaintext was recognised as."""
+        self.peer: Peer | None = None
+        """Whose certificate was verified; None without one."""
+        self.own = ""
+        """The identity that this proxy showed: the URI in its certificate; empty in plain text."""
 
     @property
     def source_ip(self) -> Ip:

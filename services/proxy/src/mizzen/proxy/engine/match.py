@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import re2
 
-from mizzen.proxy.engine.plan import HeaderMatch, PathMatch, QueryMatch, StringMatch
+from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, QueryMatch, StringMatch
 from mizzen.proxy.engine.request import RequestView
 
 Test: TypeAlias = Callable[[bytes], bool]

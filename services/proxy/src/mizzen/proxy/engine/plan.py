@@ -12,57 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from mizzen.proxy.engine.match_plan import RouteMatch
 from mizzen.proxy.engine.mixer_plan import MixerPlan, ServicePlan, TcpMixerPlan
-
-# -- matching -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class StringMatch:
-    """envoy.type.matcher.v3.StringMatcher; `regex` is RE2 and matches the whole text."""
-
-    kind: Literal["exact", "prefix", "suffix", "contains", "regex"]
-    value: str
-    ignore_case: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderMatch:
-    """One condition on a header; pseudo headers are `:method`, `:authority`, `:scheme` and `:path`."""
-
-    name: str
-    """Lower case."""
-    value: StringMatch | None
-    """None asks for presence."""
-    invert: bool = False
-    treat_missing_as_empty: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class QueryMatch:
-    """One condition on a query parameter; `value` None asks for presence."""
-
-    name: str
-    value: StringMatch | None
-
-
-@dataclass(frozen=True, slots=True)
-class PathMatch:
-    """The condition on the path without its query; `prefix` is a plain string prefix."""
-
-    kind: Literal["exact", "prefix", "regex"]
-    value: str
-    ignore_case: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RouteMatch:
-    """All conditions of a route; all of them must hold."""
-
-    path: PathMatch
-    headers: tuple[HeaderMatch, ...] = ()
-    query: tuple[QueryMatch, ...] = ()
-
+from mizzen.proxy.engine.rbac_plan import RbacPlan
+from mizzen.proxy.engine.tls_plan import PLAINTEXT, SecretPlan, ServerTlsPlan, SocketsPlan
 
 # -- routes ---------------------------------------------------------------------------------------------------------
 
@@ -186,6 +139,16 @@ class AccessLogPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertPlan:
+    """What becomes of x-forwarded-client-cert."""
+
+    mode: Literal["sanitize", "forward_only", "append_forward", "sanitize_set", "always_forward_only"] = "sanitize"
+    subject: bool = False
+    uri: bool = False
+    dns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HttpPlan:
     """An HttpConnectionManager."""
 
@@ -209,6 +172,9 @@ class HttpPlan:
     access_logs: tuple[AccessLogPlan, ...] = ()
     accept_http_10: bool = False
     mixer: MixerPlan | None = None
+    guards: tuple[RbacPlan, ...] = ()
+    """Who may come in: asked in this order before anything else."""
+    client_cert: ClientCertPlan = ClientCertPlan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +187,8 @@ class TcpPlan:
     access_logs: tuple[AccessLogPlan, ...] = ()
     origin: str = ""
     mixer: TcpMixerPlan | None = None
+    guards: tuple[RbacPlan, ...] = ()
+    """Who may connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +224,8 @@ class ChainPlan:
     name: str
     match: ChainMatch
     handler: HttpPlan | TcpPlan | RefusePlan
+    tls: ServerTlsPlan | None = None
+    """Connections are TLS, which ends here; None: the bytes are handled as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +235,7 @@ class ChoicePlan:
     chains: tuple[ChainPlan, ...]
     default: HttpPlan | TcpPlan | RefusePlan | None = None
     """Takes what no chain matches; None closes it."""
+    default_tls: ServerTlsPlan | None = None
 
 
 PortRanges: TypeAlias = tuple[tuple[int, int], ...]
@@ -347,6 +318,8 @@ class EndpointPlan:
     locality: str = ""
     workload: str = ""
     """`<workload>;<namespace>;<canonical name>;<canonical revision>;<cluster>`, as far as Pilot knows."""
+    says: frozenset[tuple[str, str]] = frozenset()
+    """What it says of itself, by which the way to speak to it is chosen (envoy.transport_socket_match)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,10 +364,11 @@ class ClusterPlan:
     sources: tuple[str, ...] = ()
     """Addresses to connect from: the first of the endpoint's family (upstream_bind_config)."""
     destination: DestinationPlan = DestinationPlan()
+    sockets: SocketsPlan = PLAINTEXT
     service: tuple[str, str, str] = ("", "", "")
     """Host, name and namespace of the service that it belongs to."""
     origin: str = ""
 
 
-Plan: TypeAlias = ListenerPlan | RouteTablePlan | ClusterPlan | EndpointSetPlan
-PlanKind: TypeAlias = Literal["listener", "route_table", "cluster", "endpoint_set"]
+Plan: TypeAlias = ListenerPlan | RouteTablePlan | ClusterPlan | EndpointSetPlan | SecretPlan
+PlanKind: TypeAlias = Literal["listener", "route_table", "cluster", "endpoint_set", "secret"]

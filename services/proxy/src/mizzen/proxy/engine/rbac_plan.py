@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mizzen.proxy.engine.plan import HeaderMatch, StringMatch
+from mizzen.proxy.engine.match_plan import HeaderMatch, StringMatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Final, TypeAlias
 
 from mizzen.proxy.engine.edits import Edits, bind_edits
 from mizzen.proxy.engine.match import regex
+from mizzen.proxy.engine.match_plan import PathMatch
 from mizzen.proxy.engine.mixer_plan import ServicePlan
 from mizzen.proxy.engine.plan import (
     Action,
     Forward,
     HeaderEdits,
-    PathMatch,
     Redirect,
     RoutePlan,
     RouteTablePlan,

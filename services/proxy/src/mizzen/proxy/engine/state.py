@@ -26,6 +26,7 @@ class EndpointState:
         "key",
         "port",
         "priority",
+        "says",
         "total_connections",
         "total_requests",
         "weight",
@@ -55,6 +56,7 @@ class EndpointState:
         self.priority = plan.priority
         self.healthy = plan.healthy
         self.workload = plan.workload
+        self.says = plan.says
 
 
 class ClusterState:

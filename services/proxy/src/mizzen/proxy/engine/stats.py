@@ -186,7 +186,10 @@ class ListenerStats:
     http2_refused: int = 0
     """The filter chain speaks HTTP, and this proxy does not speak that version yet."""
     tls_refused: int = 0
-    """The filter chain speaks TLS, and this proxy does not speak that yet."""
+    """The filter chain asks for something of TLS that this proxy does not have, or not yet, as a certificate."""
+    ssl_handshake: int = 0
+    ssl_connection_error: int = 0
+    """Handshakes that failed, and connections that TLS found broken."""
 
 
 Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from mizzen.proxy.engine.arrival import Arrival
 from mizzen.proxy.engine.chains import ChainTable
 from mizzen.proxy.engine.plan import ChainMatch, RefusePlan
+from mizzen.proxy.engine.tls_plan import ServerTlsPlan
 from mizzen.proxy.io.downstream_h1 import Downstream
 from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.reporting import AccessLog
@@ -32,6 +34,8 @@ class BoundChains:
     """How one is chosen; None when there is only one."""
     logs: tuple[AccessLog, ...]
     """For connections that nobody takes."""
+    tls: Mapping[ChainKey, ServerTlsPlan]
+    """Of the chains that end TLS."""
 
 
 class Connection(Protocol):
@@ -51,7 +55,7 @@ class Connection(Protocol):
 class Chain:
     """Lives as long as its listener has a filter chain of its name and match."""
 
-    __slots__ = ("buffer_limit", "draining", "http", "listener", "manager", "runtime", "tcp")
+    __slots__ = ("buffer_limit", "draining", "http", "listener", "manager", "runtime", "tcp", "tls")
 
     http: HttpManager
     """How requests are handled from now on; only while the chain is one for HTTP."""
@@ -63,9 +67,13 @@ class Chain:
         self.draining = False
         """Its connections end after what is under way."""
 
-    def follow(self, manager: Manager, buffer_limit: int) -> None:
-        """Take over a new plan: it holds for the next request, also on connections that are open."""
+    def follow(self, manager: Manager, buffer_limit: int, tls: ServerTlsPlan | None = None) -> None:
+        """Take over a new plan: it holds for the next request, also on connections that are open.
+
+        Only TLS is as it was when a connection began.
+        """
         self.manager = manager
+        self.tls = tls
         self.buffer_limit = buffer_limit
         if isinstance(manager, HttpManager):
             self.http = manager

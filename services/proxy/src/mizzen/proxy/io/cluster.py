@@ -8,6 +8,7 @@ from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
 from mizzen.proxy.engine.state import ClusterState, EndpointState
 from mizzen.proxy.io.destinations import Destinations
 from mizzen.proxy.io.pool import Pool
+from mizzen.proxy.io.tls_contexts import Security
 
 if TYPE_CHECKING:
     from mizzen.proxy.io.runtime import Runtime
@@ -40,7 +41,10 @@ class Cluster:
     def follow(self, plan: ClusterPlan, endpoints: EndpointSetPlan) -> None:
         """Take over new plans; connections to endpoints that are gone finish what they carry."""
         stays = plan.discovery == self.plan.discovery == "original_dst"
+        spoken_to_otherwise = plan.sockets != self.plan.sockets
         self._take(plan)
+        if spoken_to_otherwise:
+            self.close_idle()
         if stays:  # its endpoints are the clients' affair
             self.state.plan = plan
             return
@@ -55,6 +59,11 @@ class Cluster:
             if (":" in source) == (":" in address):
                 return source
         return ""
+
+    def security(self, endpoint: EndpointState, *, http: bool = False) -> Security | None:
+        """How to secure a connection to an endpoint; None for plain text. Raises NoSecret."""
+        plan = self.plan.sockets.of(endpoint.says)
+        return None if plan is None else self.runtime.tls.security(plan, http=http)
 
     def pool(self, endpoint: EndpointState) -> Pool:
         """The endpoint's pool, made at its first request."""

@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, cast
 
+from mizzen.proxy.io.tls import TlsConnection
+from mizzen.proxy.io.tls_contexts import Security
+
 Address: TypeAlias = tuple[str, int]
 
 
@@ -30,9 +33,13 @@ class Connector:
         limit: float,
         failed: ConnectFailed,
         source: str = "",
+        security: Security | None = None,
     ) -> None:
-        """Connect to an IP address and port within `limit` seconds, from `source` unless that is empty."""
-        task = self._loop.create_task(self._connect(factory, address, limit, failed, source))
+        """Connect to an IP address and port within `limit` seconds, from `source` unless that is empty.
+
+        With `security`, the protocol speaks through TLS, and the handshake is part of connecting.
+        """
+        task = self._loop.create_task(self._connect(factory, address, limit, failed, source, security))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -43,11 +50,18 @@ class Connector:
         limit: float,
         failed: ConnectFailed,
         source: str,
+        security: Security | None,
     ) -> None:
         local = (source, 0) if source else None
         try:
             async with asyncio.timeout(limit or None) as deadline:
-                await self._loop.create_connection(lambda: _Attempt(factory, deadline), *address, local_addr=local)
+                if security is None:
+                    await self._loop.create_connection(lambda: _Attempt(factory, deadline), *address, local_addr=local)
+                    return
+                raw, _ = await self._loop.create_connection(asyncio.Protocol, *address, local_addr=local)
+                await _secure(raw, security, address, _Attempt(factory, deadline))
+        except _NotSecured as error:
+            failed(f"TLS_error: {error}", timed_out=False)
         except TimeoutError as error:
             timed_out = error.errno is None  # else it is the kernel's ETIMEDOUT
             failed(
@@ -56,6 +70,31 @@ class Connector:
             )
         except (OSError, ValueError, OverflowError) as error:  # not an address, not a port
             failed(f"delayed connect error: {_explain(error)}", timed_out=False)
+
+
+class _NotSecured(Exception):
+    """The handshake failed; the message says why."""
+
+
+async def _secure(raw: asyncio.Transport, security: Security, address: Address, attempt: _Attempt) -> None:
+    """Begin TLS, whose inside `attempt` gets; raises _NotSecured."""
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def ready(connection: TlsConnection) -> None:
+        attempt.connection_made(connection)
+        if not over.done():
+            over.set_result(None)
+
+    def failed(reason: str) -> None:
+        if not over.done():
+            over.set_exception(_NotSecured(reason))
+
+    try:
+        TlsConnection(security, ready, failed, security.session(address)).begin(raw)
+        await over
+    except BaseException:
+        raw.abort()
+        raise
 
 
 class _Attempt(asyncio.Protocol):

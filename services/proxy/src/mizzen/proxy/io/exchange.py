@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mizzen.proxy.codec.headers import Head, value_of
-from mizzen.proxy.engine.plan import PathMatch, Respond, RouteMatch, RoutePlan, RouteTablePlan, VirtualHostPlan
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
+from mizzen.proxy.engine.plan import Respond, RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.route import Target, bind_route
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ that takes the connection.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from mizzen.proxy.base import flags
@@ -14,10 +15,13 @@ from mizzen.proxy.codec import h2, sniff
 from mizzen.proxy.codec.sniff import HttpSniffer, TlsSniffer
 from mizzen.proxy.engine.arrival import Arrival
 from mizzen.proxy.engine.plan import PortRanges, RefusePlan
+from mizzen.proxy.engine.tls_plan import ServerTlsPlan
 from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.stream_record import StreamRecord
 from mizzen.proxy.io.timers import NEVER
+from mizzen.proxy.io.tls import TlsConnection
+from mizzen.proxy.io.tls_contexts import NoSecret
 
 if TYPE_CHECKING:
     from mizzen.proxy.io.chain import Chain
@@ -192,17 +196,54 @@ class Intake(asyncio.Protocol, StreamRecord):
                 self._refuse(_NO_HTTP2, arrival.in_words())
                 return None
             chain = bytewise
-        return self._hand_over(chain)
+        if chain.tls is not None:
+            self._shake_hands(chain, chain.tls)
+            return None
+        taker = self._hand_over(chain, self.transport)
+        if self._seen:
+            taker.data_received(bytes(self._seen))
+        return taker
 
-    def _hand_over(self, chain: Chain) -> asyncio.Protocol:
+    def _shake_hands(self, chain: Chain, plan: ServerTlsPlan) -> None:
+        """End TLS here, then hand over what is inside."""
+        self.runtime.wheel.forget(self)
+        try:
+            security = self.runtime.tls.security(plan)
+        except NoSecret as error:
+            self.listener.stats.tls_refused += 1
+            self._refuse(str(error), self.arrival.in_words())
+            return
+        secured = TlsConnection(security, partial(self._secured, chain), self._not_secured)
+        secured.begin(self.transport, bytes(self._seen), plan.handshake_timeout)
+
+    def _secured(self, chain: Chain, connection: TlsConnection) -> None:
+        if self._done:
+            connection.abort()
+            return
+        self.listener.stats.ssl_handshake += 1
+        if chain.draining:  # its listener or its plan has gone meanwhile
+            self._end("chain_removed")
+            return
+        self.arrival.peer = connection.peer
+        self.arrival.own = connection.identity
+        self._hand_over(chain, connection)
+
+    def _not_secured(self, reason: str) -> None:
+        if not self._done:
+            self.listener.stats.ssl_connection_error += 1
+            self.flags = flags.DOWNSTREAM_PROTOCOL_ERROR
+            self.listener.warn(f"TLS: {reason}", self.arrival.in_words())
+            self._end("tls_handshake_failed")
+            for log in self.listener.logs:
+                log.append(self)
+
+    def _hand_over(self, chain: Chain, transport: asyncio.Transport) -> asyncio.Protocol:
         self._done = True
         self.runtime.wheel.forget(self)
         self._leave()
         taker = chain.protocol(self.arrival)
-        self.transport.set_protocol(taker)
-        taker.connection_made(self.transport)
-        if self._seen:
-            taker.data_received(bytes(self._seen))
+        transport.set_protocol(taker)
+        taker.connection_made(transport)
         return taker
 
     def _refuse(self, reason: str, about: str) -> None:

@@ -51,7 +51,7 @@ class Listener:
         before = self.chains
         self.chains = {key: before.get(key) or Chain(self) for key in bound.managers}
         for key, manager in bound.managers.items():
-            self.chains[key].follow(manager, plan.buffer_limit)
+            self.chains[key].follow(manager, plan.buffer_limit, bound.tls.get(key))
         for key, chain in before.items():
             if key not in self.chains:
                 self._retire(chain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from mizzen.proxy.base import flags
@@ -13,6 +14,7 @@ from mizzen.proxy.io import forward
 from mizzen.proxy.io.exchange import Exchange
 from mizzen.proxy.io.respond import reply
 from mizzen.proxy.io.timers import NEVER
+from mizzen.proxy.io.tls_contexts import NoSecret
 from mizzen.proxy.io.upstream_h1 import Upstream
 
 if TYPE_CHECKING:
@@ -57,12 +59,18 @@ class Pool:
         stats.upstream_cx_total += 1
         stats.upstream_cx_http1_total += 1
         self.endpoint.total_connections += 1
+        try:
+            security = self.cluster.security(self.endpoint, http=True)
+        except NoSecret as error:
+            self.runtime.loop.call_soon(partial(self._failed, f"TLS_error: {error}", timed_out=False))
+            return
         self.runtime.connector.connect(
             lambda: cast("asyncio.Protocol", Upstream(self)),
             (self.endpoint.address, self.endpoint.port),
             self.cluster.plan.connect_timeout,
             self._failed,
             self.cluster.source(self.endpoint.address),
+            security,
         )
 
     def cancel(self, x: Exchange) -> None:

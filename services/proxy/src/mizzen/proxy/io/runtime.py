@@ -24,6 +24,7 @@ from mizzen.proxy.engine.plan import (
 )
 from mizzen.proxy.engine.stats import HttpStats, TcpStats, export
 from mizzen.proxy.engine.table import RouteTable, bind_table
+from mizzen.proxy.engine.tls_plan import SecretPlan, ServerTlsPlan
 from mizzen.proxy.io.chain import BoundChains, ChainKey, Manager
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import Connector
@@ -39,6 +40,7 @@ from mizzen.proxy.io.resolver import Lookup, Resolver, look_up
 from mizzen.proxy.io.tcp_manager import TcpManager
 from mizzen.proxy.io.telemetry import Telemetry
 from mizzen.proxy.io.timers import Wheel
+from mizzen.proxy.io.tls_contexts import TlsContexts, check_secrets
 
 
 class Runtime:
@@ -70,8 +72,10 @@ class Runtime:
         self._hand_off = HandOff(())
         self._capturing: frozenset[int] = frozenset()
         """Ports of the listeners that take redirected connections."""
+        self.tls = TlsContexts()
         self._tables: dict[str, RouteTable] = {}
         self._endpoint_sets: dict[str, EndpointSetPlan] = {}
+        self._secrets: dict[str, SecretPlan] = {}
         self._resolvers: dict[str, Resolver] = {}
         self._retired: set[Listener] = set()
         self._http_stats: dict[str, HttpStats] = {}
@@ -145,7 +149,10 @@ class Runtime:
         try:
             logs = self.access_logs.bind(plan.access_logs)
             if not isinstance(handler, ChoicePlan):
-                return BoundChains({None: self._bind_handler(plan, handler, tables)}, None, logs)
+                return BoundChains({None: self._bind_handler(plan, handler, tables)}, None, logs, {})
+            tls: dict[ChainKey, ServerTlsPlan] = {(c.name, c.match): c.tls for c in handler.chains if c.tls is not None}
+            if handler.default_tls is not None:
+                tls[None] = handler.default_tls
             managers: dict[ChainKey, Manager] = {
                 (chain.name, chain.match): self._bind_handler(plan, chain.handler, tables) for chain in handler.chains
             }
@@ -154,7 +161,7 @@ class Runtime:
             table = ChainTable[ChainKey]((chain.match, (chain.name, chain.match)) for chain in handler.chains)
         except ValueError as error:
             raise ValueError(f"listener {plan.name}: {error}") from error
-        return BoundChains(managers, table, logs)
+        return BoundChains(managers, table, logs, tls)
 
     def _bind_handler(
         self, listener: ListenerPlan, handler: HttpPlan | TcpPlan | RefusePlan, tables: Mapping[str, RouteTable]
@@ -184,6 +191,8 @@ class Runtime:
     def _swap(self, change: _Change, fresh: Mapping[str, Listener]) -> None:
         self._tables = change.tables
         self._endpoint_sets = change.endpoint_sets
+        self._secrets = change.secrets
+        self.tls.follow(change.secrets)
         self._swap_clusters(change)
         for name in change.removed_listeners:
             self._retire(name)
@@ -308,6 +317,7 @@ class _Change:
     def __init__(self, runtime: Runtime, update: Update) -> None:
         self.tables = dict(runtime._tables)
         self.endpoint_sets = dict(runtime._endpoint_sets)
+        self.secrets = dict(runtime._secrets)
         self.listeners: dict[str, ListenerPlan] = {}
         self.clusters: dict[str, ClusterPlan] = {}
         self.bound: dict[str, BoundChains] = {}
@@ -321,6 +331,8 @@ class _Change:
                 self.removed_clusters.append(name)
             elif kind == "route_table":
                 self.tables.pop(name, None)
+            elif kind == "secret":
+                self.secrets.pop(name, None)
             else:
                 self.endpoint_sets.pop(name, None)
                 self.touched_sets.add(name)
@@ -331,6 +343,9 @@ class _Change:
                 self.tables[plan.name] = bind_table(plan)
             elif isinstance(plan, ClusterPlan):
                 self.clusters[plan.name] = plan
+            elif isinstance(plan, SecretPlan):
+                check_secrets((plan,))
+                self.secrets[plan.name] = plan
             else:
                 self.endpoint_sets[plan.name] = plan
                 self.touched_sets.add(plan.name)

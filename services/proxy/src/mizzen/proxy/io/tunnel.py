@@ -14,6 +14,7 @@ from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.stream_record import StreamRecord
 from mizzen.proxy.io.telemetry import Key
 from mizzen.proxy.io.timers import NEVER
+from mizzen.proxy.io.tls_contexts import NoSecret
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.arrival import Arrival
@@ -174,12 +175,18 @@ class Tunnel(StreamRecord):
             return
         cluster.stats.upstream_cx_total += 1
         endpoint.total_connections += 1
+        try:
+            security = cluster.security(endpoint)
+        except NoSecret as error:
+            self._connect_failed(cluster, endpoint, f"TLS_error: {error}", timed_out=False)
+            return
         self.runtime.connector.connect(
             lambda: UpstreamSide(self, cluster, endpoint),
             (endpoint.address, endpoint.port),
             cluster.plan.connect_timeout,
             partial(self._connect_failed, cluster, endpoint),
             cluster.source(endpoint.address),
+            security,
         )
 
     def joined(self, upstream: UpstreamSide) -> None:

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from mizzen.proxy.engine.chains import ChainTable
 from mizzen.proxy.engine.plan import ChainMatch, ChainPlan, ChoicePlan, HttpPlan, RefusePlan, TcpPlan
+from mizzen.proxy.engine.tls_plan import ServerTlsPlan
 from mizzen.proxy.snapshot.handlers import handler
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
-from mizzen.proxy.snapshot.values import type_name, wrapped
+from mizzen.proxy.snapshot.tls import server_tls
+from mizzen.proxy.snapshot.values import wrapped
 
-RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 _INBOUND = 1
 _SOURCE_TYPES: dict[int, Literal["any", "local", "external"]] = {0: "any", 1: "local", 2: "external"}
 _TRANSPORTS = ("", "raw_buffer", "tls")
@@ -37,7 +38,7 @@ _CHAIN = (
 
 
 def filter_chains(message: Any, notes: Notes, *, sees_tls: bool) -> HttpPlan | TcpPlan | ChoicePlan:
-    """Compile; raises Invalid. A chain that wants TLS is kept, so that no other one takes its connections.
+    """Compile; raises Invalid.
 
     `sees_tls`: the listener tells TLS from plaintext; else everything counts as plaintext.
     """
@@ -45,34 +46,43 @@ def filter_chains(message: Any, notes: Notes, *, sees_tls: bool) -> HttpPlan | T
     chains = []
     for index, chain in enumerate(message.filter_chains):
         with at(f"filter_chains[{index}]"):
-            chains.append(ChainPlan(chain.name, _match(chain, notes), _handler(chain, notes, inbound=inbound)))
-    default = None
+            plain, tls = _handler(chain, notes, inbound=inbound)
+            chains.append(ChainPlan(chain.name, _match(chain, notes), plain, tls))
+    default = default_tls = None
     if message.HasField("default_filter_chain"):
         with at("default_filter_chain"):
             if message.default_filter_chain.HasField("filter_chain_match"):
                 raise Invalid("filter_chain_match", "the default takes what no other chain matches; leave this out")
-            default = _handler(message.default_filter_chain, notes, inbound=inbound)
+            default, default_tls = _handler(message.default_filter_chain, notes, inbound=inbound)
     if not chains and default is None:
         raise Invalid("filter_chains", "is empty")
-    if all(isinstance(plan, RefusePlan) for plan in (*(chain.handler for chain in chains), default) if plan):
-        raise Invalid("filter_chains", "no chain takes plaintext, and TLS is not supported yet")
     takes_all = (ChainMatch(),) if sees_tls else (ChainMatch(), ChainMatch(transport="raw_buffer"))
     only = default if not chains else chains[0].handler if len(chains) == 1 and chains[0].match in takes_all else None
-    if only is not None and not isinstance(only, RefusePlan):
+    handlers = [*(chain.handler for chain in chains), *([default] if default is not None else [])]
+    refused = [each.reason for each in handlers if isinstance(each, RefusePlan)]
+    if len(refused) == len(handlers):
+        raise Invalid("filter_chains", f"no chain can be served: {refused[0]}")
+    ends_tls = default_tls is not None or any(chain.tls is not None for chain in chains)
+    if only is not None and not isinstance(only, RefusePlan) and not ends_tls:
         return only
     try:
         ChainTable((chain.match, chain.name) for chain in chains)
     except ValueError as error:
         raise Invalid("filter_chains", str(error)) from None
-    return ChoicePlan(tuple(chains), default)
+    return ChoicePlan(tuple(chains), default, default_tls)
 
 
-def _handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan | RefusePlan:
+def _handler(
+    chain: Any, notes: Notes, *, inbound: bool
+) -> tuple[HttpPlan | TcpPlan | RefusePlan, ServerTlsPlan | None]:
+    """A chain whose TLS cannot be had is kept, so that no other one takes its connections."""
     notes.check(chain, _CHAIN)
-    if chain.HasField("transport_socket") and type_name(chain.transport_socket.typed_config) != RAW_BUFFER:
+    try:
+        tls = server_tls(chain, notes)
+    except Invalid as error:
         notes.add(f"{chain.DESCRIPTOR.full_name}.transport_socket")
-        return RefusePlan(f"{chain.transport_socket.name or 'TLS'} is not supported yet")
-    return handler(chain, notes, inbound=inbound)
+        return RefusePlan(f"{error.path}: {error.reason}"), None
+    return handler(chain, notes, inbound=inbound), tls
 
 
 def _match(chain: Any, notes: Notes) -> ChainMatch:

@@ -10,10 +10,10 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from mizzen.proxy.engine.plan import ClusterPlan, DestinationPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.endpoints import endpoint_set
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
-from mizzen.proxy.snapshot.values import origin, seconds, service, type_name, unpack, wrapped
+from mizzen.proxy.snapshot.tls import sockets
+from mizzen.proxy.snapshot.values import origin, seconds, service, unpack, wrapped
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 _DISCOVERY: dict[int, Literal["static", "eds", "dns", "original_dst"]] = {
     0: "static",
     1: "dns",  # STRICT_DNS
@@ -72,7 +72,6 @@ def cluster(message: Any, notes: Notes) -> ClusterPlan:
     if message.HasField("cluster_type"):
         raise Invalid("cluster_type", f"{message.cluster_type.name or 'custom clusters'} is not supported")
     notes.check(message, _CLUSTER, source)
-    _check_plaintext(message)
     _note_limits(message, notes, source)
     discovery = _DISCOVERY[message.type]
     options = _http_options(message, notes, source)
@@ -93,20 +92,10 @@ def cluster(message: Any, notes: Notes) -> ClusterPlan:
         http2=_http2(message, options),
         sources=_sources(message.upstream_bind_config, notes, source),
         destination=_destination(message, notes, source) if discovery == "original_dst" else DestinationPlan(),
+        sockets=sockets(message, notes),
         service=service(message.metadata),
         origin=source,
     )
-
-
-def _check_plaintext(message: Any) -> None:
-    """A cluster that demands TLS must not be spoken to in plain text."""
-    if message.HasField("transport_socket") and type_name(message.transport_socket.typed_config) != _RAW_BUFFER:
-        raise Invalid("transport_socket", f"{message.transport_socket.name} is not supported, only plaintext")
-    for index, match in enumerate(message.transport_socket_matches):
-        if type_name(match.transport_socket.typed_config) != _RAW_BUFFER:
-            raise Invalid(
-                f"transport_socket_matches[{index}]", f"{match.transport_socket.name} is not supported, only plaintext"
-            )
 
 
 def _note_limits(message: Any, notes: Notes, source: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mizzen.proxy.engine.plan import EndpointPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
+from mizzen.proxy.snapshot.tls import MATCH_METADATA, said
 from mizzen.proxy.snapshot.values import istio_metadata, wrapped
 
 _UNHEALTHY = frozenset({2, 3, 4})
@@ -53,6 +54,9 @@ def _endpoint(item: Any, priority: int, locality: str, names: bool) -> EndpointP
         healthy=item.health_status not in _UNHEALTHY,
         locality=locality,
         workload=istio_metadata(item.metadata, "workload"),
+        says=frozenset(said(item.metadata.filter_metadata[MATCH_METADATA]))
+        if MATCH_METADATA in item.metadata.filter_metadata
+        else frozenset(),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import re2
 
-from mizzen.proxy.engine.plan import HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch
+from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch
 from mizzen.proxy.snapshot.result import Invalid, at
 from mizzen.proxy.snapshot.values import wrapped
 

@@ -8,12 +8,14 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan, ListenerPlan, Plan, RouteTablePlan
+from mizzen.proxy.engine.tls_plan import SecretPlan
 
 _MESSAGE_NAMES: dict[type[Plan], str] = {
     ListenerPlan: "Listener",
     RouteTablePlan: "RouteConfiguration",
     ClusterPlan: "Cluster",
     EndpointSetPlan: "ClusterLoadAssignment",
+    SecretPlan: "Secret",
 }
 
 

@@ -1,0 +1,337 @@
+"""Two proxies that speak mutual TLS over real sockets: who gets in, and what survives a new certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tls_authority import TestAuthority
+
+from mizzen.proxy.engine.control import Update
+from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch, StringMatch
+from mizzen.proxy.engine.plan import (
+    ChainMatch,
+    ChainPlan,
+    ChoicePlan,
+    ClusterPlan,
+    EndpointPlan,
+    EndpointSetPlan,
+    Forward,
+    HttpPlan,
+    ListenerPlan,
+    Plan,
+    RoutePlan,
+    RouteTablePlan,
+    SniffPlan,
+    TcpPlan,
+    VirtualHostPlan,
+    WeightedCluster,
+)
+from mizzen.proxy.engine.tls_plan import (
+    PLAINTEXT,
+    ClientTlsPlan,
+    NameMatch,
+    SecretPlan,
+    ServerTlsPlan,
+    SocketMatch,
+    SocketsPlan,
+    TlsPlan,
+)
+from mizzen.proxy.io.runtime import Runtime
+
+ROOT, STRANGER = TestAuthority(), TestAuthority()
+ISTIO_PROTOCOLS = ("istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2")
+IN_MESH = NameMatch("URI", StringMatch("prefix", "spiffe://cluster.local/"))
+IS_REVIEWS = NameMatch("URI", StringMatch("exact", "spiffe://cluster.local/ns/default/sa/reviews"))
+SERVER = ServerTlsPlan(TlsPlan("default", "ROOTCA", (IN_MESH,), ("http/1.1",)), requires_certificate=True)
+CLIENT = ClientTlsPlan(
+    TlsPlan("default", "ROOTCA", (IS_REVIEWS,), ("istio-peer-exchange", "istio")),
+    "outbound_.9080_._.reviews.default.svc.cluster.local",
+)
+AUTO = SocketsPlan((SocketMatch((("tlsMode", "istio"),), CLIENT), SocketMatch((), None)))
+SAYS_ISTIO = frozenset({("tlsMode", "istio")})
+GET = b"GET / HTTP/1.1\r\nHost: reviews\r\n\r\n"
+
+
+def http(cluster: str) -> HttpPlan:
+    everything = RoutePlan("r", RouteMatch(PathMatch("prefix", "/")), Forward((WeightedCluster(cluster),)))
+    return HttpPlan(cluster, RouteTablePlan("t", (VirtualHostPlan("v", ("*",), (everything,)),)))
+
+
+def tcp(cluster: str) -> TcpPlan:
+    return TcpPlan(cluster, (WeightedCluster(cluster),))
+
+
+def static(name: str, port: int, sockets: SocketsPlan = PLAINTEXT, says: Any = frozenset()) -> ClusterPlan:
+    return ClusterPlan(
+        name,
+        "static",
+        endpoint_set=EndpointSetPlan(name, (EndpointPlan("127.0.0.1", port, says=says),)),
+        connect_timeout=5.0,
+        sockets=sockets,
+    )
+
+
+def inbound(handler: HttpPlan | TcpPlan, *, strict: bool = False, tls: ServerTlsPlan = SERVER) -> ListenerPlan:
+    encrypted = ChainPlan("in", ChainMatch(transport="tls"), handler, tls)
+    if not strict:
+        encrypted = replace(encrypted, match=ChainMatch(transport="tls", protocols=ISTIO_PROTOCOLS))
+    plain = () if strict else (ChainPlan("in", ChainMatch(transport="raw_buffer"), handler),)
+    chains = ChoicePlan((encrypted, *plain))
+    return ListenerPlan("in", "127.0.0.1", 1, "inbound", chains, sniff=SniffPlan(tls=((1, 65536),)))
+
+
+@dataclass
+class Proxy:
+    """A worker's runtime with one listener."""
+
+    runtime: Runtime
+    port: int = 0
+
+    async def apply(self, *plans: Plan, removed: Iterable[Any] = ()) -> None:
+        await self.runtime.apply(Update(1, plans, tuple(removed)), {})
+
+    def count(self, metric: str, scope: str = "listener") -> int:
+        counters = self.runtime.stats(1).counters
+        return sum(value for (of, _, name), value in counters.items() if of == scope and name == metric)
+
+
+@asynccontextmanager
+async def proxy(listener: ListenerPlan, *plans: Plan) -> AsyncIterator[Proxy]:
+    runtime = Runtime(asyncio.get_running_loop(), random.random)
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    await runtime.apply(Update(1, (listener, *plans), (), (listener.name,)), {listener.name: sock})
+    try:
+        yield Proxy(runtime, port)
+    finally:
+        await runtime.drain(0.0, stop=True)
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def application(answer: bytes = b"hello") -> AsyncIterator[tuple[int, list[bytes]]]:
+    """An HTTP server; the heads that it got."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], heads
+    finally:
+        server.close()
+
+
+async def get(port: int, request: bytes = GET) -> tuple[int, bytes]:
+    """Status, and body or head of a refusal, of one request on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        return await ask(reader, writer, request)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes = GET) -> tuple[int, bytes]:
+    writer.write(request)
+    async with asyncio.timeout(20):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        body = await reader.readexactly(length)
+        status = int(head[9:12])
+        return status, body if status == 200 else head
+
+
+@asynccontextmanager
+async def mesh(
+    server: Iterable[SecretPlan],
+    client: Iterable[SecretPlan],
+    *,
+    sockets: SocketsPlan = AUTO,
+    says: Any = SAYS_ISTIO,
+    strict: bool = False,
+    tls: ServerTlsPlan = SERVER,
+) -> AsyncIterator[tuple[Proxy, Proxy, list[bytes]]]:
+    """The proxies of a client and of reviews, and what reviews got."""
+    async with application() as (port, heads):
+        listener = inbound(http("app"), strict=strict, tls=tls)
+        async with proxy(listener, static("app", port), *server) as behind:
+            outbound = ListenerPlan("out", "127.0.0.1", 1, "outbound", http("reviews"))
+            cluster = static("reviews", behind.port, sockets, says)
+            async with proxy(outbound, cluster, *client) as front:
+                yield front, behind, heads
+
+
+def good() -> tuple[tuple[SecretPlan, ...], tuple[SecretPlan, ...]]:
+    return (ROOT.secret("reviews"), ROOT.roots()), (ROOT.secret("productpage"), ROOT.roots())
+
+
+async def test_a_request_goes_through_mutual_tls() -> None:
+    async with mesh(*good()) as (front, behind, _):
+        assert await get(front.port) == (200, b"hello")
+        assert behind.count("ssl_handshake") == 1
+
+
+async def test_an_endpoint_that_says_nothing_gets_plain_text() -> None:
+    async with mesh(*good(), says=frozenset()) as (front, behind, _):
+        assert await get(front.port) == (200, b"hello")
+        assert behind.count("ssl_handshake") == 0
+
+
+async def test_strict_lets_nobody_in_with_plain_text() -> None:
+    async with mesh(*good(), says=frozenset(), strict=True) as (front, behind, heads):
+        assert (await get(front.port))[0] == 503
+        assert behind.count("no_filter_chain_match") > 0
+        assert heads == []
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "reason"),
+    [
+        ((ROOT.secret("ratings"), ROOT.roots()), None, b"not who is expected here"),
+        ((STRANGER.secret("reviews"), ROOT.roots()), None, b"unable to get local issuer certificate"),
+        ((ROOT.secret("reviews", timedelta(hours=-1)), ROOT.roots()), None, b"certificate has expired"),
+        (None, (STRANGER.secret("productpage"), ROOT.roots()), b""),
+        (None, (ROOT.secret("productpage", timedelta(hours=-1)), ROOT.roots()), b""),
+        (None, (), b"this proxy has no secret 'default' yet"),
+        ((), None, b""),
+    ],
+    ids=["other identity", "other root", "expired", "client's other root", "client expired", "no client's", "none"],
+)
+async def test_a_certificate_that_is_not_good_carries_no_request(server: Any, client: Any, reason: bytes) -> None:
+    good_server, good_client = good()
+    async with mesh(
+        good_server if server is None else server, good_client if client is None else client, strict=True
+    ) as (front, _, heads):
+        status, body = await get(front.port)
+        assert status == 503
+        assert reason in body
+        assert heads == []
+
+
+async def test_a_client_of_another_trust_domain_is_refused() -> None:
+    elsewhere = NameMatch("URI", StringMatch("prefix", "spiffe://other.example/"))
+    tls = replace(SERVER, common=replace(SERVER.common, names=(elsewhere,)))
+    async with mesh(*good(), strict=True, tls=tls) as (front, behind, heads):
+        assert (await get(front.port))[0] == 503
+        assert behind.count("ssl_connection_error") > 0
+        assert heads == []
+
+
+async def test_a_client_without_a_certificate_is_refused() -> None:
+    anonymous = SocketsPlan((), replace(CLIENT, common=replace(CLIENT.common, certificate="")))
+    async with mesh(*good(), sockets=anonymous, strict=True) as (front, behind, heads):
+        assert (await get(front.port))[0] == 503
+        assert behind.count("ssl_connection_error") > 0
+        assert heads == []
+
+
+async def test_both_certificates_change_under_a_connection_that_stays() -> None:
+    (_, roots), (_, _) = good()
+    async with mesh(*good()) as (front, behind, heads):
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        assert await ask(reader, writer) == (200, b"hello")
+        await behind.apply(ROOT.secret("reviews"), roots)
+        await front.apply(ROOT.secret("productpage"), roots)
+        assert await ask(reader, writer) == (200, b"hello")
+        assert behind.count("ssl_handshake") == 1  # the same connection between the proxies
+        writer.close()
+        await writer.wait_closed()
+        assert len(heads) == 2
+
+
+async def test_a_new_root_comes_before_the_old_one_goes() -> None:
+    both = ROOT.roots(STRANGER)
+    async with mesh(*good()) as (front, behind, _):
+        for step in (
+            (behind, both),
+            (front, both),
+            (behind, STRANGER.secret("reviews")),
+            (front, STRANGER.secret("productpage")),
+            (behind, STRANGER.roots()),
+            (front, STRANGER.roots()),
+        ):
+            await step[0].apply(step[1])
+            front.runtime.clusters["reviews"].close_idle()
+            assert await get(front.port) == (200, b"hello")
+        assert behind.count("ssl_handshake") == 6
+        assert behind.count("ssl_connection_error") == 0
+
+
+async def test_a_secret_that_cannot_be_read_leaves_the_last_one() -> None:
+    async with mesh(*good()) as (front, behind, _):
+        with pytest.raises(ValueError, match="secret default"):
+            await behind.apply(SecretPlan("default", "no certificate", "no key"))
+        assert await get(front.port) == (200, b"hello")
+
+
+async def test_the_second_handshake_is_a_short_one() -> None:
+    (server, client) = good()
+    async with mesh(server, client) as (front, behind, _):
+        assert await get(front.port) == (200, b"hello")
+        security = front.runtime.clusters["reviews"].security(
+            next(iter(front.runtime.clusters["reviews"].state.endpoints.values())), http=True
+        )
+        assert security is not None
+        session = security.session(("127.0.0.1", behind.port))
+        assert session is not None
+        assert session.has_ticket
+
+
+async def test_bytes_end_in_one_direction_and_go_on_in_the_other() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.read()  # until the client's half of the connection ends
+        writer.write(question.upper() * 100)
+        writer.close()
+
+    application = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = application.sockets[0].getsockname()[1]
+    server, client = good()
+    async with proxy(inbound(tcp("app"), strict=True), static("app", port), *server) as behind:
+        outbound = ListenerPlan("out", "127.0.0.1", 1, "outbound", tcp("reviews"))
+        cluster = static("reviews", behind.port, AUTO, SAYS_ISTIO)
+        async with proxy(outbound, cluster, *client) as front, asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+            writer.write(b"question" * 10_000)
+            writer.write_eof()
+            assert await reader.read() == b"QUESTION" * 1_000_000
+            writer.close()
+            await writer.wait_closed()
+    application.close()
+
+
+async def test_a_peer_that_stops_in_the_handshake_is_not_waited_for() -> None:
+    server, _ = good()
+    hasty = replace(SERVER, handshake_timeout=0.05)
+    async with proxy(inbound(http("app"), strict=True, tls=hasty), static("app", 1), *server) as behind:
+        reader, writer = await asyncio.open_connection("127.0.0.1", behind.port)
+        outgoing = ssl.MemoryBIO()
+        hello = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="reviews")
+        with pytest.raises(ssl.SSLWantReadError):
+            hello.do_handshake()
+        writer.write(outgoing.read())
+        async with asyncio.timeout(20):
+            await reader.read()
+        assert behind.count("ssl_connection_error") == 1
+        writer.close()
+        await writer.wait_closed()
+
+
+def test_a_key_is_in_no_log() -> None:
+    assert "PRIVATE" not in repr(ROOT.secret("reviews"))
