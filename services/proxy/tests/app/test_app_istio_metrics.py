@@ -48,7 +48,7 @@ def labels(line: str) -> dict[str, str]:
 
 
 def test_a_client_side() -> None:
-    lines = page(("outbound", CLUSTER, 503, "UF", "reviews-v1;default;reviews;v1;Kubernetes", b""))
+    lines = page(("outbound", CLUSTER, 503, "UF", "reviews-v1;default;reviews;v1;Kubernetes", b"", ""))
     assert "# TYPE istio_requests_total counter" in lines
     assert "# TYPE istio_request_duration_milliseconds histogram" in lines
     (line,) = (line for line in lines if line.startswith("istio_requests_total{"))
@@ -87,7 +87,7 @@ def test_a_server_side_with_a_client_that_said_who_it_is() -> None:
     said = Attributes()
     said.attributes["source.uid"].string_value = "kubernetes://ratings-1.other"
     forwarded = b64encode(said.SerializeToString())
-    lines = page(("inbound", "inbound|9080||", 200, "", "", forwarded))
+    lines = page(("inbound", "inbound|9080||", 200, "", "", forwarded, ""))
     (line,) = (line for line in lines if line.startswith("istio_requests_total{"))
     found = labels(line)
     assert (found["reporter"], found["source_workload"], found["source_workload_namespace"]) == (
@@ -102,8 +102,19 @@ def test_a_server_side_with_a_client_that_said_who_it_is() -> None:
     )
 
 
+def test_a_client_that_has_proved_who_it_is() -> None:
+    client = "spiffe://cluster.local/ns/default/sa/ratings"
+    (line,) = (
+        line
+        for line in page(("inbound", "inbound|9080||", 200, "", "", b"", client))
+        if line.startswith("istio_requests_total{")
+    )
+    found = labels(line)
+    assert (found["source_principal"], found["connection_security_policy"]) == (client, "mutual_tls")
+
+
 def test_keys_with_the_same_labels_are_added_up() -> None:
-    lines = page(("inbound", "a", 200, "", "", b""), ("inbound", "b", 200, "", "", b""))
+    lines = page(("inbound", "a", 200, "", "", b"", ""), ("inbound", "b", 200, "", "", b"", ""))
     (line,) = (line for line in lines if line.startswith("istio_requests_total{"))
     assert line.endswith(" 2")
     (count,) = (line for line in lines if line.startswith("istio_request_bytes_count{"))
@@ -111,7 +122,7 @@ def test_keys_with_the_same_labels_are_added_up() -> None:
 
 
 def test_traffic_to_no_service_bears_the_clusters_name() -> None:
-    lines = page(("outbound", "PassthroughCluster", 200, "", "", b""))
+    lines = page(("outbound", "PassthroughCluster", 200, "", "", b"", ""))
     (line,) = (line for line in lines if line.startswith("istio_requests_total{"))
     found = labels(line)
     assert found["destination_service_name"] == "PassthroughCluster"

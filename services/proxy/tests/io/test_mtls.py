@@ -21,6 +21,7 @@ from mizzen.proxy.engine.plan import (
     ChainMatch,
     ChainPlan,
     ChoicePlan,
+    ClientCertPlan,
     ClusterPlan,
     EndpointPlan,
     EndpointSetPlan,
@@ -35,6 +36,7 @@ from mizzen.proxy.engine.plan import (
     VirtualHostPlan,
     WeightedCluster,
 )
+from mizzen.proxy.engine.rbac_plan import AllOf, AnyOf, Anything, Authenticated, PolicyPlan, RbacPlan
 from mizzen.proxy.engine.tls_plan import (
     PLAINTEXT,
     ClientTlsPlan,
@@ -46,6 +48,7 @@ from mizzen.proxy.engine.tls_plan import (
     TlsPlan,
 )
 from mizzen.proxy.io.runtime import Runtime
+from mizzen.proxy.io.telemetry import read_key
 
 ROOT, STRANGER = TestAuthority(), TestAuthority()
 ISTIO_PROTOCOLS = ("istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2")
@@ -78,6 +81,16 @@ def static(name: str, port: int, sockets: SocketsPlan = PLAINTEXT, says: Any = f
         connect_timeout=5.0,
         sockets=sockets,
     )
+
+
+PRODUCTPAGE = "spiffe://cluster.local/ns/default/sa/productpage"
+NAMES_CLIENT = ClientCertPlan("append_forward", subject=True, uri=True, dns=True)
+
+
+def allow(*identities: str) -> RbacPlan:
+    """Only these clients get in."""
+    who = AnyOf(tuple(Authenticated(StringMatch("exact", each)) for each in identities))
+    return RbacPlan("ALLOW", (PolicyPlan("ns[default]-policy[clients]-rule[0]", AllOf((Anything(), who))),))
 
 
 def inbound(handler: HttpPlan | TcpPlan, *, strict: bool = False, tls: ServerTlsPlan = SERVER) -> ListenerPlan:
@@ -167,10 +180,11 @@ async def mesh(
     says: Any = SAYS_ISTIO,
     strict: bool = False,
     tls: ServerTlsPlan = SERVER,
+    handler: HttpPlan | None = None,
 ) -> AsyncIterator[tuple[Proxy, Proxy, list[bytes]]]:
     """The proxies of a client and of reviews, and what reviews got."""
     async with application() as (port, heads):
-        listener = inbound(http("app"), strict=strict, tls=tls)
+        listener = inbound(handler or http("app"), strict=strict, tls=tls)
         async with proxy(listener, static("app", port), *server) as behind:
             outbound = ListenerPlan("out", "127.0.0.1", 1, "outbound", http("reviews"))
             cluster = static("reviews", behind.port, sockets, says)
@@ -240,6 +254,62 @@ async def test_a_client_without_a_certificate_is_refused() -> None:
         assert (await get(front.port))[0] == 503
         assert behind.count("ssl_connection_error") > 0
         assert heads == []
+
+
+async def test_the_application_learns_who_calls_and_whoever_lies_is_found_out() -> None:
+    names = replace(http("app"), client_cert=NAMES_CLIENT)
+    forged = GET[:-2] + b"X-Forwarded-Client-Cert: By=forged\r\n\r\n"
+    async with mesh(*good(), handler=names) as (front, behind, heads):
+        assert await get(front.port, forged) == (200, b"hello")  # its sidecar takes out what the client says
+        assert b"forged" not in heads[0]
+        (value,) = (each for each in heads[0].split(b"\r\n") if each.lower().startswith(b"x-forwarded-client-cert: "))
+        by, digest, *rest = value.partition(b": ")[2].decode().split(";")
+        assert by == "By=spiffe://cluster.local/ns/default/sa/reviews"
+        assert len(digest) == len("Hash=") + 64
+        assert rest == ['Subject=""', f"URI={PRODUCTPAGE}"]
+        assert await get(behind.port, forged) == (200, b"hello")  # in plain text, past the client's sidecar
+        assert b"client-cert" not in heads[1].lower()
+
+
+@pytest.mark.parametrize("says", [SAYS_ISTIO, frozenset()], ids=["mutual TLS", "plain text"])
+@pytest.mark.parametrize("allowed", [PRODUCTPAGE, "spiffe://cluster.local/ns/default/sa/ratings"])
+async def test_only_a_proved_identity_that_is_allowed_gets_in(says: Any, allowed: str) -> None:
+    guarded = replace(http("app"), guards=(allow(allowed),))
+    async with mesh(*good(), handler=guarded, says=says) as (front, behind, heads):
+        status, answer = await get(front.port)
+        if says and allowed == PRODUCTPAGE:
+            assert (status, len(heads)) == (200, 1)
+            assert behind.count("rbac_allowed", "http") == 1
+        else:
+            assert (status, heads) == (403, [])
+            assert behind.count("rbac_denied", "http") == 1
+            assert b"no policy allows it" in answer
+
+
+async def test_a_denied_byte_stream_is_closed() -> None:
+    server, client = good()
+    guarded = replace(tcp("app"), guards=(allow("spiffe://cluster.local/ns/default/sa/ratings"),))
+    outbound = ListenerPlan("out", "127.0.0.1", 1, "outbound", tcp("reviews"))
+    async with (
+        application() as (port, heads),
+        proxy(inbound(guarded, strict=True), static("app", port), *server) as behind,
+        proxy(outbound, static("reviews", behind.port, AUTO, SAYS_ISTIO), *client) as front,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(GET)
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+        assert behind.count("rbac_denied", "tcp") == 1
+        assert heads == []
+
+
+async def test_metrics_tell_who_called() -> None:
+    async with mesh(*good()) as (front, behind, _):
+        assert await get(front.port) == (200, b"hello")
+        keys = [read_key(name) for scope, name, _ in behind.runtime.stats(1).counters if scope == "istio"]
+        assert {key[6] for key in keys} == {PRODUCTPAGE}
 
 
 async def test_both_certificates_change_under_a_connection_that_stays() -> None:

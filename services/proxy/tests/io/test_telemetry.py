@@ -40,7 +40,7 @@ def test_a_request() -> None:
         endpoint_sends(OK),
         client_gets("HTTP/1.1 200 OK", None, b"hi"),
     )
-    name = key_name(("outbound", "reviews", 200, "", "", b""))
+    name = key_name(("outbound", "reviews", 200, "", "", b"", ""))
     stats = world.runtime.stats(1)
     assert stats.counters["istio", name, "requests_total"] == 1
     assert stats.histograms["istio", name, "request_bytes"][-1] == 5.0
@@ -59,7 +59,7 @@ def test_a_byte_stream() -> None:
         client_closes(),
         endpoint_closes(),
     )
-    name = key_name(("outbound", "reviews", -1, "", "", b""))
+    name = key_name(("outbound", "reviews", -1, "", "", b"", ""))
     counters = world.runtime.stats(1).counters
     found = {metric: value for (scope, of, metric), value in counters.items() if (scope, of) == ("istio", name)}
     assert found == {
@@ -89,7 +89,7 @@ def test_samples_fall_into_their_buckets(values: list[tuple[float, int, int]]) -
 def test_clients_are_not_told_apart_without_end() -> None:
     telemetry = Telemetry(max_keys=2)
     for number in range(5):
-        telemetry.samples.append(("inbound", "c", 200, "", "", b"%d" % number, 1.0, 0, 0))
+        telemetry.samples.append(("inbound", "c", 200, "", "", b"%d" % number, "", 1.0, 0, 0))
     stats = Stats(1)
     telemetry.export(stats)
     counts: dict[Any, int] = {read_key(name)[5]: value for (_, name, _), value in stats.counters.items()}

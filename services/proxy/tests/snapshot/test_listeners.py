@@ -107,9 +107,9 @@ def test_a_listener_for_tls_alone_is_rejected(make: Make) -> None:
 
 
 def test_a_listener_is_not_opened_without_its_guard(make: Make) -> None:
-    guard = {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"}
+    guard = {"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"}
     message = make["listener"]("l", http_filters=[{"name": "rbac", "typed_config": guard}, ROUTER])
-    assert "http_filters[0]: envoy.extensions.filters.http.rbac.v3.RBAC is not supported" in str(
+    assert "http_filters[0]: envoy.extensions.filters.http.ext_authz.v3.ExtAuthz is not supported" in str(
         compile_resource(message)
     )
 

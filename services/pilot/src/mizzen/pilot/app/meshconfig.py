@@ -57,6 +57,8 @@ class MeshConfigFile(Model):
     enable_client_side_policy_check: Bool | None = None
     disable_mixer_http_reports: Bool | None = None
     via_header: Bool | None = None
+    enable_auto_mtls: Bool | None = None
+    trust_domain: str | None = None
     root_namespace: str | None = None
     domain_suffix: str | None = None
 

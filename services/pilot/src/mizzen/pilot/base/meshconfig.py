@@ -33,6 +33,9 @@ class MeshConfig:
     disable_mixer_http_reports: bool = False
     via_header: bool = False
     """Mizzen's own: proxies add themselves to `via` of requests and responses (RFC 9110, §7.6.3)."""
+    enable_auto_mtls: bool = False
+    """Workloads that say they can (label security.istio.io/tlsMode) speak mutual TLS. Istio's default is true."""
+    trust_domain: str = "cluster.local"
     root_namespace: str = "istio-system"
     domain_suffix: str = "cluster.local"
 

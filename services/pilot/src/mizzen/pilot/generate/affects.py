@@ -10,6 +10,7 @@ from mizzen.api.resource import ResourceKey
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import labels
 from mizzen.pilot.generate.clusters import NAMED
+from mizzen.pilot.generate.mutualtls import identities
 from mizzen.pilot.generate.outboundplaces import listens_by_endpoint
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE
 from mizzen.pilot.snapshot.destinationrule import Rule
@@ -46,7 +47,7 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
         if service.hostname in new.settings.mixer_hosts:
             found.add(ENDPOINT)
         if any(_sees(scope, service) for scope in scopes):
-            found |= _of_endpoints(service, proxy, new)
+            found |= _of_endpoints(service, proxy, old, new)
         if any(_answers(mesh, proxy, service) for mesh in meshes):
             found |= {CLUSTER, LISTENER, ROUTE}
     return tuple(url for url in ORDER if url in found)
@@ -75,14 +76,21 @@ def _answers(mesh: Mesh, proxy: Proxy, key: ServiceKey) -> bool:
     return any(endpoint.address in proxy.addresses for endpoint in mesh.endpoints.get(key, ()))
 
 
-def _of_endpoints(key: ServiceKey, proxy: Proxy, mesh: Mesh) -> set[str]:
+def _of_endpoints(key: ServiceKey, proxy: Proxy, old: Mesh, mesh: Mesh) -> set[str]:
     found = {ENDPOINT}
+    if mesh.settings.enable_auto_mtls and _expected(old, key) != _expected(mesh, key):
+        found.add(CLUSTER)
     service = mesh.by_key.get(key)
     if service is not None and service.resolution in NAMED:
         found.add(CLUSTER)
     if service is not None and proxy.captures and listens_by_endpoint(service):
         found.add(LISTENER)
     return found
+
+
+def _expected(mesh: Mesh, key: ServiceKey) -> tuple[str, ...]:
+    service = mesh.by_key.get(key)
+    return identities(mesh, service) if service is not None else ()
 
 
 def _of_config(
@@ -96,6 +104,11 @@ def _of_config(
     if key.kind == "Sidecar":
         concerned = key.namespace in (proxy.namespace, meshes[1].settings.root_namespace)
         return EVERYTHING if proxy.type == "sidecar" and concerned else frozenset()
+    if key.kind == "PeerAuthentication":
+        return {CLUSTER, ENDPOINT, LISTENER}  # what workloads accept is of interest to all of their clients
+    if key.kind == "AuthorizationPolicy":
+        concerned = key.namespace in (proxy.namespace, meshes[1].settings.root_namespace)
+        return {LISTENER} if concerned else frozenset()
     if key.kind == "Gateway":
         if proxy.type != "router":
             return frozenset()

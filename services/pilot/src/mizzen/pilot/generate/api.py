@@ -16,6 +16,7 @@ from mizzen.pilot.generate.inboundlisteners import inbound_listeners
 from mizzen.pilot.generate.listener import listener
 from mizzen.pilot.generate.mixer.chains import MixerChains
 from mizzen.pilot.generate.mixer.use import Side, route_use
+from mizzen.pilot.generate.mutualtls import capable, identities
 from mizzen.pilot.generate.node import Node
 from mizzen.pilot.generate.outbound import OutboundListeners
 from mizzen.pilot.generate.routes import SidecarRouteInputs, empty_routes, sidecar_routes
@@ -106,7 +107,7 @@ def _endpoints(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> N
         if cluster is not None:
             service = node.scope.service(cluster.host) or node.mixers.get(cluster.host)
             rule = node.rule(service) if service is not None else None
-            found = endpoints.select(node.mesh, service, rule, cluster)
+            found = capable(node.mesh, endpoints.select(node.mesh, service, rule, cluster))
         harvest.take(name, endpoints.endpoint_set, endpoints.EndpointInputs(name, found, node.proxy.cluster_id))
 
 
@@ -141,7 +142,16 @@ def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port
             found = endpoints.select(node.mesh, service, rule, cluster)
         grpc = node.proxy.generator == "grpc"
         inputs = clusters.ClusterInputs(
-            service, port, subset, rule, found, node.mesh.settings, grpc, node.lookup, node.proxy.captures and not grpc
+            service,
+            port,
+            subset,
+            rule,
+            capable(node.mesh, found),
+            node.mesh.settings,
+            grpc,
+            node.lookup,
+            expected=identities(node.mesh, service) if node.mutual_tls else None,
+            captured=node.proxy.captures and not grpc,
         )
         origin = origin_text(rule.origin) if rule is not None else ""
         harvest.take(str(cluster), clusters.outbound_cluster, inputs, service.origin, origin)

@@ -8,10 +8,10 @@ from typing import Any
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 from envoy.config.core.v3 import address_pb2
 
-from mizzen.api.destinationrule import ConnectionPoolSettings, LoadBalancerSettings, SimpleLB
+from mizzen.api.destinationrule import ClientTLSMode, ConnectionPoolSettings, LoadBalancerSettings, SimpleLB
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.protocol import Protocol
-from mizzen.pilot.generate import names, trafficpolicy, upstream
+from mizzen.pilot.generate import names, tls, trafficpolicy, upstream
 from mizzen.pilot.generate.encoded import Encoded, encode
 from mizzen.pilot.generate.endpoints import assignment
 from mizzen.pilot.generate.protos import PROVENANCE, ads, duration, provenance, struct
@@ -46,6 +46,8 @@ class ClusterInputs:
     """For gRPC's own client, which knows fewer balancers."""
     lookup: int = _Cluster.V4_ONLY
     """Which addresses of a name count."""
+    expected: tuple[str, ...] | None = None
+    """Who may stand for the service, where the client can speak mutual TLS; None where it cannot."""
     captured: bool = False
     """Connections come with the address that the client chose among the pods of a headless service."""
 
@@ -98,6 +100,7 @@ def outbound_cluster(inputs: ClusterInputs) -> Encoded:
         trafficpolicy.balance(message, policy.load_balancer, grpc=inputs.grpc)
         message.common_lb_config.healthy_panic_threshold.value = 0
     _apply(message, policy, port.protocol)
+    _secure(message, policy, inputs)
     _describe(message, inputs)
     return encode(message.name, message)
 
@@ -193,9 +196,27 @@ def _apply(message: Any, policy: Policy, protocol: Protocol) -> None:
     trafficpolicy.retry_budget(message, policy.retry_budget)
     trafficpolicy.outlier(message, policy.outlier_detection)
     upstream.transport(message, policy, protocol)
-    tls = policy.tls
-    verified = upstream.verifies_by_host(tls)
+    verified = upstream.verifies_by_host(policy.tls)
     upstream.protocol_options(message, protocol, policy.connection_pool, auto_sni=verified)
+
+
+def _secure(message: Any, policy: Policy, inputs: ClusterInputs) -> None:
+    """Mutual TLS inside of the mesh: where a rule asks for it, else with endpoints that can do it."""
+    mode = policy.tls.mode if policy.tls is not None else None
+    if inputs.expected is None or inputs.service.external or mode not in (None, ClientTLSMode.ISTIO_MUTUAL):
+        return
+    port = inputs.port
+    stated = policy.tls.subject_alt_names if policy.tls is not None else ()
+    server_name = policy.tls.sni if policy.tls is not None else ""
+    socket = tls.client_socket(
+        server_name or names.server_name(port.number, inputs.subset, inputs.service.hostname),
+        tuple(stated) or inputs.expected,
+        http2=port.protocol.is_http2,
+    )
+    if mode is None:
+        message.transport_socket_matches.extend(tls.by_capability(socket))
+    else:
+        message.transport_socket.CopyFrom(socket)
 
 
 def _describe(message: Any, inputs: ClusterInputs) -> None:

@@ -42,6 +42,10 @@ class HttpInputs:
     accept_http_10: bool = False
     idle_timeout: float = 0.0
     mixer: Use | None = None
+    guards: tuple[bytes, ...] = ()
+    """Filters that say who may come in, serialized."""
+    names_client: bool = False
+    """The application learns from x-forwarded-client-cert who calls."""
 
 
 def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
@@ -68,6 +72,11 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
         message.common_http_protocol_options.idle_timeout.CopyFrom(duration(inputs.idle_timeout))
     if inputs.edge:
         message.forward_client_cert_details = hcm_pb2.HttpConnectionManager.SANITIZE_SET
+    if inputs.names_client:
+        message.forward_client_cert_details = hcm_pb2.HttpConnectionManager.APPEND_FORWARD
+        message.set_current_client_cert_details.subject.value = True
+        message.set_current_client_cert_details.uri = True
+        message.set_current_client_cert_details.dns = True
     if isinstance(routes, str):
         message.rds.route_config_name = routes
         message.rds.config_source.CopyFrom(ads())
@@ -102,7 +111,8 @@ def _filters(inputs: HttpInputs) -> list[Any]:
     if inputs.grpc_web:
         chain.insert(0, ("envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb()))
     chain.append(("envoy.filters.http.router", router_pb2.Router()))
-    return [hcm_pb2.HttpFilter(name=name, typed_config=pack(config)) for name, config in chain]
+    guards = [hcm_pb2.HttpFilter.FromString(each) for each in inputs.guards]
+    return [*guards, *(hcm_pb2.HttpFilter(name=name, typed_config=pack(config)) for name, config in chain)]
 
 
 def _policy(use: Use | None) -> list[tuple[str, Any]]:

@@ -11,8 +11,9 @@ from mizzen.pilot.generate.hcm import SERVER_NAME, HttpInputs, http_protocols
 from mizzen.pilot.generate.inbound import InboundPort, inbound_ports
 from mizzen.pilot.generate.inboundroute import InboundRoute
 from mizzen.pilot.generate.listener import INBOUND, HttpChain, ListenerInputs, forward
+from mizzen.pilot.generate.mutualtls import TLS, Way, ways
 from mizzen.pilot.generate.node import Node
-from mizzen.pilot.generate.tcp import ANY, RAW, ChainMatch, TcpChain
+from mizzen.pilot.generate.tcp import ANY, ChainMatch, TcpChain
 
 _GRPC = (Protocol.GRPC, Protocol.GRPC_WEB)
 
@@ -69,19 +70,27 @@ def _undeclared(node: Node) -> list[HttpChain | TcpChain]:
         server_name=SERVER_NAME,
         accept_http_10=node.proxy.accept_http_10,
         idle_timeout=node.proxy.idle_timeout,
+        guards=node.guards.http,
     )
-    plain = ChainMatch(transport=RAW)
-    sniffed = replace(plain, protocols=http_protocols(node.proxy))
-    return [
-        HttpChain(sniffed, http, InboundRoute(rest, 0, ""), "virtualInbound-catchall-http"),
-        forward(rest, plain, names.VIRTUAL_INBOUND, node.proxy.idle_timeout),
-    ]
+    found: list[HttpChain | TcpChain] = []
+    for way in ways(node.accepts(0), Protocol.UNSUPPORTED, 0, http_protocols(node.proxy)):
+        if way.http:
+            named = replace(http, names_client=way.ends_tls)
+            chain = HttpChain(way.match, named, InboundRoute(rest, 0, ""), "virtualInbound-catchall-http")
+            found.append(replace(chain, ends_tls=way.ends_tls))
+        else:
+            found.append(_guarded(node, forward(rest, way.match, names.VIRTUAL_INBOUND, node.proxy.idle_timeout), way))
+    return found
+
+
+def _guarded(node: Node, chain: TcpChain, way: Way) -> TcpChain:
+    return replace(chain, tcp=replace(chain.tcp, guards=node.guards.tcp), ends_tls=way.ends_tls)
 
 
 def _bound(node: Node, port: InboundPort, name: str) -> ListenerInputs:
     chains = _chains(node, port)
     default = None
-    if len(chains) > 1 and isinstance(chains[-1], TcpChain):
+    if len(chains) > 1 and isinstance(chains[-1], TcpChain) and chains[-1].match == ANY:
         default = chains.pop()
     return ListenerInputs(
         name=name,
@@ -95,34 +104,33 @@ def _bound(node: Node, port: InboundPort, name: str) -> ListenerInputs:
 
 
 def _chains(node: Node, port: InboundPort) -> list[HttpChain | TcpChain]:
-    """The chains of a port, all for plaintext: HTTP, TCP, or both told apart by the first bytes.
+    """The chains of a port: TLS or plaintext, HTTP or bytes, told apart by the first bytes.
 
     A listener of its own needs no condition on the port, nor one on the transport where it does not look at it.
     """
-    plain = ANY if port.bind else ChainMatch(port=port.number, transport=RAW)
-    if port.protocol.is_http:
-        return [_http_chain(node, port, plain)]
-    if port.protocol is not Protocol.UNSUPPORTED:
-        return [_tcp_chain(node, port, plain)]
-    sniffed = replace(plain, transport=RAW, protocols=http_protocols(node.proxy))
-    return [_http_chain(node, port, sniffed), _tcp_chain(node, port, plain)]
+    found = ways(node.accepts(port.number), port.protocol, 0 if port.bind else port.number, http_protocols(node.proxy))
+    if port.bind and not any(way.match.transport == TLS for way in found):
+        found = [way if way.match.protocols else way._replace(match=ANY) for way in found]
+    return [_http_chain(node, port, way) if way.http else _tcp_chain(node, port, way) for way in found]
 
 
-def _http_chain(node: Node, port: InboundPort, match: ChainMatch) -> HttpChain:
+def _http_chain(node: Node, port: InboundPort, way: Way) -> HttpChain:
     http = HttpInputs(
         stat_prefix=f"inbound_{port.label}_{port.number};",
         server_name=SERVER_NAME,
         grpc_web=port.protocol is Protocol.GRPC_WEB,
         accept_http_10=node.proxy.accept_http_10,
         idle_timeout=node.proxy.idle_timeout,
+        guards=node.guards.http,
+        names_client=way.ends_tls,
     )
     route = InboundRoute(names.inbound(port.number), port.service_port, port.host, retries=port.protocol not in _GRPC)
-    return HttpChain(match, http, route, _chain_name(port), port.origin)
+    return HttpChain(way.match, http, route, _chain_name(port), port.origin, way.ends_tls)
 
 
-def _tcp_chain(node: Node, port: InboundPort, match: ChainMatch) -> TcpChain:
-    chain = forward(names.inbound(port.number), match, _chain_name(port), node.proxy.idle_timeout)
-    return replace(chain, tcp=replace(chain.tcp, origin=port.origin))
+def _tcp_chain(node: Node, port: InboundPort, way: Way) -> TcpChain:
+    chain = forward(names.inbound(port.number), way.match, _chain_name(port), node.proxy.idle_timeout)
+    return _guarded(node, replace(chain, tcp=replace(chain.tcp, origin=port.origin)), way)
 
 
 def _chain_name(port: InboundPort) -> str:

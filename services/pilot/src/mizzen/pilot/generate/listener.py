@@ -16,9 +16,11 @@ from mizzen.pilot.generate.hcm import HttpInputs, manager
 from mizzen.pilot.generate.inboundroute import InboundRoute, inbound_route
 from mizzen.pilot.generate.protos import address, boolean, duration, provenance
 from mizzen.pilot.generate.tcp import ANY, ChainMatch, TcpChain, TcpInputs
+from mizzen.pilot.generate.tls import server_socket
 
 INBOUND = base_pb2.INBOUND
 OUTBOUND = base_pb2.OUTBOUND
+HANDSHAKE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class HttpChain:
     name: str = ""
     origin: tuple[str, str, str] | None = None
     """(kind, namespace, name) of the object that asks for it."""
+    ends_tls: bool = False
+    """Clients show a certificate of the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,13 @@ def _chain(chain: HttpChain | TcpChain, settings: MeshConfig) -> Any:
     stated = chain.tcp.origin if isinstance(chain, TcpChain) else chain.origin
     origin = provenance(*stated) if stated is not None else None
     if isinstance(chain, TcpChain):
-        return tcp.chain(chain.match, tcp.filters(chain.tcp, settings), chain.name, origin)
-    routes = chain.routes if isinstance(chain.routes, str) else inbound_route(chain.routes)
-    return tcp.chain(chain.match, [manager(chain.http, routes, settings)], chain.name, origin)
+        parts = tcp.filters(chain.tcp, settings)
+    else:
+        routes = chain.routes if isinstance(chain.routes, str) else inbound_route(chain.routes)
+        parts = [manager(chain.http, routes, settings)]
+    message = tcp.chain(chain.match, parts, chain.name, origin)
+    if chain.ends_tls:
+        http = isinstance(chain, HttpChain)
+        message.transport_socket.CopyFrom(server_socket(http=http, trust_domain=settings.trust_domain))
+        message.transport_socket_connect_timeout.CopyFrom(duration(HANDSHAKE_SECONDS))
+    return message

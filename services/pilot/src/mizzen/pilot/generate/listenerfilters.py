@@ -40,7 +40,7 @@ def inspectors(matches: Iterable[ChainMatch]) -> list[Any]:
     ports = {match.port for match in known}
     found = []
     # TLS first: what it recognises, the other leaves alone.
-    encrypted = {match.port for match in known if match.server_names}
+    encrypted = {match.port for match in known if match.server_names or match.transport == "tls"}
     if encrypted:
         config: Any = tls_inspector_pb2.TlsInspector(initial_read_buffer_size=uint32(_FIRST_BYTES))
         found.append(_filter("envoy.filters.listener.tls_inspector", config, ports - encrypted))

@@ -9,12 +9,16 @@ from functools import cached_property
 
 from envoy.config.cluster.v3 import cluster_pb2
 
+from mizzen.api.security import MutualTLSMode
 from mizzen.api.sidecar import OutboundTrafficMode, Sidecar
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate import names
+from mizzen.pilot.generate.authz.filters import Guards, guards_of, policies_for
+from mizzen.pilot.generate.endpoints import TLS_MODE
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.peerauth import Accepted
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.snapshot.scope import Scope
 from mizzen.pilot.snapshot.service import Service
@@ -60,6 +64,29 @@ class Node:
         """Mixer's services by host that are out of scope, because a Sidecar resource does not know of them."""
         found = (self.mesh.by_host.get(host, ()) for host in sorted(self.mesh.settings.mixer_hosts))
         return {s.hostname: s for services in found for s in services[:1] if self.scope.service(s.hostname) is None}
+
+    @cached_property
+    def mutual_tls(self) -> bool:
+        """The proxy has an identity that it can show."""
+        able = TLS_MODE in self.proxy.labels and self.proxy.generator != "grpc"
+        return able and self.mesh.settings.enable_auto_mtls
+
+    def accepts(self, port: int) -> MutualTLSMode:
+        """What the workload accepts on one of its ports."""
+        stated = self.accepted.on(port)
+        return stated if self.mutual_tls or stated is MutualTLSMode.STRICT else MutualTLSMode.DISABLE
+
+    @cached_property
+    def accepted(self) -> Accepted:
+        """The word of the PeerAuthentications."""
+        return self.mesh.peers.of(self.proxy.namespace, self.proxy.labels)
+
+    @cached_property
+    def guards(self) -> Guards:
+        """The filters that AuthorizationPolicies make."""
+        mesh, proxy = self.mesh, self.proxy
+        found = policies_for(mesh.authorization, proxy.namespace, proxy.labels, mesh.settings.root_namespace)
+        return guards_of(found, (mesh.settings.trust_domain,))
 
     def rule(self, service: Service) -> Rule | None:
         return self.mesh.rule(service, self.proxy.namespace, self.labels)

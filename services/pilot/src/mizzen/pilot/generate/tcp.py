@@ -61,6 +61,8 @@ class TcpInputs:
     origin: tuple[str, str, str] | None = None
     """(kind, namespace, name) of the object that routes here."""
     mixer: Use | None = None
+    guards: tuple[bytes, ...] = ()
+    """Filters that say who may connect, serialized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class TcpChain:
     match: ChainMatch
     tcp: TcpInputs
     name: str = ""
+    ends_tls: bool = False
+    """Clients show a certificate of the mesh."""
 
 
 def filters(inputs: TcpInputs, settings: MeshConfig) -> list[Any]:
@@ -79,7 +83,7 @@ def filters(inputs: TcpInputs, settings: MeshConfig) -> list[Any]:
     found = [listener_components_pb2.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(message))]
     if use is not None and use.own:
         found.insert(0, listener_components_pb2.Filter(name=istio.FILTER, typed_config=pack(istio.tcp_client(use))))
-    return found
+    return [*(listener_components_pb2.Filter.FromString(each) for each in inputs.guards), *found]
 
 
 def _proxy(inputs: TcpInputs, settings: MeshConfig) -> Any:

@@ -9,6 +9,7 @@ from mizzen.api.destinationrule import DestinationRule
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
+from mizzen.api.security import AuthorizationPolicy, PeerAuthentication
 from mizzen.api.serviceentry import ServiceEntry
 from mizzen.api.sidecar import Sidecar
 from mizzen.api.virtualservice import VirtualService
@@ -17,6 +18,7 @@ from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
 from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey
@@ -61,6 +63,8 @@ def build(
         rules=index,
         gateways=gateways,
         sidecars=sidecars,
+        peers=PeerAuthentications(tuple(of_kind(known, PeerAuthentication)), settings.root_namespace),
+        authorization=tuple(of_kind(known, AuthorizationPolicy)),
         policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,
         problems=tuple(problems),

@@ -10,10 +10,12 @@ from types import MappingProxyType
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
+from mizzen.api.security import AuthorizationPolicy
 from mizzen.api.sidecar import Sidecar
 from mizzen.pilot.base.labels import NONE, Labels
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.snapshot.destinationrule import Rule, RuleIndex
+from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import Policy
 from mizzen.pilot.snapshot.scope import Scope, choose_sidecar, scope_of
 from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey
@@ -40,6 +42,9 @@ class Mesh:
     sidecars: tuple[Resource[Sidecar], ...] = ()
     """Oldest first."""
     policy: Policy = field(default_factory=Policy)
+    peers: PeerAuthentications = field(default_factory=PeerAuthentications)
+    authorization: tuple[Resource[AuthorizationPolicy], ...] = ()
+    """Oldest first."""
     resources: Mapping[ResourceKey, Resource] = field(default_factory=dict)
     """Configuration and registry as they came in."""
     problems: tuple[Problem, ...] = ()

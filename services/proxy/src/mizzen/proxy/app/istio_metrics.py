@@ -33,13 +33,15 @@ class Peer:
     version: str = ""
     canonical: str = ""
     revision: str = ""
+    principal: str = ""
+    """Its identity, where TLS has proved it."""
 
     def labels(self, side: str) -> Labels:
         """With `source` or `destination` in front of their names."""
         values = (
             ("workload", self.workload),
             ("workload_namespace", self.namespace),
-            ("principal", ""),
+            ("principal", self.principal),
             ("app", self.app),
             ("version", self.version),
             ("canonical_service", self.canonical or self.workload),
@@ -71,9 +73,11 @@ def read_labels(name: str) -> Labels:
 
 def labels_of(key: Key, own: Peer, store: Store) -> Labels:
     """All labels of one kind of requests."""
-    direction, cluster, status, flags, workload, forwarded = key
+    direction, cluster, status, flags, workload, forwarded, principal = key
     inbound = direction == "inbound"
-    source, destination = (_client(forwarded), own) if inbound else (own, _endpoint(workload))
+    own = own if principal else replace(own, principal="")
+    client = replace(_client(forwarded), principal=principal)
+    source, destination = (client, own) if inbound else (own, _endpoint(workload))
     host, name, namespace = _service(cluster, store)
     labels = [
         ("reporter", "destination" if inbound else "source"),
@@ -87,7 +91,8 @@ def labels_of(key: Key, own: Peer, store: Store) -> Labels:
         labels += [("request_protocol", "http"), ("response_code", str(status)), ("grpc_response_status", "")]
     else:
         labels.append(("request_protocol", "tcp"))
-    labels += [("response_flags", flags or "-"), ("connection_security_policy", "none" if inbound else UNKNOWN)]
+    security = ("mutual_tls" if principal else "none") if inbound else UNKNOWN
+    labels += [("response_flags", flags or "-"), ("connection_security_policy", security)]
     return tuple(labels)
 
 
@@ -104,6 +109,7 @@ def own_peer(node: Node) -> Peer:
         version=version,
         canonical=str(carried.get("service.istio.io/canonical-name", "")) or app,
         revision=str(carried.get("service.istio.io/canonical-revision", "")) or version,
+        principal=str(metadata.get("PRINCIPAL", "")),
     )
 
 

@@ -13,7 +13,17 @@ Ip: TypeAlias = IPv4Address | IPv6Address
 class Arrival:
     """A new connection: who it is from, where it was going, and what its first bytes say."""
 
-    __slots__ = ("destination", "own", "peer", "protocols", "restored", "server_name", "source", "transport")
+    __slots__ = (
+        "destination",
+        "is_secured",
+        "own",
+        "peer",
+        "protocols",
+        "restored",
+        "server_name",
+        "source",
+        "transport",
+    )
 
     def __init__(self, source: tuple[str, int], destination: tuple[str, int]) -> None:
         self.source = source
@@ -28,8 +38,15 @@ class Arrival:
         """ALPN in the client's order, or what plaintext was recognised as."""
         self.peer: Peer | None = None
         """Whose certificate was verified; None without one."""
+        self.is_secured = False
+        """TLS ended here."""
         self.own = ""
         """The identity that this proxy showed: the URI in its certificate; empty in plain text."""
+
+    @property
+    def principal(self) -> str:
+        """The identity that the client has proved; empty for none."""
+        return self.peer.uris[0] if self.peer is not None and self.peer.uris else ""
 
     @property
     def source_ip(self) -> Ip:

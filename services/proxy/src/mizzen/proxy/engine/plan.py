@@ -138,11 +138,14 @@ class AccessLogPlan:
     json: tuple[tuple[str, str], ...] = ()
 
 
+ClientCertMode: TypeAlias = Literal["sanitize", "forward_only", "append_forward", "sanitize_set", "always_forward_only"]
+
+
 @dataclass(frozen=True, slots=True)
 class ClientCertPlan:
     """What becomes of x-forwarded-client-cert."""
 
-    mode: Literal["sanitize", "forward_only", "append_forward", "sanitize_set", "always_forward_only"] = "sanitize"
+    mode: ClientCertMode = "sanitize"
     subject: bool = False
     uri: bool = False
     dns: bool = False

@@ -170,6 +170,16 @@ class MixerStats:
 
 
 @dataclass(slots=True)
+class RbacStats:
+    """`http.<prefix>.rbac_*` and `tcp.<prefix>.rbac_*`: what the RBAC filters decided."""
+
+    rbac_allowed: int = 0
+    rbac_denied: int = 0
+    rbac_shadow_allowed: int = 0
+    rbac_shadow_denied: int = 0
+
+
+@dataclass(slots=True)
 class ListenerStats:
     """`listener.<address>.*`."""
 
@@ -192,7 +202,7 @@ class ListenerStats:
     """Handshakes that failed, and connections that TLS found broken."""
 
 
-Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats
+Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats | RbacStats
 
 
 def export(scope: str, name: str, cells: Cells, into: Stats) -> None:

@@ -63,6 +63,7 @@ class Downstream:
         "parsing",
         "peer_address",
         "peer_host",
+        "principal",
         "requests",
         "runtime",
         "transport",
@@ -110,6 +111,8 @@ class Downstream:
         self.local_address = address_text(
             transport.get_extra_info("sockname") if arrival is None else arrival.destination
         )
+        self.principal = arrival.principal if arrival is not None else ""
+        """The identity that the client has proved; empty for none."""
         self.transport.set_write_buffer_limits(self.chain.buffer_limit)
         self.chain.opened(self)
         self.runtime.wheel.look(self, self.active_at + self.chain.http.idle_timeout)
@@ -269,7 +272,14 @@ class Downstream:
         stats = x.manager.stats
         stats.downstream_rq_total += 1
         stats.downstream_rq_active += 1
-        begin(x)
+        if x.manager.authorization is None:
+            begin(x)
+        else:
+            refusal = x.manager.authorization.refuse(x)
+            if refusal is None:
+                begin(x)
+            else:
+                reply(x, refusal[0], refusal[1])
         if x.request_complete and not x.done and x.route.timeout:
             self._start_timeout(x)
         if x.manager.stream_idle_timeout:
@@ -346,7 +356,7 @@ class Downstream:
         samples = x.manager.samples
         workload = "" if x.endpoint is None else x.endpoint.workload
         took = (now - x.started_at) * 1000.0
-        key = (x.manager.direction, x.target.cluster, x.status, x.flags, workload, x.forwarded)
+        key = (x.manager.direction, x.target.cluster, x.status, x.flags, workload, x.forwarded, self.principal)
         samples.append((*key, took, x.bytes_received, x.bytes_sent))
         if len(samples) >= BATCH:
             self.runtime.telemetry.fold()

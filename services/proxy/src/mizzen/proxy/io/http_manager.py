@@ -11,6 +11,7 @@ from mizzen.proxy.engine.table import RouteTable
 from mizzen.proxy.io.telemetry import Sample
 
 if TYPE_CHECKING:
+    from mizzen.proxy.io.authorization import Authorization
     from mizzen.proxy.io.exchange import Exchange
     from mizzen.proxy.io.mixer import Guard
 
@@ -26,6 +27,8 @@ class HttpManager:
 
     __slots__ = (
         "accept_http_10",
+        "authorization",
+        "client_cert",
         "direction",
         "discovers_table",
         "generate_request_id",
@@ -37,6 +40,7 @@ class HttpManager:
         "merge_slashes",
         "mixer",
         "name",
+        "names_client",
         "normalize_path",
         "samples",
         "server",
@@ -64,6 +68,11 @@ class HttpManager:
         """The listener's."""
         self.samples: list[Sample] = []
         """What becomes of finished requests in Istio's metrics."""
+        self.authorization: Authorization | None = None
+        """The RBAC filters; None without one."""
+        self.client_cert = plan.client_cert
+        self.names_client = plan.client_cert.mode in ("append_forward", "sanitize_set")
+        """x-forwarded-client-cert is written, not only left or taken out."""
         self.mixer: Guard | None = None
         """The filter `mixer`; None without one."""
         self.stats = stats

@@ -224,6 +224,7 @@ class Intake(asyncio.Protocol, StreamRecord):
         if chain.draining:  # its listener or its plan has gone meanwhile
             self._end("chain_removed")
             return
+        self.arrival.is_secured = True
         self.arrival.peer = connection.peer
         self.arrival.own = connection.identity
         self._hand_over(chain, connection)

@@ -21,11 +21,13 @@ from mizzen.proxy.codec.headers import (
 )
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.engine.attributes import FORWARDED_HEADER
+from mizzen.proxy.io.client_cert import write_client_cert
 from mizzen.proxy.io.exchange import CHUNKED, SIZED, Exchange
 from mizzen.proxy.io.http_manager import HttpManager
 
 PROTO_HTTP: Final = b"x-forwarded-proto: http"
-_NOT_FROM_OUTSIDE: Final = (b"x-request-id", b"x-forwarded-client-cert", FORWARDED_HEADER)
+PROTO_HTTPS: Final = b"x-forwarded-proto: https"
+_NOT_FROM_OUTSIDE: Final = (b"x-request-id", FORWARDED_HEADER)
 TE_TRAILERS: Final = b"te: trailers"
 
 
@@ -104,12 +106,19 @@ def prepare(x: Exchange, manager: HttpManager) -> None:
     head = x.head
     if manager.via:
         append(head, b"via", manager.via)
+    if manager.names_client or b"x-forwarded-client-cert" in head:
+        write_client_cert(head, manager.client_cert, x.downstream.arrival)
     if manager.generate_request_id and b"x-request-id" not in head:
         head[b"x-request-id"] = b"x-request-id: " + x.downstream.runtime.request_ids.next()
     if b"x-forwarded-proto" in head:
         x.scheme = value_of(head, b"x-forwarded-proto") or b"http"
     else:
-        head[b"x-forwarded-proto"] = PROTO_HTTP
+        arrival = x.downstream.arrival
+        if arrival is not None and arrival.is_secured:
+            head[b"x-forwarded-proto"] = PROTO_HTTPS
+            x.scheme = b"https"
+        else:
+            head[b"x-forwarded-proto"] = PROTO_HTTP
 
 
 def _enter_edge(x: Exchange, manager: HttpManager) -> None:

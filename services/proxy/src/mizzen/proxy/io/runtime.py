@@ -22,9 +22,10 @@ from mizzen.proxy.engine.plan import (
     RouteTablePlan,
     TcpPlan,
 )
-from mizzen.proxy.engine.stats import HttpStats, TcpStats, export
+from mizzen.proxy.engine.stats import HttpStats, RbacStats, TcpStats, export
 from mizzen.proxy.engine.table import RouteTable, bind_table
 from mizzen.proxy.engine.tls_plan import SecretPlan, ServerTlsPlan
+from mizzen.proxy.io.authorization import Authorization
 from mizzen.proxy.io.chain import BoundChains, ChainKey, Manager
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import Connector
@@ -80,6 +81,7 @@ class Runtime:
         self._retired: set[Listener] = set()
         self._http_stats: dict[str, HttpStats] = {}
         self._tcp_stats: dict[str, TcpStats] = {}
+        self._authorizations: dict[tuple[str, str], RbacStats] = {}
         self._connection_ids = count(1)
         self._unix_offset = time.time() - loop.time()
         self._date = b""
@@ -177,13 +179,20 @@ class Runtime:
         manager = HttpManager(listener.name, handler, table, logs, stats)
         manager.direction = listener.direction
         manager.samples = self.telemetry.samples
+        if handler.guards:
+            manager.authorization = Authorization(handler.guards, self._rbac_stats("http", handler.stat_prefix))
         if handler.mixer is not None:
             manager.mixer = guard = Guard(self.mixer, handler.mixer)
             manager.logs = (*logs, MixerLog(guard, self.reports))
         return manager
 
+    def _rbac_stats(self, scope: str, prefix: str) -> RbacStats:
+        return self._authorizations.setdefault((scope, prefix), RbacStats())
+
     def _bind_tcp(self, plan: TcpPlan, logs: tuple[AccessLog, ...]) -> TcpManager:
         manager = TcpManager(plan, logs, self._tcp_stats.setdefault(plan.stat_prefix, TcpStats()))
+        if plan.guards:
+            manager.authorization = Authorization(plan.guards, self._rbac_stats("tcp", plan.stat_prefix))
         if plan.mixer is not None:
             manager.mixer = TcpGuard(self.mixer, plan.mixer)
         return manager
@@ -300,6 +309,8 @@ class Runtime:
             export("http", prefix, http, stats)
         for prefix, tcp in self._tcp_stats.items():
             export("tcp", prefix, tcp, stats)
+        for (scope, prefix), rbac in self._authorizations.items():
+            export(scope, prefix, rbac, stats)
         for name, listener in self.listeners.items():
             export("listener", name, listener.stats, stats)
         self.telemetry.export(stats)

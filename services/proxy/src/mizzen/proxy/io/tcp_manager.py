@@ -10,13 +10,14 @@ from mizzen.proxy.engine.stats import TcpStats
 from mizzen.proxy.io.reporting import AccessLog
 
 if TYPE_CHECKING:
+    from mizzen.proxy.io.authorization import Authorization
     from mizzen.proxy.io.mixer_tcp import TcpGuard
 
 
 class TcpManager:
     """Envoy's tcp_proxy as values; replaced as a whole when the listener's plan changes."""
 
-    __slots__ = ("_choice", "idle_timeout", "logs", "mixer", "stats")
+    __slots__ = ("_choice", "authorization", "idle_timeout", "logs", "mixer", "stats")
 
     def __init__(self, plan: TcpPlan, logs: tuple[AccessLog, ...], stats: TcpStats) -> None:
         if not plan.clusters:
@@ -26,6 +27,8 @@ class TcpManager:
         self.idle_timeout = plan.idle_timeout
         self.logs = logs
         self.stats = stats
+        self.authorization: Authorization | None = None
+        """The RBAC filters; None without one."""
         self.mixer: TcpGuard | None = None
         """The filter `mixer`; None without one."""
 

@@ -15,10 +15,11 @@ MAX_KEYS: Final = 2_000
 """Kinds of requests that are told apart; from there on not by their clients."""
 SCOPE: Final = "istio"
 
-Sample: TypeAlias = tuple[str, str, int, str, str, bytes, float, int, int]
-"""Direction, cluster, status, flags, endpoint's workload, x-istio-attributes, milliseconds, bytes received and sent."""
-Key: TypeAlias = tuple[str, str, int, str, str, bytes]
-"""The first six of a sample. The status of a byte stream is -1."""
+Sample: TypeAlias = tuple[str, str, int, str, str, bytes, str, float, int, int]
+"""Direction, cluster, status, flags, endpoint's workload, x-istio-attributes, the client's proved identity,
+milliseconds, bytes received and sent."""
+Key: TypeAlias = tuple[str, str, int, str, str, bytes, str]
+"""The first seven of a sample. The status of a byte stream is -1."""
 
 _HISTOGRAMS: Final = ("request_duration_milliseconds", "request_bytes", "response_bytes")
 
@@ -80,20 +81,20 @@ class Telemetry:
         """Add the samples to the sums."""
         grouped: dict[Key, list[tuple[float, int, int]]] = {}
         for sample in self.samples:
-            grouped.setdefault(sample[:6], []).append(sample[6:])
+            grouped.setdefault(sample[:7], []).append(sample[7:])
         self.samples.clear()
         for key, values in grouped.items():
             if key not in self._requests and len(self._requests) >= self._max_keys:
-                key = (*key[:5], b"")  # noqa: PLW2901 - the same without the client
+                key = (*key[:5], b"", key[6])  # noqa: PLW2901 - the same without the client
             self._requests.setdefault(key, Sums()).add(values)
 
 
 def key_name(key: Key) -> str:
     """A key as text."""
-    return json.dumps([*key[:5], key[5].decode("latin-1")])
+    return json.dumps([*key[:5], key[5].decode("latin-1"), key[6]])
 
 
 def read_key(name: str) -> Key:
     """The key from its text."""
-    direction, cluster, status, flags, workload, forwarded = json.loads(name)
-    return direction, cluster, status, flags, workload, forwarded.encode("latin-1")
+    direction, cluster, status, flags, workload, forwarded, principal = json.loads(name)
+    return direction, cluster, status, flags, workload, forwarded.encode("latin-1"), principal

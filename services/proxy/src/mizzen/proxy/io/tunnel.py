@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from mizzen.proxy.base import flags
 from mizzen.proxy.engine.state import EndpointState
 from mizzen.proxy.engine.verdict import DENIED
+from mizzen.proxy.io.authorization import Authorization, Entrant, denial
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.stream_record import StreamRecord
@@ -145,10 +146,19 @@ class Tunnel(StreamRecord):
         self.chain.opened(self)
         self.manager.stats.downstream_cx_total += 1
         transport.set_write_buffer_limits(self.chain.buffer_limit)
+        if self.manager.authorization is not None and not self._is_allowed(self.manager.authorization):
+            return
         if self.guarded is None:
             self.connect()
         else:
             self.guarded.begin()
+
+    def _is_allowed(self, authorization: Authorization) -> bool:
+        peer, local = self.downstream_remote_address, self.downstream_local_address
+        policy = authorization.refusal(Entrant(None, self.arrival, peer, peer, local))
+        if policy is not None:
+            self._give_up("", denial(policy))
+        return policy is None
 
     def refuse(self, reason: str) -> None:
         """Mixer does not want this connection."""
@@ -262,7 +272,8 @@ class Tunnel(StreamRecord):
     def _kind(self) -> Key:
         """What Istio's metrics tell apart."""
         workload = self.endpoint.workload if self.endpoint is not None else ""
-        return (self.chain.listener.plan.direction, self.upstream_cluster, -1, self.flags, workload, b"")
+        principal = self.arrival.principal if self.arrival is not None else ""
+        return (self.chain.listener.plan.direction, self.upstream_cluster, -1, self.flags, workload, b"", principal)
 
     def on_timer(self, now: float) -> float:
         """Close a tunnel in which nothing moves."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from mizzen.proxy.engine.mixer_plan import MixerPlan, TcpMixerPlan
-from mizzen.proxy.engine.plan import HttpPlan, RouteTablePlan, TcpPlan, WeightedCluster
+from mizzen.proxy.engine.plan import ClientCertMode, ClientCertPlan, HttpPlan, RouteTablePlan, TcpPlan, WeightedCluster
+from mizzen.proxy.engine.rbac_plan import RbacPlan
 from mizzen.proxy.snapshot.accesslogs import access_logs
 from mizzen.proxy.snapshot.mixer import HTTP_CONFIG, TCP_CONFIG, http_filter, tcp_filter
+from mizzen.proxy.snapshot.rbac import rbac_filter
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 from mizzen.proxy.snapshot.routes import route_table
 from mizzen.proxy.snapshot.values import one_line, origin, seconds, type_name, unpack, wrapped
@@ -40,7 +45,7 @@ _HTTP = (
     "normalize_path",
     "merge_slashes",
     "path_with_escaped_slashes_action",
-    # x-forwarded-client-cert needs TLS; request ids are UUIDs anyway; early drains are the agent's affair.
+    # Request ids are UUIDs anyway; early drains are the agent's affair.
     "forward_client_cert_details",
     "set_current_client_cert_details",
     "request_id_extension",
@@ -49,9 +54,16 @@ _HTTP = (
     "upgrade_configs",  # looked at in _http
 )
 _KEEP_ESCAPED_SLASHES = (0, 1)
+_HTTP_RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
+_CLIENT_CERT: Final[tuple[ClientCertMode, ...]] = (
+    "sanitize",
+    "forward_only",
+    "append_forward",
+    "sanitize_set",
+    "always_forward_only",
+)
 _GUARDS = frozenset(
     {
-        "envoy.extensions.filters.http.rbac.v3.RBAC",
         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         "envoy.extensions.filters.http.oauth2.v3.OAuth2",
@@ -76,11 +88,16 @@ def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
     if not chain.filters:
         raise Invalid("filters", "is empty")
     mixer: TcpMixerPlan | None = None
+    guards: list[RbacPlan] = []
     for index, item in enumerate(chain.filters[:-1]):
         with at(f"filters[{index}]"):
-            if type_name(item.typed_config) != TCP_CONFIG:
-                raise Invalid("", f"{type_name(item.typed_config)} is not supported")
-            mixer = tcp_filter(item.typed_config, notes)
+            match type_name(item.typed_config):
+                case "envoy.extensions.filters.network.rbac.v3.RBAC":
+                    guards += rbac_filter(unpack(item.typed_config, network_rbac_pb2.RBAC))
+                case kind if kind == TCP_CONFIG:
+                    mixer = tcp_filter(item.typed_config, notes)
+                case kind:
+                    raise Invalid("", f"{kind} is not supported")
     last = chain.filters[-1]
     kind = type_name(last.typed_config)
     with at(f"filters[{len(chain.filters) - 1}].typed_config"):
@@ -88,15 +105,18 @@ def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
             if mixer is not None:
                 raise Invalid("", "a network filter mixer goes with a tcp_proxy; HTTP has its own")
             manager = unpack(last.typed_config, http_connection_manager_pb2.HttpConnectionManager)
-            return _http(manager, notes, inbound=inbound)
+            plan = _http(manager, notes, inbound=inbound)
+            return replace(plan, guards=(*guards, *plan.guards))
         if kind == _TCP_PROXY:
-            return _tcp(unpack(last.typed_config, tcp_proxy_pb2.TcpProxy), origin(chain.metadata), notes, mixer)
+            return _tcp(
+                unpack(last.typed_config, tcp_proxy_pb2.TcpProxy), origin(chain.metadata), notes, mixer, tuple(guards)
+            )
         raise Invalid("", f"{kind} is not supported")
 
 
 def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
     notes.check(message, _HTTP)
-    mixer = _read_filters(message, notes, inbound=inbound)
+    mixer, guards = _read_filters(message, notes, inbound=inbound)
     common, http1 = message.common_http_protocol_options, message.http_protocol_options
     notes.check(common, ("idle_timeout", "max_requests_per_connection"))
     notes.check(http1, ("header_key_format", "accept_http_10", "allow_absolute_url"))
@@ -122,7 +142,16 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
         access_logs=access_logs(message.access_log, notes),
         accept_http_10=http1.accept_http_10,
         mixer=mixer,
+        guards=guards,
+        client_cert=_client_cert(message, notes),
     )
+
+
+def _client_cert(message: Any, notes: Notes) -> ClientCertPlan:
+    said = message.set_current_client_cert_details
+    notes.check(said, ("subject", "uri", "dns"))
+    mode = _CLIENT_CERT[message.forward_client_cert_details]
+    return ClientCertPlan(mode, wrapped(said, "subject", False), said.uri, said.dns)
 
 
 def _routes(message: Any, notes: Notes) -> RouteTablePlan | str:
@@ -137,24 +166,31 @@ def _routes(message: Any, notes: Notes) -> RouteTablePlan | str:
     raise Invalid(kind or "rds", "needs one of rds, route_config")
 
 
-def _read_filters(message: Any, notes: Notes, *, inbound: bool) -> MixerPlan | None:
-    """Mixer's, if there is one. A filter that changes or refuses requests must not be left out in silence."""
+def _read_filters(message: Any, notes: Notes, *, inbound: bool) -> tuple[MixerPlan | None, tuple[RbacPlan, ...]]:
+    """Mixer's, if there is one, and who may come in.
+
+    A filter that changes or refuses requests must not be left out in silence.
+    """
     mixer: MixerPlan | None = None
+    guards: list[RbacPlan] = []
     kinds = [type_name(item.typed_config) for item in message.http_filters]
     if not kinds or kinds[-1] != _ROUTER:
         raise Invalid("http_filters", "the last one must be the router")
     for index, kind in enumerate(kinds):
         if kind in _GUARDS:
             raise Invalid(f"http_filters[{index}]", f"{kind} is not supported, and without it everyone would get in")
-        if kind == HTTP_CONFIG:
+        if kind == _HTTP_RBAC:
+            with at(f"http_filters[{index}].typed_config"):
+                guards += rbac_filter(unpack(message.http_filters[index].typed_config, http_rbac_pb2.RBAC))
+        elif kind == HTTP_CONFIG:
             with at(f"http_filters[{index}].typed_config"):
                 mixer = http_filter(message.http_filters[index].typed_config, notes, inbound=inbound)
         elif kind not in _HARMLESS_FILTERS:
             notes.add(kind)
-    return mixer
+    return mixer, tuple(guards)
 
 
-def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None) -> TcpPlan:
+def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None, guards: tuple[RbacPlan, ...]) -> TcpPlan:
     notes.check(message, ("stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "access_log"), source)
     return TcpPlan(
         stat_prefix=message.stat_prefix,
@@ -163,6 +199,7 @@ def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None) ->
         access_logs=access_logs(message.access_log, notes),
         origin=source,
         mixer=mixer,
+        guards=guards,
     )
 
 

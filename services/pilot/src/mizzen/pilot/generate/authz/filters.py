@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.rbac.v3 import rbac_pb2
@@ -33,6 +33,14 @@ DRY_RUN_PREFIX: Final = {
     AuthorizationAction.DENY: "istio_dry_run_deny_",
 }
 
+
+class Guards(NamedTuple):
+    """Serialized filters, so that what they are part of can be compared at a glance."""
+
+    http: tuple[bytes, ...] = ()
+    tcp: tuple[bytes, ...] = ()
+
+
 Policies = Sequence[Resource[AuthorizationPolicy]]
 
 
@@ -46,6 +54,16 @@ def policies_for(policies: Iterable[Resource[AuthorizationPolicy]], namespace: s
         and not policy.spec.target_refs
         and (policy.spec.selector is None or labels(policy.spec.selector.match_labels) <= own)
     ]
+
+
+def guards_of(policies: Policies, trust_domains: tuple[str, ...]) -> Guards:
+    """The filters of a workload with these policies."""
+    if not policies:
+        return Guards()
+    return Guards(
+        tuple(each.SerializeToString(deterministic=True) for each in http_filters(policies, trust_domains)),
+        tuple(each.SerializeToString(deterministic=True) for each in network_filters(policies, trust_domains)),
+    )
 
 
 def http_filters(policies: Policies, trust_domains: tuple[str, ...]) -> list[Any]:

@@ -1,0 +1,100 @@
+"""Transport sockets of mutual TLS inside of the mesh, with certificates by SDS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2
+from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+
+from mizzen.pilot.generate.protos import boolean, duration, pack, struct
+
+SOCKET: Final = "envoy.transport_sockets.tls"
+CERTIFICATE: Final = "default"
+ROOTS: Final = "ROOTCA"
+SDS_CLUSTER: Final = "sds-grpc"
+"""Where a stock Envoy finds its agent; our own proxy has its secrets from its agent anyway."""
+MODE: Final = "tlsMode"
+MUTUAL: Final = "istio"
+HTTP: Final = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
+"""What clients in the mesh say (ALPN) when they will speak HTTP inside of TLS."""
+BYTES: Final = ("istio-peer-exchange", "istio")
+"""What they say when they will not, or do not know."""
+_CIPHERS: Final = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+)
+_URI: Final = common_pb2.SubjectAltNameMatcher.SanType.URI
+_DNS: Final = common_pb2.SubjectAltNameMatcher.SanType.DNS
+_Versions: Final = common_pb2.TlsParameters
+
+
+def server_socket(*, http: bool, trust_domain: str) -> Any:
+    """Ends TLS of clients that prove an identity of the mesh."""
+    context = tls_pb2.DownstreamTlsContext(require_client_certificate=boolean(True))
+    common = context.common_tls_context
+    common.alpn_protocols.extend(("h2", "http/1.1") if http else (BYTES[0], "h2", "http/1.1"))
+    common.tls_params.tls_minimum_protocol_version = _Versions.TLSv1_2
+    common.tls_params.tls_maximum_protocol_version = _Versions.TLSv1_3
+    common.tls_params.cipher_suites.extend(_CIPHERS)
+    _add_secrets(common)
+    matcher = common.combined_validation_context.default_validation_context.match_typed_subject_alt_names.add()
+    matcher.san_type = _URI
+    matcher.matcher.prefix = f"spiffe://{trust_domain}/"
+    return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
+
+
+def client_socket(server_name: str, identities: Sequence[str], *, http2: bool) -> Any:
+    """Begins TLS to one of these identities; to any of the mesh when none is known."""
+    context = tls_pb2.UpstreamTlsContext(sni=server_name)
+    common = context.common_tls_context
+    common.alpn_protocols.extend((*BYTES, "h2") if http2 else BYTES)
+    common.tls_params.tls_minimum_protocol_version = _Versions.TLSv1_2
+    common.tls_params.tls_maximum_protocol_version = _Versions.TLSv1_3
+    _add_secrets(common)
+    expected = common.combined_validation_context.default_validation_context.match_typed_subject_alt_names
+    for identity in identities:
+        matcher = expected.add()
+        matcher.san_type = _URI if "://" in identity else _DNS
+        matcher.matcher.exact = identity
+    return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
+
+
+def by_capability(socket: Any) -> list[Any]:
+    """The socket for endpoints that say they take mutual TLS, plain text for all others."""
+    plain = base_pb2.TransportSocket(
+        name="envoy.transport_sockets.raw_buffer", typed_config=pack(raw_buffer_pb2.RawBuffer())
+    )
+    match = cluster_pb2.Cluster.TransportSocketMatch
+    return [
+        match(name="tlsMode-istio", match=struct({MODE: MUTUAL}), transport_socket=socket),
+        match(name="tlsMode-disabled", match=struct({}), transport_socket=plain),
+    ]
+
+
+def _add_secrets(common: Any) -> None:
+    common.tls_certificate_sds_secret_configs.append(_secret(CERTIFICATE))
+    common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(_secret(ROOTS))
+    common.combined_validation_context.default_validation_context.SetInParent()
+
+
+def _secret(name: str) -> Any:
+    agent = grpc_service_pb2.GrpcService(envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=SDS_CLUSTER))
+    source = config_source_pb2.ConfigSource(
+        api_config_source=config_source_pb2.ApiConfigSource(
+            api_type=config_source_pb2.ApiConfigSource.GRPC,
+            transport_api_version=config_source_pb2.ApiVersion.V3,
+            set_node_on_first_message_only=True,
+            grpc_services=[agent],
+        ),
+        initial_fetch_timeout=duration(0),
+        resource_api_version=config_source_pb2.ApiVersion.V3,
+    )
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=source)
