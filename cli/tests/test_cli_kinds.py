@@ -19,6 +19,7 @@ from mizzen.cli.kinds import kind_named, plural
         ("prometheuses.config.istio.io", "prometheus"),
         ("logentries", "logentry"),
         ("signalfxs", "signalfx"),
+        ("authorizationpolicies", "AuthorizationPolicy"),
         ("QuotaSpecBindings", "QuotaSpecBinding"),
     ],
 )
@@ -34,10 +35,11 @@ def test_no_two_kinds_answer_to_one_name():
 def test_an_unknown_kind_is_an_error_for_the_user():
     with pytest.raises(UserError) as refused:
         kind_named("nonsense")
-    title, networking, kubernetes, mixer, rbac = str(refused.value).splitlines()
+    title, networking, kubernetes, security, mixer, rbac = str(refused.value).splitlines()
     assert title == "There is no kind 'nonsense'; the kinds are:"
     assert networking.startswith("  networking: virtualservice (vs), destinationrule (dr), gateway (gw), ")
     assert kubernetes.startswith("  kubernetes: service (svc), ")
+    assert security.startswith("  security: ")
     assert mixer.startswith("  mixer: ")
     assert rbac.startswith("  rbac: ")
     assert all(f"{kind.lower()}" in str(refused.value) for kind in KINDS)

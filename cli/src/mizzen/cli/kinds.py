@@ -17,7 +17,12 @@ SHORT = {
     "po": "Pod",
     "ns": "Namespace",
 }
-GROUPS = {"networking.istio.io": "networking", "config.istio.io": "mixer", "rbac.istio.io": "rbac"}
+GROUPS = {
+    "networking.istio.io": "networking",
+    "security.istio.io": "security",
+    "config.istio.io": "mixer",
+    "rbac.istio.io": "rbac",
+}
 """What people call Istio's API groups."""
 
 
@@ -45,7 +50,7 @@ def _kinds_by_group() -> list[str]:
 
 def plural(name: str) -> str:
     """Of a kind in lower case: gateways, serviceentries, bypasses; Endpoints is its own plural."""
-    if name.endswith("ry"):
+    if name.endswith(("ry", "cy")):
         return f"{name[:-1]}ies"
     if name.endswith("s"):
         return name if name == "endpoints" else f"{name}es"

@@ -174,3 +174,13 @@ def test_a_token_of_any_length_is_not_even_read() -> None:
     verifier = TokenVerifier(KeySet([ISSUER]), "cluster.local")
     with pytest.raises(NotAuthenticated, match="more than 8192 characters"):
         verifier.verify("x" * 9000, datetime.now(UTC))
+
+
+async def test_only_what_comes_from_this_port_has_a_peer() -> None:
+    """Another address may have a port of the same number, and is nobody."""
+    secure = SecurePort(lambda: Address("127.0.0.1", 1))
+    secure._peers[4711] = REVIEWS
+    assert secure.peer("ipv4:127.0.0.1:4711") == REVIEWS
+    for address in ("ipv4:127.0.0.2:4711", "ipv6:[::1]:4711", "unix:/4711", "ipv4:127.0.0.1:4712"):
+        assert secure.peer(address) is None
+        assert not secure.came_through(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ HEALTH_PATH = "/healthz/ready"
 DISCOVERY = f"{layout.PILOT}:{layout.XDS_PORT}"
 
 
-def pilot_command(home: Home, environ: Mapping[str, str]) -> Command:
+def pilot_command(home: Home, environ: Mapping[str, str], more: Sequence[str] = ()) -> Command:
     monitoring = f"{layout.PILOT}:{layout.MONITORING_PORT}"
     return Command(
         name="pilot",
@@ -34,6 +34,7 @@ def pilot_command(home: Home, environ: Mapping[str, str]) -> Command:
             *("--xds-address", DISCOVERY, "--monitoring-address", monitoring),
             *("--config-dir", str(home.config), "--registry-dir", str(home.registry)),
             *("--mesh-config", str(home.mesh_config)),
+            *more,
         ),
         environ=environ,
         log=home.log("pilot"),
@@ -80,9 +81,15 @@ def app_command(
 
 
 def sidecar_command(
-    home: Home, environ: Mapping[str, str], engine: str, pod: PodKey, template: PodTemplateSpec, number: int
+    home: Home,
+    environ: Mapping[str, str],
+    engine: str,
+    pod: PodKey,
+    template: PodTemplateSpec,
+    number: int,
+    more: Sequence[str] = (),
 ) -> Command:
-    """The agent beside a workload, in interception mode NONE."""
+    """The agent beside a workload, in interception mode NONE; `more` flags win."""
     address = layout.sidecar_address(number)
     name = f"{process_prefix(pod)}.sidecar"
     return Command(
@@ -92,6 +99,7 @@ def sidecar_command(
             *("--name", pod.name, "--namespace", pod.namespace, "--labels", _label_list(template.labels)),
             *("--bind-address", address, "--app-address", layout.app_address(number)),
             *("--discovery-address", DISCOVERY, "--state-dir", str(home.agents)),
+            *more,
         ),
         environ=dict(environ)
         | {
@@ -105,17 +113,20 @@ def sidecar_command(
     )
 
 
-def gateway_command(home: Home, environ: Mapping[str, str], engine: str) -> Command:
+def gateway_command(
+    home: Home, environ: Mapping[str, str], engine: str, labels: Mapping[str, str] = LABELS, more: Sequence[str] = ()
+) -> Command:
     """The ingress gateway: its listeners at 127.0.0.1, its admin interface at an address of its own."""
     return Command(
         name=NAME,
         argv=(
             *(sys.executable, "-m", "mizzen.gateway", "--engine", engine),
-            *("--name", f"{NAME}-1", "--namespace", NAMESPACE, "--labels", _label_list(LABELS)),
+            *("--name", f"{NAME}-1", "--namespace", NAMESPACE, "--labels", _label_list(labels)),
             *("--bind-address", layout.GATEWAY, "--admin-address", f"{layout.GATEWAY_ADMIN}:{layout.ADMIN_PORT}"),
             *("--discovery-address", DISCOVERY, "--state-dir", str(home.agents)),
+            *more,
         ),
-        environ=dict(environ) | {"ISTIO_META_WORKLOAD_NAME": NAME},
+        environ=dict(environ) | {"ISTIO_META_WORKLOAD_NAME": NAME, "ISTIO_META_SERVICE_ACCOUNT": NAME},
         log=home.log(NAME),
         address=f"{layout.GATEWAY}:{layout.GATEWAY_PORT}",
         probes=Probes(Probe(layout.GATEWAY_ADMIN, layout.HEALTH_PORT, HEALTH_PATH, period=PROXY_PROBE_SECONDS)),

@@ -14,14 +14,24 @@ from mizzen.api.kubernetes import Service
 from mizzen.api.resource import Resource
 from mizzen.cli.local import layout
 from mizzen.cli.local.child import Child, Command
-from mizzen.cli.local.commands import app_command, gateway_command, mixer_command, pilot_command, sidecar_command
+from mizzen.cli.local.commands import (
+    app_command,
+    gateway_command,
+    mixer_command,
+    pilot_command,
+    process_prefix,
+    sidecar_command,
+)
 from mizzen.cli.local.desired import PodTemplateSpec, pod_templates
 from mizzen.cli.local.environment import mesh_environment
-from mizzen.cli.local.gateway import gateway_pod, gateway_service
+from mizzen.cli.local.gateway import LABELS as GATEWAY_LABELS
+from mizzen.cli.local.gateway import NAME as GATEWAY
+from mizzen.cli.local.gateway import NAMESPACE, gateway_pod, gateway_service
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.mixer import embeds_mixer, mixer_environment, mixer_pod, mixer_services, wants_mixer
 from mizzen.cli.local.pod import Pod
 from mizzen.cli.local.reconcile import PodKey, Start, reconcile
+from mizzen.cli.local.security import TokenIssuer, able, labelled, pilot_flags, wants_security
 from mizzen.cli.local.state import PodState, ProcessState
 from mizzen.pilot.ingest.registry.objects import endpoint_slices, pod_object
 
@@ -52,9 +62,12 @@ class Fleet:
         self._pods: dict[PodKey, Pod] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._gateway_service = gateway_service()
-        self.pilot = self._child(pilot_command(home, self._environ))
+        self._tokens = TokenIssuer(home) if wants_security(home, engine) else None
+        secure = self._tokens is not None
+        self.pilot = self._child(pilot_command(home, self._environ, pilot_flags(home) if secure else ()))
         self._proxy_environ = self._environ | mixer_environment(home)
-        self.gateway = self._child(gateway_command(home, self._proxy_environ, engine))
+        labels, flags = labelled(GATEWAY_LABELS, secure=secure), self._identity_flags(GATEWAY, NAMESPACE, GATEWAY)
+        self.gateway = self._child(gateway_command(home, self._proxy_environ, engine, labels, flags))
         served = wants_mixer(home) and not embeds_mixer(home)
         self.mixer = self._child(mixer_command(home, self._environ)) if served else None
 
@@ -68,6 +81,8 @@ class Fleet:
     def reconcile(self, resources: Iterable[Resource]) -> None:
         """Start and retire pods until they are what the Deployments say."""
         templates = pod_templates(resources)
+        if self._tokens is not None:
+            templates = {key: able(template) for key, template in templates.items()}
         for action in reconcile(templates, [pod.running for pod in self._pods.values()]):
             if isinstance(action, Start):
                 self._start(action.key, templates[action.key.namespace, action.key.deployment])
@@ -126,10 +141,16 @@ class Fleet:
             self._child(app_command(self._home, self._environ, key, container, part, number))
             for part, container in zip(parts, template.containers, strict=True)
         ]
-        sidecar = self._child(sidecar_command(self._home, self._proxy_environ, self._engine, key, template, number))
+        flags = self._identity_flags(process_prefix(key), key.namespace, template.service_account)
+        sidecar = self._child(
+            sidecar_command(self._home, self._proxy_environ, self._engine, key, template, number, flags)
+        )
         pod = self._pods[key] = Pod(key, template, number, apps, sidecar)
         log.info("Starting %s at %s", key, layout.sidecar_address(number))
         pod.start()
+
+    def _identity_flags(self, proxy: str, namespace: str, account: str) -> tuple[str, ...]:
+        return self._tokens.flags(proxy, namespace, account) if self._tokens is not None else ()
 
     def _retire(self, pod: Pod) -> None:
         log.info("Retiring %s", pod.key)

@@ -43,6 +43,21 @@ class Home:
         return self.path / "mesh.yaml"
 
     @property
+    def identity(self) -> Path:
+        """Keys and tokens by which workloads get their certificates; secret but for the public keys."""
+        return self.path / "identity"
+
+    @property
+    def token_keys(self) -> Path:
+        """The public keys of tokens."""
+        return self.identity / "token-keys.json"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate authority's files; the root outlives every mesh that is brought up here."""
+        return self.path / "ca"
+
+    @property
     def state(self) -> Path:
         return self.path / "state.json"
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 PILOT = "127.0.1.1"
 XDS_PORT = 15010
+SECURE_PORT = 15012
 MONITORING_PORT = 15014
 ADMIN_PORT = 15000
 HTTP_PROXY_PORT = 15007

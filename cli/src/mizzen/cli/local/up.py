@@ -17,10 +17,11 @@ from mizzen.cli.errors import UserError
 from mizzen.cli.local.control import start_supervisor, stop_mesh
 from mizzen.cli.local.demo import demo_files
 from mizzen.cli.local.home import Home
-from mizzen.cli.local.layout import fixed_addresses
+from mizzen.cli.local.layout import PILOT, SECURE_PORT, fixed_addresses
 from mizzen.cli.local.logfiles import begin_logs
 from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.ports import refuse, taken
+from mizzen.cli.local.security import wants_security
 from mizzen.cli.local.state import read_state
 from mizzen.cli.local.urls import entry_urls
 from mizzen.cli.local.waiting import wait_until_up
@@ -37,7 +38,8 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Lit
     added = checked_inputs(files) if files else _missing_demo(known)
     before = read_state(home.state)
     planned = (known | {resource.key: resource for resource in added}).values()
-    refuse(taken((*fixed_addresses(), *workload_addresses(planned, before.numbers if before else {}))))
+    secure = [(PILOT, SECURE_PORT)] if wants_security(home, engine) else []
+    refuse(taken((*fixed_addresses(), *secure, *workload_addresses(planned, before.numbers if before else {}))))
     store.write(added)
     prepare.tell_kept(home, files or _demo_if_installed())
     begin_logs(home.logs)

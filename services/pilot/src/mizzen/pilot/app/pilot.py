@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from mizzen.api.store.contents import Store
 from mizzen.api.store.watch import FolderStore
 from mizzen.kubernetes.access import access_to
+from mizzen.pilot.app.authority import PilotAuthority
 from mizzen.pilot.app.cluster import Cluster
 from mizzen.pilot.app.debug import DebugPages
 from mizzen.pilot.app.meshconfig import MeshConfigSource
@@ -46,6 +47,9 @@ class Pilot:
         self._stores = _stores(settings, self._cluster) if stores is None else stores
         self._mesh_config = MeshConfigSource(settings.mesh_config)
         self._loaded = False
+        self._authority: PilotAuthority | None = None
+        if settings.authority is not None:
+            self._authority = PilotAuthority(settings.authority, lambda: self.server.address)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         clock = asyncio.get_running_loop().time
@@ -57,7 +61,11 @@ class Pilot:
         metrics = ServingMetrics(registry)
         failures = FailureLog(metrics)
         self.server = DiscoveryServer(
-            lambda proxy: MeshSource(self.world.mesh, proxy, failures), self.connections, metrics, self._workshop
+            lambda proxy: MeshSource(self.world.mesh, proxy, failures),
+            self.connections,
+            metrics,
+            self._workshop,
+            self._authority.port if self._authority is not None else None,
         )
         pages = DebugPages(self.world, self.connections, self._workshop, self.pusher.push_all, clock)
         self.monitoring = MonitoringServer(
@@ -71,7 +79,12 @@ class Pilot:
         for store in self._stores:
             await store.load()
         await asyncio.to_thread(self.world.rebuild, ())
+        if self._authority is not None:
+            settings = self._mesh_config.settings
+            self.server.add(self._authority.handler(settings.trust_domain, settings.root_namespace))
         await self.server.start(self._settings.xds_address)
+        if self._authority is not None:
+            await self._authority.start()
         self._loaded = True
         log.info(
             "Serving %d services: xDS on %s, monitoring on %s",
@@ -87,12 +100,16 @@ class Pilot:
                 tasks.create_task(store.watch(self.pusher.note))
             tasks.create_task(self._mesh_config.watch(lambda: self.pusher.note(frozenset({MESH_CONFIG}))))
             tasks.create_task(self.pusher.run())
+            if self._authority is not None:
+                tasks.create_task(self._authority.run())
             if self._cluster is not None:
                 tasks.create_task(self._cluster.write_status(self.world))
 
     async def close(self) -> None:
         """End streams and servers; proxies keep what they have and come back."""
         self._loaded = False
+        if self._authority is not None:
+            await self._authority.close()
         await self.server.close()
         await self.monitoring.close()
         if self._cluster is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from mizzen.pilot.app.authority import AuthoritySettings
 from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
 
@@ -29,6 +30,8 @@ class Settings:
     """The path of a kubeconfig, or `in-cluster`; empty where there is no Kubernetes."""
     status_lease: tuple[str, str] | None = None
     """Namespace and name of the Lease whose holder writes the status of resources; None: nobody does."""
+    authority: AuthoritySettings | None = None
+    """None: nobody is certified here."""
     log_level: str = "info"
     log_format: LogFormat = "text"
 
@@ -57,6 +60,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
     flag("mesh-config", "", "YAML file with fields of Istio's MeshConfig, watched")
     flag("status-lease", "", "write the status of resources while holding this Lease: <namespace>/<name>")
+    flag("secure-address", "", "where proxies connect with TLS, for certificates and xDS (port 15012); needs --ca-dir")
+    flag("ca-dir", "", "folder of the certificate authority (ca-cert.pem, ...); a root is made where there is none")
+    flag("token-keys", "", "JSON Web Key Set of who issues the tokens of service accounts")
     flag("log-level", "info", "how much to log", LEVELS)
     flag("log-format", "text", "form of a log line", ("text", "json"))
     given = parser.parse_args(arguments)
@@ -73,11 +79,21 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
             mesh_config=Path(given.mesh_config) if given.mesh_config else None,
             kubeconfig=given.kubeconfig,
             status_lease=_lease(given.status_lease, given.kubeconfig),
+            authority=_authority(given),
             log_level=given.log_level,
             log_format=cast("LogFormat", given.log_format),
         )
     except ValueError as error:
         parser.error(str(error))
+
+
+def _authority(given: argparse.Namespace) -> AuthoritySettings | None:
+    if bool(given.secure_address) != bool(given.ca_dir):
+        raise ValueError("--secure-address and --ca-dir go together")
+    if not given.secure_address:
+        return None
+    keys = Path(given.token_keys) if given.token_keys else None
+    return AuthoritySettings(Address.parse(given.secure_address), Path(given.ca_dir), keys)
 
 
 def _folder(given: str, default: str, kubeconfig: str) -> Path | None:

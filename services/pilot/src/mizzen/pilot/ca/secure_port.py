@@ -67,11 +67,11 @@ class SecurePort:
 
     def peer(self, address: str) -> SpiffeId | None:
         """Who a gRPC peer (`ipv4:127.0.0.1:PORT`) has proved to be; None for nobody."""
-        return self._peers.get(int(address.rpartition(":")[2]))
+        return self._peers.get(_relayed_from(address))
 
     def came_through(self, address: str) -> bool:
         """Whether a gRPC peer came by this port at all, and not straight to the server behind."""
-        return int(address.rpartition(":")[2]) in self._peers
+        return _relayed_from(address) in self._peers
 
     async def close(self) -> None:
         """End all connections."""
@@ -134,6 +134,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(CHUNK):
         writer.write(data)
         await writer.drain()
+
+
+def _relayed_from(address: str) -> int:
+    """The port; 0 for a peer on another address than ours, which may well have a port of the same number."""
+    host, _, port = address.rpartition(":")
+    return int(port) if host == f"ipv4:{LOOPBACK}" and port.isdecimal() else 0
 
 
 def _peer_of(writer: asyncio.StreamWriter) -> SpiffeId | None:

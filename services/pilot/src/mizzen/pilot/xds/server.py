@@ -8,13 +8,14 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
 
+from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
@@ -41,6 +42,16 @@ OPTIONS = (
 )
 
 
+class Gate(Protocol):
+    """Who is at the other end of connections that came through TLS."""
+
+    def came_through(self, address: str, /) -> bool:
+        """Whether a gRPC peer did."""
+
+    def peer(self, address: str, /) -> SpiffeId | None:
+        """Who it has proved to be."""
+
+
 class DiscoveryServer:
     """Serves what `source` gives for a proxy at the time of each request and push."""
 
@@ -50,7 +61,10 @@ class DiscoveryServer:
         connections: Connections,
         metrics: ServingMetrics,
         workshop: Workshop,
+        gate: Gate | None = None,
     ) -> None:
+        """`gate` knows who speaks through TLS; None: nobody does."""
+        self._gate = gate
         self._workshop = workshop
         self._source = source
         self._connections = connections
@@ -65,6 +79,10 @@ class DiscoveryServer:
         if self._address is None:
             raise RuntimeError("the discovery server was not started")
         return self._address
+
+    def add(self, handler: Any) -> None:
+        """One more service on the same port; before `start`."""
+        self._server.add_generic_rpc_handlers((handler,))
 
     async def start(self, address: Address) -> None:
         """Listen; raises StartError that names the address."""
@@ -99,6 +117,10 @@ class DiscoveryServer:
         except ValueError as error:
             log.warning("Refused a stream of %s: %s", context.peer(), error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        stranger = self._mistaken_for(context.peer(), proxy)
+        if stranger:
+            log.warning("Refused a stream of %s: %s", context.peer(), stranger)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, stranger)
         connection = Connection(
             id=self._connections.new_id(proxy.id),
             proxy=proxy,
@@ -108,6 +130,18 @@ class DiscoveryServer:
             since=time.time(),
         )
         await self._serve(connection, context, first)
+
+    def _mistaken_for(self, peer: str, proxy: Proxy) -> str:
+        """Why a client that came through TLS is not the proxy that it says it is; "" when it is."""
+        if self._gate is None or not self._gate.came_through(peer):
+            return ""
+        identity = self._gate.peer(peer)
+        if identity is None:
+            return "xDS over TLS needs a client certificate: ask for one with CreateCertificate"
+        said = (proxy.namespace, proxy.service_account or "default")
+        if (identity.namespace, identity.service_account) != said:
+            return f"{identity} may not ask for the configuration of {said[1]} in {said[0]}"
+        return ""
 
     async def _serve(self, connection: Connection, context: Any, first: Any) -> None:
         clients = self._metrics.clients.labels(connection.version)

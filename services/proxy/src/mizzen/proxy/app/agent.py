@@ -13,6 +13,7 @@ from google.protobuf import json_format
 
 from mizzen.proxy.app.admin import AdminPages
 from mizzen.proxy.app.delivery import Deliverer
+from mizzen.proxy.app.identity.workload import WorkloadIdentity
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.client import MixerCalls
 from mizzen.proxy.app.mixer.hub import MixerHub
@@ -55,7 +56,9 @@ class Agent:
         mixer = MixerHub(self._embedded or MixerCalls(addresses.find, settings.mixer_check_seconds))
         workers.connect(mixer.heard)
         deliverer = Deliverer(workers, self._sockets, time.time)
-        client = XdsClient(str(settings.discovery_address), session, deliverer.deliver)
+        self._identity = WorkloadIdentity(settings.identity, deliverer.keep) if settings.identity else None
+        credentials = self._identity.channel_credentials if self._identity is not None else None
+        client = XdsClient(str(settings.discovery_address), session, deliverer.deliver, credentials)
         self.state = AgentState(settings, session, workers, deliverer, client, mixer, time.time())
         self._pages = AdminPages(self.state, lifecycle)
 
@@ -74,6 +77,8 @@ class Agent:
             await self._embedded.load()
             self._background.append(asyncio.create_task(self._embedded.watch()))
         await self.state.workers.start()
+        if self._identity is not None:
+            self._background.append(asyncio.create_task(self._identity.run()))
         self._background += [asyncio.create_task(self.state.client.run()), asyncio.create_task(self._sample())]
         log.info("%s: %d workers, admin on %s", settings.node.id, settings.concurrency, settings.admin_address)
 

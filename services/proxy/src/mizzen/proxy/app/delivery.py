@@ -12,6 +12,7 @@ from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.engine.control import Update
 from mizzen.proxy.engine.plan import ListenerPlan, Plan
+from mizzen.proxy.engine.tls_plan import SecretPlan
 from mizzen.proxy.snapshot.ads_session import Delivery
 from mizzen.proxy.snapshot.result import Rejected, title
 
@@ -58,6 +59,13 @@ class Deliverer:
             if reason:
                 raise RuntimeError(f"the workers refuse a removal: {reason}")
             return tuple(found)
+
+    async def keep(self, secrets: tuple[SecretPlan, ...]) -> None:
+        """Let the workers use these from now on. RuntimeError when they cannot: they keep what they have."""
+        async with self._busy:
+            _, reason = await self._apply(secrets, ())
+        if reason:
+            raise RuntimeError(f"the workers refuse a certificate: {reason}")
 
     async def close_listeners(self, directions: Collection[str] = DIRECTIONS) -> None:
         """Take no more connections, now and for plans to come; those that are open go on."""

@@ -11,7 +11,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from mizzen.identity.spiffe import DEFAULT_TRUST_DOMAIN, SpiffeId
 from mizzen.proxy.app.addresses import own_addresses
+from mizzen.proxy.app.identity.workload import IdentitySettings
 from mizzen.proxy.app.injected import PodInfo, is_injected, read_pod_info, variables
 from mizzen.proxy.app.mixer.contract import CALL_SECONDS
 from mizzen.proxy.app.node import Node, read_metadata
@@ -60,6 +62,8 @@ class Settings:
     """How long a request waits for Mixer's word, where Mixer is a service."""
     embedded_mixer: EmbeddedMixer | None = None
     """Mixer in this process, in place of any service."""
+    identity: IdentitySettings | None = None
+    """None: this workload has none, and speaks plain text."""
     engine: Engine = "python"
     concurrency: int = 1
     """Workers, or Envoy's worker threads."""
@@ -131,6 +135,10 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("service-cluster", "", "Envoy's --service-cluster; else <app label>.<namespace>")
     flag("labels", "", "the pod's labels, app=reviews,version=v1")
     flag("discovery-address", "127.0.1.1:15010", "Pilot")
+    flag("ca-address", "", "who certifies this workload (port 15012 of Pilot); xDS is then over mutual TLS as well")
+    flag("ca-roots", "", "file with the roots by which the CA is known, PEM")
+    flag("token-file", "", "file with the token of the workload's service account")
+    flag("trust-domain", DEFAULT_TRUST_DOMAIN, "the mesh's trust domain")
     flag("mixer", "service", "service, or embedded: in this process, with the engine python")
     flag("mixer-config-dir", "", "folder of YAML with the rules of an embedded Mixer")
     flag("mixer-registry-dir", "", "folder of YAML with the platform's Pods, for an embedded Mixer")
@@ -170,6 +178,7 @@ def _settings(
     metadata = _metadata(given, engine, _stated(environment, pod_info), defaults)
     ips = _ips(given.ip, metadata, host, addresses)
     agent_address = _agent_address(given.agent_port, monitoring, metadata, environment)
+    identity = _identity(given, engine, metadata)
     return Settings(
         node=Node.of(
             role=role,
@@ -186,6 +195,7 @@ def _settings(
         pod=read_pod_settings(agent_address, ips[0], role, environment) if agent_address else None,
         mixer_address=Address.parse(given.mixer_address) if given.mixer_address else None,
         mixer_check_seconds=_check_seconds(given.mixer_check_timeout),
+        identity=identity,
         embedded_mixer=_embedded_mixer(given, engine),
         engine=engine,
         concurrency=_concurrency(given.concurrency),
@@ -254,6 +264,19 @@ def _ips(text: str, metadata: dict[str, Any], host: str, addresses: Callable[[],
     if captures and ips:
         metadata["INSTANCE_IPS"] = ",".join(ips)
     return ips or [host]
+
+
+def _identity(given: argparse.Namespace, engine: Engine, metadata: dict[str, Any]) -> IdentitySettings | None:
+    if not given.ca_address:
+        return None
+    if engine != "python":
+        raise ValueError(f"--ca-address needs --engine python: {engine} is not given certificates yet")
+    if not given.ca_roots or not given.token_file:
+        raise ValueError("--ca-address needs --ca-roots and --token-file")
+    account = str(metadata.get("SERVICE_ACCOUNT") or "default")
+    identity = SpiffeId(given.trust_domain, str(metadata["NAMESPACE"]), account)
+    metadata["PRINCIPAL"] = str(identity)
+    return IdentitySettings(identity, Address.parse(given.ca_address), Path(given.ca_roots), Path(given.token_file))
 
 
 def _embedded_mixer(given: argparse.Namespace, engine: Engine) -> EmbeddedMixer | None:

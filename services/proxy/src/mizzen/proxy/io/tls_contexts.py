@@ -5,11 +5,11 @@ Connections keep the context that they began with: a new certificate costs nobod
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from mizzen.identity.inmemory import load_pair
 from mizzen.proxy.engine.peer import bind_names
 from mizzen.proxy.engine.tls_plan import ClientTlsPlan, SecretPlan, ServerTlsPlan, TlsPlan
 
@@ -114,14 +114,8 @@ class TlsContexts:
         return self._secrets[name].identity if name else ""
 
     def _load_pair(self, context: ssl.SSLContext, common: TlsPlan) -> None:
-        """The library reads files only, and a key belongs on no disk: this one is in memory."""
         secret = self._secret(common.certificate, "key")
-        descriptor = os.memfd_create("key", os.MFD_CLOEXEC)
-        try:
-            _write_all(descriptor, (secret.chain + secret.key).encode())
-            context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-        finally:
-            os.close(descriptor)
+        load_pair(context, secret.chain, secret.key)
 
 
 def check_secrets(secrets: Iterable[SecretPlan]) -> None:
@@ -142,8 +136,3 @@ def _verify_mode(plan: ServerTlsPlan | ClientTlsPlan) -> ssl.VerifyMode:
     if isinstance(plan, ServerTlsPlan) and not plan.requires_certificate:
         return ssl.CERT_OPTIONAL
     return ssl.CERT_REQUIRED
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

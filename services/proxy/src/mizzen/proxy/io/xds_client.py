@@ -39,10 +39,17 @@ Apply = Callable[[Delivery], Awaitable[tuple[Rejected, ...]]]
 """Gives plans to the workers; returns the listeners that could not be opened."""
 
 
+ChannelCredentials = Callable[[], Awaitable[grpc.ChannelCredentials]]
+
+
 class XdsClient:
     """Keeps a stream to Pilot open and the workers up to date; without Pilot they keep what they have."""
 
-    def __init__(self, address: str, session: AdsSession, apply: Apply) -> None:
+    def __init__(
+        self, address: str, session: AdsSession, apply: Apply, credentials: ChannelCredentials | None = None
+    ) -> None:
+        """`credentials` are asked for at each connection, to have those of the day; None: plain text."""
+        self._credentials = credentials
         self._address = address
         self._session = session
         self._apply = apply
@@ -55,17 +62,23 @@ class XdsClient:
 
     async def run(self) -> None:
         """Until cancelled: connect, follow the stream, and after its end wait a little longer each time."""
-        async with grpc.aio.insecure_channel(self._address, options=OPTIONS) as channel, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(channel))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
             tasks.create_task(self._retry())
 
-    async def _follow(self, channel: Any) -> None:
+    async def _channel(self) -> Any:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self._address, options=OPTIONS)
+        return grpc.aio.secure_channel(self._address, await self._credentials(), options=OPTIONS)
+
+    async def _follow(self) -> None:
         backoff = Backoff(base=0.2, maximum=5.0)
         clock = asyncio.get_running_loop().time
         self._heard = clock()
         while True:
             try:
-                await self._one_stream(channel, backoff)
+                async with await self._channel() as channel:
+                    await self._one_stream(channel, backoff)
                 log.info("%s ended the stream", self._address)
             except grpc.aio.AioRpcError as error:
                 level = logging.INFO if clock() - self._heard < QUIET_SECONDS else logging.WARNING

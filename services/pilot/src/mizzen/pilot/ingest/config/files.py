@@ -5,7 +5,7 @@ from __future__ import annotations
 from mizzen.api.resource import Resource
 from mizzen.api.store.contents import Contents
 
-GROUPS = frozenset({"networking.istio.io", "config.istio.io"})
+GROUPS = frozenset({"networking.istio.io", "security.istio.io", "config.istio.io"})
 
 
 def config_of(contents: Contents) -> tuple[Resource, ...]:

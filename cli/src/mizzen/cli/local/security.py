@@ -1,0 +1,89 @@
+"""Identities in a mesh of this machine: who issues tokens, where the authority is, and which workloads have TLS.
+
+The mesh config switches it on: `enableAutoMtls: true`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import yaml
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from mizzen.cli.local import layout
+from mizzen.cli.local.desired import PodTemplateSpec
+from mizzen.cli.local.home import Home
+from mizzen.runtime.files import write_atomic
+
+TLS_LABEL: Final = {"security.istio.io/tlsMode": "istio"}
+"""Carried by workloads that can speak mutual TLS."""
+SECURE: Final = f"{layout.PILOT}:{layout.SECURE_PORT}"
+TOKEN_SECONDS: Final = 365 * 24 * 3600
+"""A token is written when a pod is made, and must do for as long as that may be restarted."""
+_ALGORITHM: Final = "ES256"
+_AUDIENCE: Final = "istio-ca"
+
+
+def wants_security(home: Home, engine: str) -> bool:
+    """Whether the mesh config asks for mutual TLS; a stock Envoy is not given certificates yet."""
+    if engine != "python":
+        return False
+    try:
+        stated = yaml.safe_load(home.mesh_config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False  # Pilot says what is wrong with it
+    return isinstance(stated, dict) and stated.get("enableAutoMtls") is True
+
+
+def able(template: PodTemplateSpec) -> PodTemplateSpec:
+    """The same template, whose pods say that they can speak mutual TLS unless their author says otherwise."""
+    return replace(template, labels=TLS_LABEL | dict(template.labels))
+
+
+class TokenIssuer:
+    """Issues the tokens of service accounts, as Kubernetes would. Its key never leaves the mesh's folder."""
+
+    def __init__(self, home: Home) -> None:
+        """Take the key that is there, or make one. Raises OSError, ValueError."""
+        self._home = home
+        path = home.identity / "token-key.json"
+        if path.exists():
+            self._key = ECKey.import_key(json.loads(path.read_text()))
+        else:
+            self._key = ECKey.generate_key("P-256", {"kid": "mizzen-local"})
+            write_atomic(path, json.dumps(self._key.as_dict(private=True)), mode=0o600)
+        public = KeySet([self._key]).as_dict(private=False)
+        write_atomic(home.token_keys, json.dumps(public))
+
+    def flags(self, proxy: str, namespace: str, account: str) -> tuple[str, ...]:
+        """A new token for a proxy, and what its agent is to be told."""
+        now = int(time.time())
+        claims = {
+            "iss": "mizzen-local",
+            "sub": f"system:serviceaccount:{namespace}:{account}",
+            "aud": [_AUDIENCE],
+            "iat": now,
+            "exp": now + TOKEN_SECONDS,
+        }
+        header = {"alg": _ALGORITHM, "kid": self._key.kid}
+        path = self._home.identity / "tokens" / proxy
+        write_atomic(path, jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM]), mode=0o600)
+        return (
+            *("--discovery-address", SECURE, "--ca-address", SECURE),
+            *("--ca-roots", str(self._home.authority / "root-cert.pem"), "--token-file", str(path)),
+        )
+
+
+def pilot_flags(home: Home) -> tuple[str, ...]:
+    """What makes Pilot the authority."""
+    return "--secure-address", SECURE, "--ca-dir", str(home.authority), "--token-keys", str(home.token_keys)
+
+
+def labelled(labels: Mapping[str, str], *, secure: bool) -> dict[str, str]:
+    """The labels of one of the mesh's own proxies."""
+    return {**labels, **(TLS_LABEL if secure else {})}

@@ -1,0 +1,80 @@
+"""Identities on this machine: the issuer of tokens, and who is given them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mizzen.cli.local.commands import pilot_command, sidecar_command
+from mizzen.cli.local.desired import PodTemplateSpec
+from mizzen.cli.local.home import Home
+from mizzen.cli.local.reconcile import PodKey
+from mizzen.cli.local.security import TokenIssuer, able, pilot_flags, wants_security
+from mizzen.identity.spiffe import SpiffeId
+from mizzen.pilot.ca.tokens import TokenVerifier
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "engine", "wanted"),
+    [
+        ("enableAutoMtls: true", "python", True),
+        ("enableAutoMtls: true", "envoy", False),
+        ("enableAutoMtls: false", "python", False),
+        ("accessLogFile: /dev/stdout", "python", False),
+        ("", "python", False),
+        ("- a", "python", False),
+        (": :", "python", False),
+    ],
+)
+def test_the_mesh_config_asks_for_it(home: Home, text: str, engine: str, wanted: bool) -> None:
+    home.mesh_config.write_text(text)
+    assert wants_security(home, engine) == wanted
+
+
+def test_a_mesh_without_a_config_does_not_ask(home: Home) -> None:
+    assert not wants_security(home, "python")
+
+
+def token_of(flags: tuple[str, ...]) -> Path:
+    return Path(flags[flags.index("--token-file") + 1])
+
+
+def test_pilot_believes_the_tokens_and_nobody_else_can_read_them(home: Home) -> None:
+    path = token_of(TokenIssuer(home).flags("reviews-1", "default", "bookinfo-reviews"))
+    verifier = TokenVerifier.read(home.token_keys, "cluster.local")
+    assert verifier.verify(path.read_text(), datetime.now(UTC)) == SpiffeId(
+        "cluster.local", "default", "bookinfo-reviews"
+    )
+    for secret in (path, home.identity / "token-key.json"):
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert "d" not in json.loads(home.token_keys.read_text())["keys"][0]  # the private part
+
+
+def test_the_key_outlives_the_issuer(home: Home) -> None:
+    path = token_of(TokenIssuer(home).flags("a", "default", "a"))
+    TokenIssuer(home)
+    TokenVerifier.read(home.token_keys, "cluster.local").verify(path.read_text(), datetime.now(UTC))
+
+
+def test_commands_say_where_the_authority_is(home: Home) -> None:
+    flags = TokenIssuer(home).flags("a", "default", "a")
+    template = able(PodTemplateSpec("default", "a", 1, "r"))
+    argv = sidecar_command(home, {}, "python", PodKey("default", "a", 1), template, 1, flags).argv
+    assert argv[argv.index("--ca-address") + 1] == "127.0.1.1:15012"
+    assert "security.istio.io/tlsMode=istio" in argv[argv.index("--labels") + 1]
+    assert str(home.authority) in pilot_command(home, {}, pilot_flags(home)).argv
+    assert "--ca-dir" not in pilot_command(home, {}).argv
+
+
+def test_a_workload_may_say_that_it_cannot() -> None:
+    template = PodTemplateSpec("default", "a", 1, "r", {"security.istio.io/tlsMode": "disabled"})
+    assert able(template).labels == {"security.istio.io/tlsMode": "disabled"}

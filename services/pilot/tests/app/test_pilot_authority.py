@@ -1,0 +1,128 @@
+"""Pilot as authority: certificates and xDS on one secure port, each proxy for itself alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from mizzen.identity.credentials import Credentials
+from mizzen.identity.keys import new_key
+from mizzen.identity.request import make_request
+from mizzen.identity.spiffe import SpiffeId
+from mizzen.pilot.app.authority import AuthoritySettings
+from mizzen.pilot.app.pilot import Pilot
+from mizzen.pilot.app.settings import Settings, read_settings
+from mizzen.proto import ca_pb2
+from mizzen.runtime.address import Address
+
+REVIEWS = SpiffeId("cluster.local", "default", "reviews")
+ISSUER = ECKey.generate_key("P-256", {"kid": "one"})
+ANY_PORT = Address("127.0.0.1", 0)
+XDS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+CSR = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
+
+
+@pytest.fixture
+async def pilot(tmp_path: Path) -> AsyncIterator[Pilot]:
+    for name in ("config", "registry"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "keys.json").write_text(json.dumps(KeySet([ISSUER]).as_dict(private=False)))
+    authority = AuthoritySettings(ANY_PORT, tmp_path / "ca", tmp_path / "keys.json")
+    settings = Settings(ANY_PORT, ANY_PORT, tmp_path / "config", tmp_path / "registry", authority=authority)
+    running = Pilot(settings, stores=())
+    try:
+        await running.start()
+        yield running
+    finally:
+        await running.close()
+
+
+def address(pilot: Pilot) -> str:
+    assert pilot._authority is not None
+    return str(pilot._authority.port.address)
+
+
+async def certified(pilot: Pilot, folder: Path) -> Credentials:
+    claims = {
+        "sub": "system:serviceaccount:default:reviews",
+        "aud": ["istio-ca"],
+        "exp": int((datetime.now(UTC) + timedelta(minutes=1)).timestamp()),
+    }
+    token = jwt.encode({"alg": "ES256", "kid": "one"}, claims, ISSUER)
+    key = new_key()
+    roots = (folder / "ca" / "root-cert.pem").read_bytes()
+    async with grpc.aio.secure_channel(address(pilot), grpc.ssl_channel_credentials(roots)) as channel:
+        call = channel.unary_unary(
+            CSR,
+            request_serializer=ca_pb2.IstioCertificateRequest.SerializeToString,
+            response_deserializer=ca_pb2.IstioCertificateResponse.FromString,
+        )
+        request = ca_pb2.IstioCertificateRequest(csr=make_request(key, REVIEWS))
+        response = await call(request, metadata=(("authorization", f"Bearer {token}"),), timeout=20)
+    return Credentials.received(key, list(response.cert_chain))
+
+
+async def first_answer(pilot: Pilot, credentials: Any, account: str, namespace: str = "default") -> str:
+    """The type of Pilot's first response, or the code with which it refuses the stream."""
+    request = discovery_pb2.DeltaDiscoveryRequest(type_url="type.googleapis.com/envoy.config.cluster.v3.Cluster")
+    request.node.id = f"sidecar~10.0.0.1~reviews-1.{namespace}~{namespace}.svc.cluster.local"
+    request.node.metadata.update({"NAMESPACE": namespace, "SERVICE_ACCOUNT": account})
+    async with grpc.aio.secure_channel(address(pilot), credentials) as channel:
+        call = channel.stream_stream(
+            XDS,
+            request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
+            response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
+        )(timeout=20)
+        try:
+            await call.write(request)
+            return str((await call.read()).type_url.rpartition(".")[2])
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+        finally:
+            call.cancel()
+
+
+def shown(credentials: Credentials) -> Any:
+    return grpc.ssl_channel_credentials(
+        credentials.roots_pem.encode(), credentials.key_pem.encode(), credentials.chain_pem.encode()
+    )
+
+
+async def test_a_proxy_gets_its_own_configuration_and_nobody_elses(pilot: Pilot, tmp_path: Path) -> None:
+    own = await certified(pilot, tmp_path)
+    assert own.identity == REVIEWS
+    assert await first_answer(pilot, shown(own), "reviews") == "Cluster"
+    assert await first_answer(pilot, shown(own), "ratings") == "PERMISSION_DENIED"
+    assert await first_answer(pilot, shown(own), "reviews", "other") == "PERMISSION_DENIED"
+
+
+async def test_configuration_is_for_who_shows_a_certificate(pilot: Pilot, tmp_path: Path) -> None:
+    anonymous = grpc.ssl_channel_credentials((tmp_path / "ca" / "root-cert.pem").read_bytes())
+    assert await first_answer(pilot, anonymous, "reviews") == "PERMISSION_DENIED"
+
+
+async def test_the_root_is_made_once(pilot: Pilot, tmp_path: Path) -> None:
+    root = (tmp_path / "ca" / "root-cert.pem").read_text()
+    await pilot.close()
+    again = Pilot(pilot._settings, stores=())
+    try:
+        await again.start()
+        assert (tmp_path / "ca" / "root-cert.pem").read_text() == root
+    finally:
+        await again.close()
+
+
+@pytest.mark.parametrize("flags", [["--secure-address", "127.0.0.1:15012"], ["--ca-dir", "ca"]])
+def test_an_address_and_a_folder_go_together(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(flags, {})
+    assert "go together" in capsys.readouterr().err
