@@ -75,6 +75,23 @@ async def test_pods_are_injected_over_tls(client: aiohttp.ClientSession, service
             assert response.status == 200
 
 
+async def test_configuration_is_judged(client: aiohttp.ClientSession, service: InjectorService) -> None:
+    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": "g"}, "spec": {}}
+    request = {"uid": "u", "namespace": "shop", "name": "g", "operation": "CREATE", "object": gateway}
+    async with client.post("/validate", json=REVIEW | {"request": request}, server_hostname="one.test") as response:
+        answered = (await response.json())["response"]
+    assert (answered["allowed"], "spec.servers" in answered["status"]["message"]) == (False, True)
+    for body, kind, status in ((b"{", "application/json", 400), (b"{}", "text/plain", 415)):
+        headers = {"content-type": kind}
+        async with client.post("/validate", data=body, headers=headers, server_hostname="one.test") as response:
+            assert response.status == status
+    monitoring = f"http://{service.monitoring.address}"
+    async with aiohttp.ClientSession(base_url=monitoring) as plain, plain.get("/metrics") as response:
+        text = await response.text()
+    assert "galley_validation_failed_total 1.0" in text
+    assert "galley_validation_http_error_total 2.0" in text
+
+
 async def test_other_requests_are_refused(client: aiohttp.ClientSession) -> None:
     for body, kind, status in (
         (b"{}", "text/plain", 415),
@@ -184,8 +201,8 @@ def test_flags_of_a_certificate_that_is_kept() -> None:
 @pytest.mark.parametrize(
     ("flag", "value", "complaint"),
     [
-        ("kubeconfig", "", "needs --kubeconfig"),
-        ("certificate-hosts", " ,", "needs --kubeconfig, --lease and --certificate-hosts"),
+        ("kubeconfig", "", "need --kubeconfig"),
+        ("certificate-hosts", " ,", "--certificate-secret needs --certificate-hosts"),
         ("lease", "injector", "--lease is <namespace>/<name>"),
         ("certificate-secret", "a/b/c", "--certificate-secret is <namespace>/<name>"),
         ("certificate-days", "0", "--certificate-days must be a number from 1"),

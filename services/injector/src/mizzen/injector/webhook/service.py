@@ -33,11 +33,9 @@ class InjectorService:
         self._source = SettingsSource(settings.files, native_sidecars=settings.native_sidecars)
         self._certificate = ServedCertificate()
         self._certificate_files: CertificateFiles | None = None
-        self._cluster: Cluster | None = None
-        if settings.kept is None:
+        if settings.kept is None or settings.kept.secret is None:
             self._certificate_files = CertificateFiles(settings.certificate, settings.key, self._certificate)
-        else:
-            self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.kept, self._certificate)
+        self._cluster: Cluster | None = None
         self.server = WebhookServer(lambda: self._source.settings, registry)
         self.monitoring = MonitoringServer(
             registry, self._not_ready, {"component": "injector", "version": version("mizzen-injector")}
@@ -48,6 +46,9 @@ class InjectorService:
         self._source.load()
         if self._certificate_files:
             self._certificate_files.load()
+        if kept := self._settings.kept:
+            access = access_to(self._settings.kubeconfig, os.environ)
+            self._cluster = Cluster(access, kept, self._certificate, self._source.settings.revision)
         await self.monitoring.start(self._settings.monitoring_address)
         await self.server.start(self._settings.address, self._certificate.context)
         self._state = ""
