@@ -37,12 +37,17 @@ CASES: list[tuple[Mapping[str, str], Mapping[str, str], bool]] = [
 ]
 
 
-def _created(cluster: Cluster, namespace: str, labels: Mapping[str, str]) -> Object:
+def _created(cluster: Cluster, namespace: str, labels: Mapping[str, str], **annotations: str) -> Object:
     """A Pod as the API server would store it."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"generateName": "shop-", "namespace": namespace, "labels": {"app": "shop", **labels}},
+        "metadata": {
+            "generateName": "shop-",
+            "namespace": namespace,
+            "labels": {"app": "shop", **labels},
+            "annotations": annotations,
+        },
         "spec": {"containers": [{"name": "shop", "image": "shop:1", "ports": [{"containerPort": 8080}]}]},
     }
     text = cluster.kubectl("create", "--dry-run=server", "--output=json", "--filename=-", stdin=yaml.safe_dump(pod))
@@ -73,13 +78,19 @@ def test_kube_the_sidecar_is_as_the_chart_says(
     cluster: Cluster, injector: Injector, release: Release, namespace: str
 ) -> None:
     _label(cluster, namespace, ENABLED)
-    spec = _created(cluster, namespace, {})["spec"]
-    [proxy] = [container for container in spec["containers"] if container["name"] == "istio-proxy"]
-    [init] = [container for container in spec["initContainers"] if container["name"] == "istio-init"]
+    init, proxy = _created(cluster, namespace, {})["spec"]["initContainers"]
+    assert [init["name"], proxy["name"]] == ["istio-init", "istio-proxy"]
+    assert proxy["restartPolicy"] == "Always", "a native sidecar: this API server is new enough"
     settings = {variable["name"]: variable.get("value") for variable in proxy["env"]}
     assert settings["MIZZEN_PROXY_DISCOVERY_ADDRESS"] == f"istiod.{release.namespace}.svc:15010"
     assert settings["ISTIO_META_CLUSTER_ID"] == "Kubernetes"
     assert {proxy["image"], init["image"]} == {"mizzen/proxy:0.1.0", "mizzen/proxy-init:0.1.0"}
+
+
+def test_kube_a_pod_may_ask_for_a_classic_sidecar(cluster: Cluster, injector: Injector, namespace: str) -> None:
+    _label(cluster, namespace, ENABLED)
+    spec = _created(cluster, namespace, {}, **{"sidecar.istio.io/nativeSidecar": "false"})["spec"]
+    assert [container["name"] for container in spec["containers"]] == ["shop", "istio-proxy"]
 
 
 def test_kube_pods_of_a_deployment_are_injected(cluster: Cluster, injector: Injector, namespace: str) -> None:
@@ -89,7 +100,7 @@ def test_kube_pods_of_a_deployment_are_injected(cluster: Cluster, injector: Inje
     until("a Pod", lambda: bool(cluster.names("pods", "--namespace", namespace)))
     [pod] = cluster.get("pods", "--namespace", namespace)["items"]
     assert pod["metadata"]["labels"]["service.istio.io/canonical-name"] == "shop"
-    [proxy] = [container for container in pod["spec"]["containers"] if container["name"] == "istio-proxy"]
+    [proxy] = [container for container in pod["spec"]["initContainers"] if container["name"] == "istio-proxy"]
     owner = next(variable["value"] for variable in proxy["env"] if variable["name"] == "ISTIO_META_OWNER")
     assert owner == f"kubernetes://apis/apps/v1/namespaces/{namespace}/deployments/shop"
 
@@ -112,7 +123,7 @@ def test_kube_the_certificate_is_renewed_while_pods_are_injected(
     injector.put(Held(issued.pair, None, roots))  # as if the injector had made it 61 days ago
 
     def renewed() -> bool:
-        assert "annotations" in _created(cluster, namespace, {})["metadata"]
+        assert "sidecar.istio.io/status" in _created(cluster, namespace, {})["metadata"]["annotations"]
         held = injector.held
         return held.coming is None and held.serving not in (None, issued.pair)
 

@@ -19,6 +19,7 @@ from mizzen.injector.webhook import keeper as keeper_module
 from mizzen.injector.webhook.cluster import Cluster, Kept
 from mizzen.injector.webhook.tls import ServedCertificate
 from mizzen.kubernetes import single as single_module
+from mizzen.kubernetes.client import Client
 from mizzen.kubernetes.server import Server
 
 SECRETS = "/api/v1/namespaces/mesh/secrets"
@@ -145,12 +146,14 @@ async def api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
 async def served(api: FakeServer) -> AsyncIterator[ServedCertificate]:
     """What an injector of that cluster serves."""
     served = ServedCertificate()
-    cluster = Cluster(api, Kept(("mesh", "injector"), ("mesh", "tls"), WANTED, "hooks", "checks"), served, "default")
+    client = Client(api)
+    kept = Kept(("mesh", "injector"), ("mesh", "tls"), WANTED, "hooks", "checks")
+    cluster = Cluster(client, kept, served, "default")
     task = asyncio.ensure_future(cluster.run())
     yield served
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await cluster.close()
+    await client.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -228,11 +231,12 @@ async def test_configuration_is_refused_unchecked_when_checks_work(api: FakeServ
 async def test_a_certificate_of_files_is_nobodys_to_keep(api: FakeServer) -> None:
     api.checks = True
     kept = Kept(("mesh", "injector"), None, Wanted((), WANTED.life), "", "checks")
-    cluster = Cluster(api, kept, ServedCertificate(), "default")
+    client = Client(api)
+    cluster = Cluster(client, kept, ServedCertificate(), "default")
     task = asyncio.ensure_future(cluster.run())
     await until(lambda: api.policy == "Fail")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await cluster.close()
+    await client.close()
     assert api.bundles == [b""] * 3
     assert api.held == Held()

@@ -178,7 +178,7 @@ def test_flags_and_variables(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         read_webhook_settings(["--native-sidecars", "maybe"], {})
     assert ended.value.code == 2
-    assert "--native-sidecars must be one of true, false" in capsys.readouterr().err
+    assert "--native-sidecars must be one of auto, true, false" in capsys.readouterr().err
 
 
 KEPT = {
@@ -196,6 +196,13 @@ def test_flags_of_a_certificate_that_is_kept() -> None:
     assert (kept.secret, kept.lease, kept.mutating) == (("mesh", "tls"), ("mesh", "injector"), "hooks")
     assert kept.wanted == Wanted(("injector.mesh.svc", "injector.mesh"), timedelta(days=30))
     assert read_webhook_settings([], {}).kept is None
+    assert read_webhook_settings(["--native-sidecars=auto"], KEPT).native_sidecars is None
+
+
+def test_without_a_cluster_there_is_no_version_to_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_webhook_settings(["--native-sidecars=auto"], {})
+    assert "--native-sidecars=auto needs --kubeconfig" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -203,6 +210,7 @@ def test_flags_of_a_certificate_that_is_kept() -> None:
     [
         ("kubeconfig", "", "need --kubeconfig"),
         ("certificate-hosts", " ,", "--certificate-secret needs --certificate-hosts"),
+        ("native-sidecars", "maybe", "must be one of auto, true, false"),
         ("lease", "injector", "--lease is <namespace>/<name>"),
         ("certificate-secret", "a/b/c", "--certificate-secret is <namespace>/<name>"),
         ("certificate-days", "0", "--certificate-days must be a number from 1"),

@@ -23,7 +23,6 @@ from mizzen.injector.webhook.proof import Proof
 from mizzen.injector.webhook.tls import ServedCertificate
 from mizzen.kubernetes.client import Client
 from mizzen.kubernetes.leader import Leader
-from mizzen.kubernetes.server import Access
 from mizzen.kubernetes.single import Single, follow
 
 log = logging.getLogger(__name__)
@@ -50,10 +49,10 @@ class Kept:
 
 
 class Cluster:
-    """One API server; to be closed."""
+    """One API server; the client stays its owner's to close."""
 
-    def __init__(self, access: Access, kept: Kept, served: ServedCertificate, revision: str) -> None:
-        self._client = Client(access, "mizzen-injector")
+    def __init__(self, client: Client, kept: Kept, served: ServedCertificate, revision: str) -> None:
+        self._client = client
         self._kept = kept
         self._served = served
         self._secret: Single | None = None
@@ -64,11 +63,6 @@ class Cluster:
         proof = Proof(self._client, kept.lease[0], revision)
         self._keeper = Keeper(self._client, secret, kept.configurations, proof)
 
-    @property
-    def outages(self) -> tuple[str, ...]:
-        """What cannot be read or written there now, and why."""
-        return tuple(dict.fromkeys(self._client.outages.reasons.values()))
-
     async def run(self) -> None:
         """Follow the certificate, and look after it while this process leads, until cancelled."""
         identity = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -77,10 +71,6 @@ class Cluster:
             if self._secret:
                 tasks.create_task(follow(self._client, self._secret, self._secret_is, random.random))
             tasks.create_task(leader.run(partial(self._keeper.run, partial(datetime.now, UTC))))
-
-    async def close(self) -> None:
-        """End all connections."""
-        await self._client.close()
 
     def _secret_is(self, item: dict[str, Any] | None) -> None:
         self._keeper.secret_is(item)

@@ -14,7 +14,9 @@ from mizzen.injector.webhook.files import CertificateFiles, SettingsSource, foll
 from mizzen.injector.webhook.server import WebhookServer
 from mizzen.injector.webhook.settings import WebhookSettings
 from mizzen.injector.webhook.tls import ServedCertificate
+from mizzen.injector.webhook.version import follow_version
 from mizzen.kubernetes.access import access_to
+from mizzen.kubernetes.client import Client
 from mizzen.runtime.lifecycle import Lifecycle
 from mizzen.runtime.monitoring import MonitoringServer
 
@@ -35,6 +37,7 @@ class InjectorService:
         self._certificate_files: CertificateFiles | None = None
         if settings.kept is None or settings.kept.secret is None:
             self._certificate_files = CertificateFiles(settings.certificate, settings.key, self._certificate)
+        self._client: Client | None = None
         self._cluster: Cluster | None = None
         self.server = WebhookServer(lambda: self._source.settings, registry)
         self.monitoring = MonitoringServer(
@@ -46,9 +49,10 @@ class InjectorService:
         self._source.load()
         if self._certificate_files:
             self._certificate_files.load()
-        if kept := self._settings.kept:
-            access = access_to(self._settings.kubeconfig, os.environ)
-            self._cluster = Cluster(access, kept, self._certificate, self._source.settings.revision)
+        if self._settings.kubeconfig:
+            self._client = Client(access_to(self._settings.kubeconfig, os.environ), "mizzen-injector")
+            if kept := self._settings.kept:
+                self._cluster = Cluster(self._client, kept, self._certificate, self._source.settings.revision)
         await self.monitoring.start(self._settings.monitoring_address)
         await self.server.start(self._settings.address, self._certificate.context)
         self._state = ""
@@ -61,19 +65,26 @@ class InjectorService:
             tasks.create_task(follow(self._source, *files))
             if self._cluster:
                 tasks.create_task(self._cluster.run())
+            if self._client and self._settings.native_sidecars is None:
+                tasks.create_task(follow_version(self._client, self._source.cluster_has_native_sidecars))
 
     async def close(self) -> None:
         """Answer what is under way."""
         self._state = "stopping"
         await self.server.close()
         await self.monitoring.close()
-        if self._cluster:
-            await self._cluster.close()
+        if self._client:
+            await self._client.close()
 
     def _not_ready(self) -> str:
-        if self._state or self._certificate.there:
+        if self._state:
             return self._state
-        return "; ".join(["there is no certificate yet", *(self._cluster.outages if self._cluster else ())])
+        missing = [] if self._certificate.there else ["there is no certificate yet"]
+        if self._source.native_sidecars is None:
+            missing.append("the version of the cluster is not known yet")
+        if missing and self._client:
+            missing += dict.fromkeys(self._client.outages.reasons.values())
+        return "; ".join(missing)
 
 
 async def serve(settings: WebhookSettings, lifecycle: Lifecycle) -> None:

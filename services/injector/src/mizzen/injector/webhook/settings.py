@@ -16,6 +16,7 @@ from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
 
 PREFIX = "MIZZEN_INJECTOR_"
+NATIVE = {"auto": None, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class WebhookSettings:
     kept: Kept | None
     """What the leader of the replicas keeps current there."""
     files: SettingsFiles
-    native_sidecars: bool
+    native_sidecars: bool | None
+    """None: as the cluster's version says."""
     log_level: str
     log_format: LogFormat
 
@@ -64,7 +66,7 @@ def read_webhook_settings(arguments: Sequence[str], environment: Mapping[str, st
     flag("values-file", "", "values of the chart, YAML")
     flag("mesh-config-file", "", "the mesh config, YAML")
     flag("inject-config-file", "", "policy and templates, YAML")
-    flag("native-sidecars", "false", "true where every node has Kubernetes 1.33 or newer", ("true", "false"))
+    flag("native-sidecars", "false", "auto: if the API server has 1.33 or newer; true; false", tuple(NATIVE))
     flag("log-level", "info", ", ".join(LEVELS), LEVELS)
     flag("log-format", "text", "text or json", ("text", "json"))
     given = parser.parse_args(arguments)
@@ -80,6 +82,9 @@ def read_webhook_settings(arguments: Sequence[str], environment: Mapping[str, st
 
 
 def _settings(given: argparse.Namespace) -> WebhookSettings:
+    if given.native_sidecars == "auto" and not given.kubeconfig:
+        raise ValueError("--native-sidecars=auto needs --kubeconfig")
+
     def path(text: str) -> Path | None:
         return Path(text) if text else None
 
@@ -91,7 +96,7 @@ def _settings(given: argparse.Namespace) -> WebhookSettings:
         kubeconfig=given.kubeconfig,
         kept=_kept(given) if given.lease or given.certificate_secret else None,
         files=SettingsFiles(path(given.values_file), path(given.mesh_config_file), path(given.inject_config_file)),
-        native_sidecars=given.native_sidecars == "true",
+        native_sidecars=NATIVE[given.native_sidecars],
         log_level=given.log_level,
         log_format=cast("LogFormat", given.log_format),
     )
