@@ -15,13 +15,16 @@ import pytest
 import yaml
 
 from mizzen.api.parse import parse
+from mizzen.api.store.watch import FolderStore
 from mizzen.api.types import Model, camel_case
+from mizzen.attributes.bag import DictBag
 from mizzen.mixer.adapter import AdapterError, CheckResult, QuotaArgs, QuotaResult
 from mizzen.mixer.adapters import registry
 from mizzen.mixer.adapters.params import read
 from mizzen.mixer.adapters.python.declare import KINDS
 from mizzen.mixer.adapters.remote import params_of
 from mizzen.mixer.config.config import load
+from mizzen.mixer.runtime.engine import RuleEngine
 from mizzen.mixer.status import Status
 from mizzen.mixer.templates import ListEntry, LogEntry
 from mizzen.runtime.address import unused_port
@@ -131,7 +134,7 @@ def test_there_are_examples():
 
 
 async def test_the_python_pages_audit_file(build, tmp_path):
-    code, weekdays = re.findall(r"```python\n(.*?)```", page("python"), re.DOTALL)
+    code, weekdays, _ = re.findall(r"```python\n(.*?)```", page("python"), re.DOTALL)
     (tmp_path / "audit.py").write_text(code)
     out = tmp_path / "audit.jsonl"
     handler = await build("python", {"file": str(tmp_path / "audit.py"), "params": {"path": str(out)}})
@@ -145,6 +148,22 @@ async def test_the_python_pages_audit_file(build, tmp_path):
     handler = await build("python", {"file": str(tmp_path / "weekdays.py")})
     assert (await handler.check(ListEntry("l", "Monday"))).status.message == ""
     assert (await handler.check(ListEntry("l", "Sunday"))).status.message == "come back on Monday"
+
+
+async def test_the_python_pages_headers(tmp_path):
+    *_, code = re.findall(r"```python\n(.*?)```", page("python"), re.DOTALL)
+    *_, rules = re.findall(r"```yaml\n(.*?)```", page("python"), re.DOTALL)
+    (tmp_path / "tier.py").write_text(code)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "tier.yaml").write_text(rules.replace("/etc/mizzen/adapters", str(tmp_path)))
+    engine = RuleEngine(FolderStore(tmp_path / "rules"))
+    await engine.load()
+    for user, request, response in (("jason", "gold", ["gold"]), ("eve", "basic", [])):
+        asked = {"context.protocol": "http", "context.reporter.kind": "inbound", "request.headers": {"end-user": user}}
+        verdict = await engine.check(DictBag(asked), {}, "")
+        assert [(edit.name, edit.value) for edit in verdict.request_headers] == [("x-tier", request)]
+        assert [edit.value for edit in verdict.response_headers] == response
+    await engine.close()
 
 
 async def test_the_sample_adapter_outside_of_mixer(build, tmp_path):
