@@ -16,20 +16,27 @@ SHORT = {
     "ep": "Endpoints",
     "po": "Pod",
     "ns": "Namespace",
+    "gc": "GatewayClass",
+    "refgrant": "ReferenceGrant",
 }
-GROUPS = {"networking.istio.io": "networking", "config.istio.io": "mixer", "rbac.istio.io": "rbac"}
-"""What people call Istio's API groups."""
+GROUPS = {
+    "networking.istio.io": "networking",
+    "gateway.networking.k8s.io": "gateway api",
+    "config.istio.io": "mixer",
+    "rbac.istio.io": "rbac",
+}
+"""What people call API groups."""
 
 
 def kind_named(text: str) -> str:
     """The kind's own name; raises UserError listing what there is."""
-    wanted = text.lower().partition(".")[0]  # also virtualservices.networking.istio.io
+    wanted, _, group = text.lower().partition(".")  # also virtualservices.networking.istio.io
     if wanted in SHORT:
         return SHORT[wanted]
-    for kind in KINDS:
-        name = kind.lower()
-        if wanted in (name, plural(name)):
-            return kind
+    for key, kind in KINDS.items():
+        name = kind.name.lower()
+        if wanted in (name, plural(name)) and (key == kind.name or group == kind.group):
+            return key
     raise UserError("\n".join((f"There is no kind {text!r}; the kinds are:", *_kinds_by_group())))
 
 
