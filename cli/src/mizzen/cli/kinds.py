@@ -33,10 +33,9 @@ def kind_named(text: str) -> str:
     wanted, _, group = text.lower().partition(".")  # also virtualservices.networking.istio.io
     if wanted in SHORT:
         return SHORT[wanted]
-    for key, kind in KINDS.items():
-        name = kind.name.lower()
-        if wanted in (name, plural(name)) and (key == kind.name or group == kind.group):
-            return key
+    found = [kind for kind in KINDS.values() if wanted in (kind.name.lower(), plural(kind.name.lower()))]
+    if found:
+        return next((kind for kind in found if kind.group == group), found[0]).key
     raise UserError("\n".join((f"There is no kind {text!r}; the kinds are:", *_kinds_by_group())))
 
 
