@@ -7,7 +7,7 @@ import json
 import shutil
 import ssl
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -90,6 +90,8 @@ async def test_configuration_is_judged(client: aiohttp.ClientSession, service: I
         text = await response.text()
     assert "galley_validation_failed_total 1.0" in text
     assert "galley_validation_http_error_total 2.0" in text
+    [expiry] = [line for line in text.splitlines() if line.startswith("sidecar_injection_certificate_expiry")]
+    assert float(expiry.split()[1]) > datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 async def test_other_requests_are_refused(client: aiohttp.ClientSession) -> None:

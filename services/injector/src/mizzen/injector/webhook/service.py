@@ -7,7 +7,7 @@ import logging
 import os
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, GCCollector, PlatformCollector, ProcessCollector
 
 from mizzen.injector.webhook.cluster import Cluster
 from mizzen.injector.webhook.files import CertificateFiles, SettingsSource, follow
@@ -34,6 +34,12 @@ class InjectorService:
             collector(registry=registry)
         self._source = SettingsSource(settings.files, native_sidecars=settings.native_sidecars)
         self._certificate = ServedCertificate()
+        expiry = Gauge(
+            "sidecar_injection_certificate_expiry_timestamp_seconds",
+            "When the certificate that is served ends.",
+            registry=registry,
+        )
+        expiry.set_function(lambda: self._certificate.expires)
         self._certificate_files: CertificateFiles | None = None
         if settings.kept is None or settings.kept.secret is None:
             self._certificate_files = CertificateFiles(settings.certificate, settings.key, self._certificate)
