@@ -16,6 +16,7 @@ from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
+from mizzen.pilot.snapshot.gatewayapi.translate import Translation, translate
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
@@ -43,9 +44,13 @@ def build(
     known = tuple(resources.values())
     services = _services(known, settings, previous, problems)
     rules = of_kind(known, DestinationRule)
-    gateways = tuple(of_kind(known, Gateway))
     sidecars = tuple(of_kind(known, Sidecar))
-    routings = _routings(known, settings, previous, problems)
+    by_key = {service.key: service for service in services}
+    old = previous.translation if previous is not None else Translation()
+    translation = translate(known, by_key, settings.domain_suffix, old)
+    problems += translation.problems(resources)
+    gateways = (*of_kind(known, Gateway), *translation.gateways)
+    routings = (*_routings(known, settings, previous, problems), *translation.routings)
     index = destinationrule.index(rules, settings.domain_suffix, settings.root_namespace, problems)
     problems += conflicts.of_routings(routings, frozenset((g.metadata.namespace, g.metadata.name) for g in gateways))
     problems += conflicts.of_gateways(gateways)
@@ -61,6 +66,7 @@ def build(
         rules=index,
         gateways=gateways,
         sidecars=sidecars,
+        translation=translation,
         policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,
         problems=tuple(problems),
