@@ -50,7 +50,7 @@ e2e: runtime $(VENV)/.tox ## Run the end-to-end stories alone (RUNTIME=local|com
 
 .PHONY: bench
 bench: $(BENCH_VENV)/.installed ## Measure against Envoy (and HAProxy): CASES=a,b QUICK=1
-	@$(BENCH_VENV)/bin/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
+	@PYTHONPATH=e2e $(BENCH_VENV)/bin/python -m bench $(if $(CASES),--cases $(CASES)) $(if $(QUICK),--quick) --out bench/results
 
 .PHONY: images
 images: $(VENV)/.packaging ## Build container images: HUB=mizzen TAG=dev BASE_IMAGE=... IMAGES='pilot proxy-envoy'

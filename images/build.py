@@ -13,7 +13,9 @@ from images.targets import Origin
 
 HERE = Path(__file__).parent
 _CONTEXT_FILES = ("healthcheck.py", "pack.sh")
-_NEED_OTHERS = ("mizzen-pilot", "mizzen-mixer", "mizzen-gateway", "mizzen-proxy", "mizzen-bookinfo", "pip")
+_NEED_OTHERS = (
+    "mizzen-pilot", "mizzen-mixer", "mizzen-injector", "mizzen-gateway", "mizzen-proxy", "mizzen-bookinfo", "pip",
+)  # fmt: skip
 """proxy-init needs Python alone."""
 
 

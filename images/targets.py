@@ -14,6 +14,7 @@ OPTIONAL = ("proxy-envoy",)
 TITLES = {
     "pilot": "Mizzen Pilot: the control plane of the mesh",
     "mixer": "Mizzen Mixer: policy and telemetry",
+    "injector": "Mizzen injector: the admission webhooks that give Pods their sidecar and check configuration",
     "proxy": "Mizzen proxy: the sidecar",
     "gateway": "Mizzen gateway: the proxy at the edge of the mesh",
     "proxy-init": "Mizzen proxy-init: rules that send an application's traffic through its sidecar",

@@ -12,6 +12,8 @@ from mizzen.cli.kinds import kind_named, plural
     [
         ("vs", "VirtualService"),
         ("serviceentries.networking.istio.io", "ServiceEntry"),
+        ("gateways", "Gateway"),
+        ("gateways.gateway.networking.k8s.io", "Gateway.gateway.networking.k8s.io"),
         ("endpoints", "Endpoints"),
         ("rules", "rule"),
         ("bypasses", "bypass"),
@@ -35,11 +37,12 @@ def test_no_two_kinds_answer_to_one_name():
 def test_an_unknown_kind_is_an_error_for_the_user():
     with pytest.raises(UserError) as refused:
         kind_named("nonsense")
-    title, networking, kubernetes, security, mixer, rbac = str(refused.value).splitlines()
+    title, networking, kubernetes, security, gateways, mixer, rbac = str(refused.value).splitlines()
     assert title == "There is no kind 'nonsense'; the kinds are:"
     assert networking.startswith("  networking: virtualservice (vs), destinationrule (dr), gateway (gw), ")
     assert kubernetes.startswith("  kubernetes: service (svc), ")
     assert security.startswith("  security: ")
+    assert gateways.startswith("  gateway api: gatewayclass (gc), gateway.gateway.networking.k8s.io, httproute, ")
     assert mixer.startswith("  mixer: ")
     assert rbac.startswith("  rbac: ")
     assert all(f"{kind.lower()}" in str(refused.value) for kind in KINDS)

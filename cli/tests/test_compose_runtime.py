@@ -35,6 +35,7 @@ def inspected(service: str, **more: Any) -> dict[str, Any]:
         "Config": {"Labels": {"com.docker.compose.service": service} | more.get("labels", {})},
         "HostConfig": {"NetworkMode": more.get("mode", "mizzen_default")},
         "NetworkSettings": {"Networks": more.get("networks", {})},
+        "Mounts": more.get("mounts", []),
     }
 
 
@@ -225,6 +226,35 @@ def test_a_mesh_of_containers_is_up_from_its_start_to_its_end(tmp_path: Path, to
     assert "--profile observability down --volumes --remove-orphans" in given
 
 
+def docker_with(tools: Path, *items: dict[str, Any]) -> None:
+    """A Docker with these containers, and its compose plugin."""
+    (tools / "inspected.json").write_text(json.dumps(items))
+    ids = " ".join(item["Id"] for item in items)
+    answers = f'ps) echo {ids};; inspect) cat {tools / "inspected.json"};; compose) echo "$@" >> {tools / "composed"}'
+    tool(tools, "docker", f'case "$1" in {answers};; esac')
+
+
+def pilot_of(home: Path) -> dict[str, Any]:
+    return inspected("pilot", mounts=[{"Type": "bind", "Source": str(home), "Destination": "/etc/mizzen"}])
+
+
+def test_a_mesh_of_another_home_is_in_the_way_and_named(tmp_path: Path, tools: Path) -> None:
+    docker_with(tools, pilot_of(tmp_path / "other home"))
+    status, _, err = run(tmp_path / "home", "up", "--runtime", "compose")
+    assert status == 1
+    assert (
+        f"there is a mesh of containers already; stop it with: MIZZEN_HOME='{tmp_path}/other home' mizzen down" in err
+    )
+    assert run(tmp_path / "home", "down")[1] == "Nothing is up.\n"
+
+
+def test_a_mesh_whose_home_was_deleted_can_be_stopped(tmp_path: Path, tools: Path) -> None:
+    docker_with(tools, pilot_of(tmp_path / "home"))
+    status, out, _ = run(tmp_path / "home", "down")
+    assert (status, out) == (0, "Removed 1 containers and their network.\n")
+    assert "down --volumes --remove-orphans" in (tools / "composed").read_text()
+
+
 def test_a_start_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.compose.write_text("{}")
@@ -271,3 +301,27 @@ def test_a_mesh_that_is_up_is_not_mixed_with_another_runtime(tmp_path: Path) -> 
     status, _, err = run(tmp_path, "scale", "deployment/reviews-v1", "--replicas", "2")
     assert status == 1
     assert "its compose file names" in err
+
+
+def test_flags_that_a_mesh_that_is_up_cannot_follow_are_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    PROJECT.save(home)
+    status, _, err = run(tmp_path, "up", "--runtime", "compose", "--observability")
+    assert status == 1
+    assert "is up without --observability; `mizzen down` first" in err
+    home.mesh_config.write_text("mixerCheckServer: mixer:9091\n")
+    status, _, err = run(tmp_path, "up", "--runtime", "compose", "--no-mixer")
+    assert status == 1
+    assert "take mixerCheckServer and mixerReportServer out of it first" in err
+    Project(PROJECT.command, PROJECT.file, "python", profiles=("observability",)).save(home)
+    assert run(tmp_path, "up", "--runtime", "compose", "--observability")[0] == 0
+
+
+@pytest.mark.parametrize(("found", "named"), [("/x/bin/mizzen", "mizzen"), (None, ".venv/bin/mizzen")])
+def test_the_command_line_is_named_as_it_can_be_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str | None, named: str
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: found)
+    monkeypatch.setattr("sys.argv", [".venv/bin/mizzen", "up"])
+    PROJECT.save(Home(tmp_path))
+    assert f"Look around with `{named} status`" in run(tmp_path, "up", "--runtime", "compose")[1]

@@ -97,6 +97,12 @@ def test_mixer_can_use_all_of_the_default_telemetry() -> None:
         assert {f"dimensions.{label}" for label in metric["labelNames"]} == fields.keys() - {"value"}
 
 
+def test_pods_are_found_by_uid_or_by_the_address_that_reports_of_the_source_have() -> None:
+    instance = load(parse(telemetry_file().read_text()).resources, find).instances["attributes.kubernetes.istio-system"]
+    asked = instance.expressions
+    assert {"source_uid", "source_ip", "destination_uid", "destination_ip"} <= asked.keys()
+
+
 def test_mixer_is_told_its_folder_and_addresses(home: Home) -> None:
     command = mixer_command(home, {})
     assert "127.0.1.2:9091" in command.argv

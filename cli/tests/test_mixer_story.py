@@ -185,6 +185,34 @@ def test_a_verdict_that_is_kept_for_less_than_handlers_say(server: Server) -> No
     assert explain(server).stdout == f"PERMISSION_DENIED (deny.denier.default:Not allowed), {valid}\n"
 
 
+def test_headers_and_what_checks_give_for_them(server: Server) -> None:
+    answer = {"status": OK, "valid_duration": "0:00:00", "valid_use_count": 0, "output": {"tier": "gold"}}
+    check = {
+        "variety": "check",
+        "instance": "user.listentry.default",
+        "template": "listentry",
+        "handler": "tiers.handler.default",
+        "fields": {"value": "jason"},
+        "answer": answer,
+    }
+    edits = {
+        "request_headers": [{"name": "x-tier", "value": "gold", "action": "REPLACE"}],
+        "response_headers": [{"name": "x-old", "value": "", "action": "REMOVE"}],
+    }
+    server.story = {
+        "rules": [{"rule": "r.rule.default", "match": "", "matched": True, "instances": [check]}],
+        "verdict": {"status": OK, "valid_duration": "0:01:00", "valid_use_count": 1, **edits},
+    }
+    assert explain(server).stdout.splitlines() == [
+        "OK, valid for 0:01:00 and 1 uses",
+        "request header x-tier: REPLACE gold",
+        "response header x-old: REMOVE",
+        "- r.rule.default matches (true)",
+        "    user.listentry.default -> tiers.handler.default: OK, output tier = gold",
+        "      value = jason",
+    ]
+
+
 def test_a_quota_that_is_not_granted_is_a_refusal(server: Server) -> None:
     away = {"amount": 0, "status": {"code": "UNAVAILABLE", "message": "Redis failed: no answer"}}
     quota = {

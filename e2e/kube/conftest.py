@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from kube.harness.injector import Injector, injecting
 from support.kube import local
 from support.kube.cluster import Cluster
 from support.kube.programs import REPOSITORY
@@ -60,3 +61,10 @@ def release(cluster: Cluster) -> Iterator[Release]:
     finally:
         release.uninstall()
         cluster.kubectl("delete", "namespace", release.namespace)
+
+
+@pytest.fixture(scope="module")
+def injector(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Injector]:
+    """The release's, while a module of tests runs."""
+    with injecting(release, tmp_path_factory.mktemp("injector")) as injector:
+        yield injector

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from kube.harness.values import merged, tree, values
-from support.kube.cluster import Cluster, Object, until
+from support.kube.cluster import Cluster, Object, Refused, until
 from support.kube.release import CRDS, Release, crd_names, everything
 
 from mizzen.injector.certificate.issue import sign_by_itself
@@ -102,6 +102,26 @@ def test_kube_install_upgrade_rollback_uninstall(cluster: Cluster, mesh: Release
     except AssertionError as error:
         raise AssertionError(f"{error}: {sorted(left())}") from error
     assert definitions <= everything(cluster)
+
+
+def test_kube_until_an_injector_answers_only_its_own_pods_wait(cluster: Cluster, mesh: Release, namespace: str) -> None:
+    """Right after the install: no webhook has roots yet, and nobody is there."""
+    if not cluster.local:
+        pytest.skip("here, Pods of the release answer within seconds")
+    mesh.install("--create-namespace")
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "shop", "namespace": namespace},
+        "spec": {"containers": [{"name": "shop", "image": "shop:1"}]},
+    }
+    create = ("create", "--dry-run=server", "--filename=-")
+    cluster.kubectl(*create, stdin=yaml.safe_dump(pod))
+    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": pod["metadata"], "spec": {}}
+    cluster.kubectl(*create, stdin=yaml.safe_dump(gateway))
+    cluster.kubectl("label", "namespace", namespace, "istio-injection=enabled")
+    with pytest.raises(Refused, match=r"failed calling webhook .*sidecar-injector\.istio\.io"):
+        cluster.kubectl(*create, stdin=yaml.safe_dump(pod))
 
 
 def test_kube_definitions_are_brought_up_to_date_by_apply(cluster: Cluster, mesh: Release) -> None:

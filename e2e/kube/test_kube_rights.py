@@ -65,17 +65,24 @@ PILOT_MAY_NOT = [
     Right("list", "customresourcedefinitions.apiextensions.k8s.io"),
     Right("impersonate", "users"),
 ]
+CHECKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 HOOKS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 INJECTOR_MAY = [
     *(Right(verb, LEASE, OWN, name="mizzen-injector") for verb in ("get", "update")),
     *(Right(verb, "secrets", OWN, name="mizzen-injector-certificate") for verb in (*FOLLOW, "patch")),
     *(Right(verb, HOOKS, name="istio-sidecar-injector-{own}") for verb in (*FOLLOW, "patch")),
+    *(Right(verb, CHECKS, name="istio-validator-{own}") for verb in (*FOLLOW, "patch")),
+    Right("create", "gateways.networking.istio.io", OWN),
 ]
 INJECTOR_MAY_NOT = [
     *(Right(verb, "secrets", where) for verb in (*READ, "create", "patch") for where in PLACES),
     *(Right(verb, "secrets", OTHER, name="mizzen-injector-certificate") for verb in (*READ, "patch")),
     *(Right(verb, HOOKS) for verb in (*READ, "create", "patch", "update", "delete")),
     *(Right(verb, HOOKS, name="istio-sidecar-injector-{own}") for verb in ("update", "delete")),
+    *(Right(verb, CHECKS) for verb in (*READ, "create", "patch", "update", "delete")),
+    *(Right(verb, "gateways.networking.istio.io", OWN) for verb in (*READ, "patch", "update", "delete")),
+    Right("create", "gateways.networking.istio.io", OTHER),
+    *(Right("create", kind, OWN) for kind in CONFIG if kind != "gateways.networking.istio.io"),
     *(Right(verb, "pods", where) for verb in (*READ, "create", "patch") for where in PLACES),
     Right("update", LEASE, OWN),
     Right("create", LEASE, OWN),

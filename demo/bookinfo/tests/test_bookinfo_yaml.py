@@ -52,3 +52,22 @@ def test_every_subset_selects_a_deployment() -> None:
         if item["kind"] == "Deployment"
     }
     assert running == {(host, subset) for host, subsets in SUBSETS.items() for subset in subsets}
+
+
+def test_kubernetes_runs_the_same_workloads_behind_the_same_services() -> None:
+    def shape(items: list[dict[str, Any]]) -> list[tuple[str, str, Any]]:
+        services = [("Service", item["metadata"]["name"], item["spec"]) for item in items if item["kind"] == "Service"]
+        workloads = [
+            ("Deployment", item["metadata"]["name"], item["spec"]["selector"])
+            for item in items
+            if item["kind"] == "Deployment"
+        ]
+        return services + workloads
+
+    kubernetes = documents(DEMO / "platform" / "kube" / "bookinfo.yaml")
+    assert shape(kubernetes) == shape(PLATFORM)
+    accounts = {item["metadata"]["name"] for item in kubernetes if item["kind"] == "ServiceAccount"}
+    used = {
+        item["spec"]["template"]["spec"]["serviceAccountName"] for item in kubernetes if item["kind"] == "Deployment"
+    }
+    assert used == accounts

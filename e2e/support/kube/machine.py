@@ -73,11 +73,16 @@ class Machine:
 
     def remove(self) -> None:
         """Whatever still runs in the namespaces, then the namespaces."""
-        for name in sorted(path.name for path in Path("/run/netns").glob(f"{self.prefix}-*")):
+        for name in left_behind(self.prefix):
             for pid in _ip("netns", "pids", name).split():
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
             _ip("netns", "delete", name)
+
+
+def left_behind(prefix: str) -> list[str]:
+    """The network namespaces of a machine that are there now."""
+    return sorted(path.name for path in Path("/run/netns").glob(f"{prefix}-*"))
 
 
 @contextmanager

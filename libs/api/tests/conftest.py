@@ -31,7 +31,9 @@ def problems_of() -> Callable[..., list[str]]:
             spec = spec.replace(f"${name}", snippet)
         body = textwrap.indent(textwrap.dedent(spec), "  ")
         version = KINDS[kind].api_versions[0]
-        parsed = parse(f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: it, namespace: shop}}\nspec:\n{body}")
+        parsed = parse(
+            f"apiVersion: {version}\nkind: {KINDS[kind].name}\nmetadata: {{name: it, namespace: shop}}\nspec:\n{body}"
+        )
         lines = [problem_line(problem) for problem in parsed.problems]
         has_error = any(problem.severity == "error" for problem in parsed.problems)
         assert len(parsed.resources) == (0 if has_error else 1)

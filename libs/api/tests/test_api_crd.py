@@ -28,9 +28,7 @@ def nodes(schema: Any) -> Iterator[dict[str, Any]]:
             yield from nodes(schema[name])
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS.values() if not kind.is_kubernetes], ids=lambda kind: kind.name
-)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if not kind.is_kubernetes], ids=lambda kind: kind.key)
 def test_schemas_are_structural(kind: Any) -> None:
     for version in definition(kind)["spec"]["versions"]:
         for node in nodes(version["schema"]["openAPIV3Schema"]):

@@ -94,7 +94,7 @@ def fields_of(model: type[Model]) -> st.SearchStrategy[dict[str, Any]]:
     return st.builds(lambda more, values: {**more, **values}, st.dictionaries(LABEL, ANYTHING, max_size=3), known)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_value_of_a_model_survives_yaml(kind, data):
@@ -250,6 +250,11 @@ def test_no_text_makes_parse_raise(text):
     ),
 )
 def test_no_spec_makes_parse_raise(kind, spec):
-    data = {"apiVersion": KINDS[kind].api_versions[0], "kind": kind, "metadata": {"name": "it"}, "spec": spec}
+    data = {
+        "apiVersion": KINDS[kind].api_versions[0],
+        "kind": KINDS[kind].name,
+        "metadata": {"name": "it"},
+        "spec": spec,
+    }
     parsed = parse(yaml.safe_dump(data))
     assert parsed.resources or parsed.errors

@@ -3,6 +3,11 @@
 istio-sidecar-injector{{ include "mizzen.suffix" . }}{{ if ne .Release.Namespace "istio-system" }}-{{ .Release.Namespace }}{{ end }}
 {{- end }}
 
+{{/* The name of the ValidatingWebhookConfiguration. */}}
+{{- define "mizzen.validating" -}}
+istio-validator{{ include "mizzen.suffix" . }}-{{ .Release.Namespace }}
+{{- end }}
+
 {{/* Which Pods the API server sends: the same as mizzen.injector.injection.webhooks says, which a test compares. */}}
 {{- define "mizzen.webhooks" -}}
 {{- $revision := include "mizzen.revision" . }}

@@ -16,25 +16,27 @@ SHORT = {
     "ep": "Endpoints",
     "po": "Pod",
     "ns": "Namespace",
+    "gc": "GatewayClass",
+    "refgrant": "ReferenceGrant",
 }
 GROUPS = {
     "networking.istio.io": "networking",
+    "gateway.networking.k8s.io": "gateway api",
     "security.istio.io": "security",
     "config.istio.io": "mixer",
     "rbac.istio.io": "rbac",
 }
-"""What people call Istio's API groups."""
+"""What people call API groups."""
 
 
 def kind_named(text: str) -> str:
     """The kind's own name; raises UserError listing what there is."""
-    wanted = text.lower().partition(".")[0]  # also virtualservices.networking.istio.io
+    wanted, _, group = text.lower().partition(".")  # also virtualservices.networking.istio.io
     if wanted in SHORT:
         return SHORT[wanted]
-    for kind in KINDS:
-        name = kind.lower()
-        if wanted in (name, plural(name)):
-            return kind
+    found = [kind for kind in KINDS.values() if wanted in (kind.name.lower(), plural(kind.name.lower()))]
+    if found:
+        return next((kind for kind in found if kind.group == group), found[0]).key
     raise UserError("\n".join((f"There is no kind {text!r}; the kinds are:", *_kinds_by_group())))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -70,6 +72,12 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: F
         console.print(table)
     for line in capture.get().splitlines():
         sys.stdout.write(line.rstrip() + "\n")
+
+
+def command_name() -> str:
+    """What calls this command line: its name, or its path where PATH does not lead to it."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "mizzen" and shutil.which("mizzen") is None else "mizzen"
 
 
 def say(text: str) -> None:

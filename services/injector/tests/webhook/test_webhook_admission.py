@@ -11,7 +11,8 @@ import pytest
 
 from mizzen.injector.injection.inject import Place, inject
 from mizzen.injector.injection.settings import Settings, read_settings
-from mizzen.injector.webhook.admission import BadReview, answer, place_of
+from mizzen.injector.webhook.admission import answer, place_of
+from mizzen.injector.webhook.review import BadReview
 
 POD: dict[str, Any] = {
     "apiVersion": "v1",
@@ -39,7 +40,8 @@ def test_a_pod_is_injected(version: str) -> None:
     patch = json.loads(base64.b64decode(response["patch"]))
     assert jsonpatch.apply_patch(POD, patch) == inject(POD, Settings(), Place("shop")).pod
     assert "warnings" not in response
-    assert (found.outcome, found.pod, found.reason) == ("injected", "shop/web-*", "the injector's policy is enabled")
+    reason = "the injector's policy is enabled"
+    assert (found.outcome, found.subject, found.reason) == ("injected", "Pod shop/web-*", reason)
 
 
 def test_an_injected_pod_gets_no_patch() -> None:

@@ -19,10 +19,13 @@ from mizzen.injector.webhook import keeper as keeper_module
 from mizzen.injector.webhook.cluster import Cluster, Kept
 from mizzen.injector.webhook.tls import ServedCertificate
 from mizzen.kubernetes import single as single_module
+from mizzen.kubernetes.client import Client
 from mizzen.kubernetes.server import Server
 
 SECRETS = "/api/v1/namespaces/mesh/secrets"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+CHECKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+GATEWAYS = "/apis/networking.istio.io/v1/namespaces/mesh/gateways"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/mesh/leases"
 WANTED = Wanted(("injector.mesh.svc",), timedelta(days=90))
 
@@ -36,10 +39,14 @@ class FakeServer:
         self.objects: dict[str, dict[str, Any]] = {}
         self.refused: set[str] = set()
         self.refusals = 0
+        self.proofs = 0
         self.changed = asyncio.Event()
         self.put(f"{SECRETS}/tls", {})
         self.put(f"{CONFIGURATIONS}/hooks", {"webhooks": [hook("a"), hook("b")]})
+        self.put(f"{CHECKS}/checks", {"webhooks": [hook("c", failurePolicy="Ignore")]})
         self.put(f"{LEASES}/injector", {"spec": {}})
+        self.checks = False
+        """Whether a Gateway that is none is refused."""
 
     def server(self) -> Server:
         return Server(self.url)
@@ -57,8 +64,14 @@ class FakeServer:
 
     @property
     def bundles(self) -> list[bytes]:
-        hooks = self.objects[f"{CONFIGURATIONS}/hooks"]["webhooks"]
+        hooks = [*self.objects[f"{CONFIGURATIONS}/hooks"]["webhooks"], *self.objects[f"{CHECKS}/checks"]["webhooks"]]
         return [base64.b64decode(each["clientConfig"].get("caBundle", "")) for each in hooks]
+
+    @property
+    def policy(self) -> str:
+        [check] = self.objects[f"{CHECKS}/checks"]["webhooks"]
+        policy: str = check["failurePolicy"]
+        return policy
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.method != "GET":
@@ -81,6 +94,11 @@ class FakeServer:
             await self.changed.wait()
 
     async def _write(self, request: web.Request) -> web.StreamResponse:
+        if request.path == GATEWAYS:
+            assert request.query["dryRun"] == "All"
+            self.proofs += 1
+            message = 'admission webhook "c" denied the request: Gateway mesh/x: spec.servers: ...'
+            return web.json_response({"message": message} if self.checks else {}, status=400 if self.checks else 201)
         known, patch = self.objects[request.path], await request.json()
         if request.path in self.refused:
             self.refusals += 1
@@ -98,8 +116,8 @@ class FakeServer:
         return web.json_response({})
 
 
-def hook(name: str) -> dict[str, Any]:
-    return {"name": name, "clientConfig": {"service": {"name": "injector"}}}
+def hook(name: str, **fields: str) -> dict[str, Any]:
+    return {"name": name, "clientConfig": {"service": {"name": "injector"}}, **fields}
 
 
 def _merged(known: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -128,12 +146,14 @@ async def api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
 async def served(api: FakeServer) -> AsyncIterator[ServedCertificate]:
     """What an injector of that cluster serves."""
     served = ServedCertificate()
-    cluster = Cluster(api, Kept(("mesh", "injector"), ("mesh", "tls"), "hooks", WANTED), served)
+    client = Client(api)
+    kept = Kept(("mesh", "injector"), ("mesh", "tls"), WANTED, "hooks", "checks")
+    cluster = Cluster(client, kept, served, "default")
     task = asyncio.ensure_future(cluster.run())
     yield served
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await cluster.close()
+    await client.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -143,19 +163,19 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_an_empty_secret_is_filled_served_and_told(api: FakeServer, served: ServedCertificate) -> None:
-    await until(lambda: served.there and api.bundles == [api.held.bundle] * 2)
+    await until(lambda: served.there and api.bundles == [api.held.bundle] * 3)
     assert api.bundles[0].startswith(b"-----BEGIN CERTIFICATE-----")
     assert (api.held.coming, len(api.held.roots)) == (None, 1)
 
 
 async def test_what_somebody_changes_is_put_right(api: FakeServer, served: ServedCertificate) -> None:
-    await until(lambda: served.there and api.bundles == [api.held.bundle] * 2)
+    await until(lambda: served.there and api.bundles == [api.held.bundle] * 3)
     api.put(f"{CONFIGURATIONS}/hooks", {"webhooks": [hook("a"), hook("c")]})
-    await until(lambda: api.bundles == [api.held.bundle] * 2)
+    await until(lambda: api.bundles == [api.held.bundle] * 3)
     assert [each["name"] for each in api.objects[f"{CONFIGURATIONS}/hooks"]["webhooks"]] == ["a", "c"]
     before = api.held.bundle
     api.put(f"{SECRETS}/tls", {})
-    await until(lambda: api.held.serving is not None and api.bundles == [api.held.bundle] * 2)
+    await until(lambda: api.held.serving is not None and api.bundles == [api.held.bundle] * 3)
     assert api.held.bundle != before
 
 
@@ -171,7 +191,7 @@ async def test_a_renewal_is_served_when_all_know_its_root(api: FakeServer, serve
     await until(lambda: api.held.coming is None and len(api.held.roots) == 2)
     assert api.held.serving is not None
     assert api.held.serving.chain != old
-    assert api.bundles == [api.held.bundle] * 2
+    assert api.bundles == [api.held.bundle] * 3
 
 
 async def test_a_renewal_waits_where_nobody_can_be_told(api: FakeServer, served: ServedCertificate) -> None:
@@ -195,3 +215,28 @@ async def test_a_bad_pair_leaves_the_last_one(
     api.put(f"{SECRETS}/tls", {"data": mixed})
     await until(lambda: "the last certificate stays in use" in caplog.text)
     await until(lambda: api.held.serving is not None and api.held.serving.chain != one.pair.chain)
+
+
+async def test_configuration_is_refused_unchecked_when_checks_work(api: FakeServer, served: ServedCertificate) -> None:
+    await until(lambda: api.proofs > 3)
+    assert api.policy == "Ignore"
+    api.checks = True
+    await until(lambda: api.policy == "Fail")
+    proofs = api.proofs
+    api.put(f"{CHECKS}/checks", {"webhooks": [hook("c", failurePolicy="Ignore")]})  # as an upgrade does
+    await until(lambda: api.policy == "Fail" and api.bundles == [api.held.bundle] * 3)
+    assert api.proofs == proofs
+
+
+async def test_a_certificate_of_files_is_nobodys_to_keep(api: FakeServer) -> None:
+    api.checks = True
+    kept = Kept(("mesh", "injector"), None, Wanted((), WANTED.life), "", "checks")
+    client = Client(api)
+    cluster = Cluster(client, kept, ServedCertificate(), "default")
+    task = asyncio.ensure_future(cluster.run())
+    await until(lambda: api.policy == "Fail")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await client.close()
+    assert api.bundles == [b""] * 3
+    assert api.held == Held()

@@ -7,7 +7,7 @@ import json
 import shutil
 import ssl
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -73,6 +73,25 @@ async def test_pods_are_injected_over_tls(client: aiohttp.ClientSession, service
             assert "sidecar_injection_success_total 2.0" in await response.text()
         async with plain.get("/ready") as response:
             assert response.status == 200
+
+
+async def test_configuration_is_judged(client: aiohttp.ClientSession, service: InjectorService) -> None:
+    gateway = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": "g"}, "spec": {}}
+    request = {"uid": "u", "namespace": "shop", "name": "g", "operation": "CREATE", "object": gateway}
+    async with client.post("/validate", json=REVIEW | {"request": request}, server_hostname="one.test") as response:
+        answered = (await response.json())["response"]
+    assert (answered["allowed"], "spec.servers" in answered["status"]["message"]) == (False, True)
+    for body, kind, status in ((b"{", "application/json", 400), (b"{}", "text/plain", 415)):
+        headers = {"content-type": kind}
+        async with client.post("/validate", data=body, headers=headers, server_hostname="one.test") as response:
+            assert response.status == status
+    monitoring = f"http://{service.monitoring.address}"
+    async with aiohttp.ClientSession(base_url=monitoring) as plain, plain.get("/metrics") as response:
+        text = await response.text()
+    assert "galley_validation_failed_total 1.0" in text
+    assert "galley_validation_http_error_total 2.0" in text
+    [expiry] = [line for line in text.splitlines() if line.startswith("sidecar_injection_certificate_expiry")]
+    assert float(expiry.split()[1]) > datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 
 async def test_other_requests_are_refused(client: aiohttp.ClientSession) -> None:
@@ -161,7 +180,7 @@ def test_flags_and_variables(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         read_webhook_settings(["--native-sidecars", "maybe"], {})
     assert ended.value.code == 2
-    assert "--native-sidecars must be one of true, false" in capsys.readouterr().err
+    assert "--native-sidecars must be one of auto, true, false" in capsys.readouterr().err
 
 
 KEPT = {
@@ -179,13 +198,21 @@ def test_flags_of_a_certificate_that_is_kept() -> None:
     assert (kept.secret, kept.lease, kept.mutating) == (("mesh", "tls"), ("mesh", "injector"), "hooks")
     assert kept.wanted == Wanted(("injector.mesh.svc", "injector.mesh"), timedelta(days=30))
     assert read_webhook_settings([], {}).kept is None
+    assert read_webhook_settings(["--native-sidecars=auto"], KEPT).native_sidecars is None
+
+
+def test_without_a_cluster_there_is_no_version_to_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_webhook_settings(["--native-sidecars=auto"], {})
+    assert "--native-sidecars=auto needs --kubeconfig" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("flag", "value", "complaint"),
     [
-        ("kubeconfig", "", "needs --kubeconfig"),
-        ("certificate-hosts", " ,", "needs --kubeconfig, --lease and --certificate-hosts"),
+        ("kubeconfig", "", "need --kubeconfig"),
+        ("certificate-hosts", " ,", "--certificate-secret needs --certificate-hosts"),
+        ("native-sidecars", "maybe", "must be one of auto, true, false"),
         ("lease", "injector", "--lease is <namespace>/<name>"),
         ("certificate-secret", "a/b/c", "--certificate-secret is <namespace>/<name>"),
         ("certificate-days", "0", "--certificate-days must be a number from 1"),

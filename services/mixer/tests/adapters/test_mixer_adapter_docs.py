@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 import sys
@@ -13,11 +14,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mizzen.api.parse import parse
+from mizzen.api.store.watch import FolderStore
 from mizzen.api.types import Model, camel_case
-from mizzen.mixer.adapter import AdapterError
+from mizzen.attributes.bag import DictBag
+from mizzen.mixer.adapter import AdapterError, CheckResult, QuotaArgs, QuotaResult
 from mizzen.mixer.adapters import registry
 from mizzen.mixer.adapters.params import read
+from mizzen.mixer.adapters.python.declare import KINDS
 from mizzen.mixer.adapters.remote import params_of
+from mizzen.mixer.config.config import load
+from mizzen.mixer.runtime.engine import RuleEngine
+from mizzen.mixer.status import Status
 from mizzen.mixer.templates import ListEntry, LogEntry
 from mizzen.runtime.address import unused_port
 
@@ -86,12 +94,47 @@ def test_the_parameters_of_the_examples_are_good(name, params):
     assert read(params_model(name), params) is not None
 
 
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
+def test_the_examples_of_a_page_are_whole(path):
+    for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
+        parsed = parse(block, file=path.name)
+        config = load([item for item in parsed.resources if item.group == "config.istio.io"], registry.find)
+        assert [str(problem) for problem in (*parsed.problems, *config.problems)] == []
+        rules = {
+            f"{item.metadata.name}.rule.{item.metadata.namespace}" for item in parsed.resources if item.kind == "rule"
+        }
+        assert {rule.name for rule in config.rules} == rules
+
+
+@pytest.mark.parametrize("name", ["memquota", "redisquota"])
+def test_quotas_are_charged_in_the_examples(name):
+    kinds = {document["kind"]: document for document in resources(page(name))}
+    assert {name, "quota", "rule", "QuotaSpec", "QuotaSpecBinding"} == kinds.keys()
+    (charged,) = kinds["QuotaSpec"]["spec"]["rules"][0]["quotas"]
+    assert charged["quota"] == kinds["quota"]["metadata"]["name"]
+    assert kinds["QuotaSpecBinding"]["spec"]["quotaSpecs"] == [{"name": kinds["QuotaSpec"]["metadata"]["name"]}]
+
+
+@pytest.mark.parametrize(("template", "kind"), sorted(KINDS.items()))
+def test_the_python_page_lists_the_fields_of_each_template(template, kind):
+    (row,) = (line for line in page("python").splitlines() if line.startswith(f"| {template} | `{kind.__name__}` |"))
+    own = [field.name for field in dataclasses.fields(kind) if field.name != "name"]
+    assert all(f"`{name}`" in row for name in own), row
+    assert own or "none" in row
+
+
+@pytest.mark.parametrize("kind", [Status, CheckResult, QuotaArgs, QuotaResult])
+def test_the_python_page_lists_the_fields_of_what_goes_with_them(kind):
+    (row,) = (line for line in page("python").splitlines() if line.startswith(f"| `{kind.__name__}` |"))
+    assert all(f"`{field.name}`: " in row for field in dataclasses.fields(kind)), row
+
+
 def test_there_are_examples():
     assert len(handlers()) >= len(NAMES)
 
 
 async def test_the_python_pages_audit_file(build, tmp_path):
-    code, weekdays = re.findall(r"```python\n(.*?)```", page("python"), re.DOTALL)
+    code, weekdays, _ = re.findall(r"```python\n(.*?)```", page("python"), re.DOTALL)
     (tmp_path / "audit.py").write_text(code)
     out = tmp_path / "audit.jsonl"
     handler = await build("python", {"file": str(tmp_path / "audit.py"), "params": {"path": str(out)}})
@@ -105,6 +148,22 @@ async def test_the_python_pages_audit_file(build, tmp_path):
     handler = await build("python", {"file": str(tmp_path / "weekdays.py")})
     assert (await handler.check(ListEntry("l", "Monday"))).status.message == ""
     assert (await handler.check(ListEntry("l", "Sunday"))).status.message == "come back on Monday"
+
+
+async def test_the_python_pages_headers(tmp_path):
+    *_, code = re.findall(r"```python\n(.*?)```", page("python"), re.DOTALL)
+    *_, rules = re.findall(r"```yaml\n(.*?)```", page("python"), re.DOTALL)
+    (tmp_path / "tier.py").write_text(code)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "tier.yaml").write_text(rules.replace("/etc/mizzen/adapters", str(tmp_path)))
+    engine = RuleEngine(FolderStore(tmp_path / "rules"))
+    await engine.load()
+    for user, request, response in (("jason", "gold", ["gold"]), ("eve", "basic", [])):
+        asked = {"context.protocol": "http", "context.reporter.kind": "inbound", "request.headers": {"end-user": user}}
+        verdict = await engine.check(DictBag(asked), {}, "")
+        assert [(edit.name, edit.value) for edit in verdict.request_headers] == [("x-tier", request)]
+        assert [edit.value for edit in verdict.response_headers] == response
+    await engine.close()
 
 
 async def test_the_sample_adapter_outside_of_mixer(build, tmp_path):

@@ -61,6 +61,19 @@ async def test_a_coroutine_with_a_full_result(build, file):
     assert await handler.check(CheckNothing("c")) == CheckResult(Status(Code.OK), timedelta(seconds=3), 7)
 
 
+async def test_a_check_with_an_output(build, file):
+    path = file("""
+        @adapter(template="listentry")
+        def check(entry: ListEntry) -> CheckResult:
+            return CheckResult(output={"1": {"tier": "gold"}, "2": {"tier": 1}, "3": "tier"}[entry.value])
+    """)
+    handler = await build("python", {"file": path})
+    assert (await handler.check(ListEntry("l", "1"))).output == {"tier": "gold"}
+    for value in ("2", "3"):
+        with pytest.raises(AdapterError, match=r"mine\.py: returned the output .*, and not texts by their names"):
+            await handler.check(ListEntry("l", value))
+
+
 async def test_a_class_gets_its_parameters_and_is_closed(build, file, tmp_path):
     path = file("""
         @adapter(template="logentry")

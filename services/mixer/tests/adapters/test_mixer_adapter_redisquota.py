@@ -13,6 +13,7 @@ import pytest
 from mizzen.mixer.adapter import AdapterError, Environment, Handler, QuotaArgs, QuotaResult, Use
 from mizzen.mixer.adapters.redisquota.adapter import EXHAUSTED, Params, RedisQuota, RedisQuotaHandler
 from mizzen.mixer.adapters.redisquota.store import Store, Window, hash_of
+from mizzen.mixer.status import Code
 from mizzen.mixer.templates import Quota
 
 pytestmark = pytest.mark.redis
@@ -187,7 +188,8 @@ async def test_without_redis_nothing_is_granted(build, caplog, url):
     quotas = [{"name": NAME, "maxAmount": 5, "validDuration": "1s"}]
     handler = await build("redisquota", {"redisServerUrl": url, "quotas": quotas})
     assert "Redis does not answer" in caplog.text
-    assert await take(handler, 1) == QuotaResult(0)
+    result = await take(handler, 1)
+    assert (result.amount, result.status.code) == (0, Code.UNAVAILABLE)
 
 
 async def test_redis_that_hangs_is_given_up(monkeypatch):
@@ -195,7 +197,9 @@ async def test_redis_that_hangs_is_given_up(monkeypatch):
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     handler = handler_of(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", Clock(), maxAmount=5, validDuration="1s")
-    assert await take(handler, 1) == QuotaResult(0)
+    result = await take(handler, 1)
+    assert (result.amount, result.status.code) == (0, Code.UNAVAILABLE)
+    assert result.status.message.startswith("Redis failed: Timeout")
     await handler.close()
     server.close()
     for writer in writers:

@@ -460,6 +460,52 @@ def test_a_rule_of_headers_alone():
     assert rule.actions == ()
 
 
+NAMED = """
+kind: handler
+metadata: {name: mine}
+spec: {compiledAdapter: python, params: {file: x.py}}
+---
+kind: rule
+metadata: {name: it}
+spec:
+  actions:
+  - {handler: mine, instances: [nothing.checknothing], name: x}
+  - {handler: no.denier, instances: [nothing.checknothing], name: y}
+  requestHeaderOperations: [{name: a, values: [VALUE]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("x.output.value", None),
+        ("x.output.value | request.path", None),
+        ("x.output.value.more", None),
+        ("x.output", "unknown attribute x.output"),
+        ("z.output.value", "unknown attribute z.output.value"),
+        ("y.output.value", "unknown attribute y.output.value"),
+        ('x.output.value["a"]', "typeError got STRING, expected STRING_MAP"),
+    ],
+)
+def test_header_operations_may_read_the_outputs_of_named_actions(value, problem):
+    config = config_of(DENY + NAMED.replace("VALUE", f"'{value}'"))
+    (rule,) = config.rules
+    assert [action.name for action in rule.actions] == ["x", ""], "a denier gives none"
+    assert len(rule.request_headers) == (problem is None)
+    assert ([] if problem is None else [problem]) == [problem for line in lines(config) if problem in line]
+    assert len(lines(config)) == (problem is not None)
+
+
+def test_only_header_operations_may_read_outputs():
+    config = config_of(
+        DENY
+        + NAMED.replace("VALUE", "x.output.value").replace(
+            "spec:\n  actions", 'spec:\n  match: x.output.value == "a"\n  actions'
+        )
+    )
+    assert "unknown attribute x.output.value" in lines(config)[0]
+
+
 def test_a_header_that_cannot_be_compiled_is_left_out():
     config = config_of(
         "kind: rule\nmetadata: {name: it}\nspec: "

@@ -107,6 +107,7 @@ class ProbeAdapter:
 
     name = "noop"
     templates = frozenset(TEMPLATES)
+    gives_output = True
 
     def __init__(self, script: Script, built: asyncio.Event) -> None:
         self._script = script

@@ -214,6 +214,55 @@ async def test_headers_of_matching_rules(start):
     assert verdict.referenced["source.user"] is True
 
 
+OUTPUTS = """\
+kind: rule
+metadata: {name: NAME, namespace: istio-system}
+spec:
+  actions:
+  - {handler: a.noop, instances: [who.listentry], name: x}
+  - {handler: b.noop, instances: [nothing.checknothing], name: y}
+  requestHeaderOperations:
+  - {name: NAME-group, values: [x.output.group]}
+  - {name: NAME-both, values: ['x.output.group | "no"', 'y.output.group | source.user', x.output.none, y.output.empty]}
+  responseHeaderOperations:
+  - {name: NAME-tier, values: [y.output.tier], operation: APPEND}
+"""
+
+
+def giving(**output: str):
+    return lambda instance: CheckResult(OK, S, 1, {name: value.format(instance) for name, value in output.items()})
+
+
+async def test_headers_from_what_checks_give(start):
+    given = giving(tier="gold", empty="")
+    script = Script(checks={"a": giving(group="of {0.value}"), "b": lambda instance: asyncio.sleep(0, given(instance))})
+    who = resource("listentry", "who", "{value: source.user}")
+    probe = await start(together(TWO, who, OUTPUTS.replace("NAME", "one"), OUTPUTS.replace("NAME", "two")), script)
+    verdict = await probe.check({"source.user": "bob"})
+    assert verdict.request_headers == tuple(
+        HeaderOperation(f"{rule}-{name}", value)
+        for rule in ("one", "two")
+        for name, value in (("group", "of bob"), ("both", "of bob"), ("both", "bob"))
+    )
+    assert verdict.response_headers == tuple(
+        HeaderOperation(f"{rule}-tier", "gold", HeaderAction.APPEND) for rule in ("one", "two")
+    )
+    assert set(verdict.referenced) == {"source.user", "destination.namespace", "context.reporter.kind"}
+    story = await probe.engine.explain(DictBag({"source.user": "bob"}), {})
+    assert [(edit["name"], edit["value"]) for edit in story["verdict"]["request_headers"]] == [
+        (edit.name, edit.value) for edit in verdict.request_headers
+    ]
+
+
+async def test_outputs_are_those_of_the_rule_alone(start):
+    script = Script(checks={"a": giving(group="a"), "b": lambda instance: CheckResult()})
+    who = resource("listentry", "who", "{value: '\"w\"'}")
+    other = OUTPUTS.replace("NAME", "two").replace("a.noop", "b.noop")
+    probe = await start(together(TWO, who, OUTPUTS.replace("NAME", "one"), other), script)
+    names = [(edit.name, edit.value) for edit in (await probe.check()).request_headers]
+    assert names == [("one-group", "a"), ("one-both", "a"), ("two-both", "no")]
+
+
 async def test_a_refusal_edits_no_headers(start):
     script = Script(checks={"a": lambda instance: CheckResult(DENIED)})
     edit = "[{name: s, values: ['\"1\"']}]"

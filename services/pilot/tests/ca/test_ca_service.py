@@ -32,7 +32,7 @@ ISSUER = ECKey.generate_key("P-256", {"kid": "one"})
 
 def token(key: Any = ISSUER, algorithm: str = "ES256", **changed: Any) -> str:
     now = int(datetime.now(UTC).timestamp())
-    claims = {"sub": "system:serviceaccount:default:reviews", "aud": ["istio-ca"], "exp": now + 60, "iat": now}
+    claims = {"sub": "system:serviceaccount:default:reviews", "aud": ["istio-ca"], "exp": now + 3600, "iat": now}
     claims = {name: value for name, value in (claims | changed).items() if value is not None}
     return jwt.encode({"alg": algorithm, "kid": "one"}, claims, key, algorithms=[algorithm])
 

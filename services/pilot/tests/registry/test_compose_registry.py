@@ -12,6 +12,7 @@ from mizzen.pilot.ingest.registry.compose.container import Container
 from mizzen.pilot.ingest.registry.compose.endings import FORGET_SECONDS, Endings
 from mizzen.pilot.ingest.registry.compose.labels import read_workload
 from mizzen.pilot.ingest.registry.compose.pods import Registry
+from mizzen.pilot.snapshot.kubernetes import workload as pod_workload
 
 RATINGS = {
     "mizzen.workload": "ratings-v1",
@@ -113,6 +114,13 @@ def test_a_container_without_a_proxy_is_its_own_pod() -> None:
     assert endpoints(found) == ["172.18.0.3", "172.18.0.3"]
 
 
+def test_metrics_and_endpoints_name_the_workload_and_not_its_pod() -> None:
+    pod = next(item for item in parse(yaml.safe_dump_all(objects(workload()).values())).resources if item.kind == "Pod")
+    assert pod_workload(pod, {}).name == "ratings-v1"
+    controllers = [owner.name for owner in pod.metadata.owner_references if owner.controller]
+    assert controllers == ["ratings-v1"]
+
+
 def test_containers_without_a_workload_are_nobody() -> None:
     assert objects([api("prometheus", networks={"mesh_default": {"IPAddress": "172.18.0.4"}})]) == {}
 
@@ -129,7 +137,8 @@ def test_a_port_may_differ_in_the_container() -> None:
     ("change", "words"),
     [
         ({"mizzen.workload": "Ratings_v1"}, "mizzen.workload"),
-        ({"mizzen.labels": "ratings"}, "app=reviews,version=v1, not 'ratings'"),
+        ({"mizzen.labels": "ratings"}, "takes pairs as app=reviews,version=v1, not 'ratings'"),
+        ({"mizzen.service": "ratings http:9080"}, 'mizzen.service is unknown; did you mean "mizzen.services"?'),
         ({"mizzen.labels": ""}, "needs app=<name> in mizzen.labels"),
         ({"mizzen.services": "ratings"}, "names no port of ratings"),
         ({"mizzen.services": "ratings http:0"}, "not 'http:0'"),
@@ -144,6 +153,12 @@ def test_wrong_labels_are_told_and_leave_one_container_out(change: dict[str, str
     assert registry.update(map(Container.from_api, items), frozenset()) == []
     assert "mesh_ratings-app_1" in registry.complaints[0]
     assert words in registry.complaints[0]
+
+
+def test_a_misspelt_workload_is_told_too() -> None:
+    with pytest.raises(ValueError, match=r'mizzen\.worklaod is unknown; did you mean "mizzen\.workload"'):
+        read_workload({"mizzen.worklaod": "ratings-v1"})
+    assert read_workload({"mizzen.role": "proxy", "org.opencontainers.image.title": "proxy"}) is None
 
 
 def test_who_was_told_to_end_or_ended_is_out_until_it_starts_again() -> None:

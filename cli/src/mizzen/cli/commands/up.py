@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from mizzen.cli.local.home import Home
 
 
 class Engine(StrEnum):
@@ -43,30 +46,46 @@ def up(
     ] = False,
 ) -> None:
     """Start a mesh on this machine, wait until it serves, and print its addresses."""
-    from mizzen.cli.checked import checked_inputs
     from mizzen.cli.errors import UserError
     from mizzen.cli.local.home import Home
     from mizzen.cli.local.up import print_urls
     from mizzen.cli.mesh import kind_of
     from mizzen.cli.output import say
-    from mizzen.cli.store import ConfigStore
 
     if embedded_mixer and mixer is False:
         raise UserError("--no-mixer and --embedded-mixer contradict each other.")
     home = Home.locate()
     there = kind_of(home)
+    asked: bool | Literal["embedded"] | None = "embedded" if embedded_mixer else mixer
     if there is None:
-        _start(runtime, engine, files or [], "embedded" if embedded_mixer else mixer, observability=observability)
+        _start(runtime, engine, files or [], asked, observability=observability)
         return
     if there != (runtime, engine):
         raise UserError(
             f"The mesh in {home.path} is up with runtime {there[0]} and engine {there[1]}; `mizzen down` first to use "
             f"{runtime.value} and {engine.value}."
         )
-    if files:
-        ConfigStore(home.config).write(checked_inputs(files))
+    _go_on(home, engine, files or [], asked, observability=observability)
     say(f"The mesh in {home.path} is up already ({runtime.value}, engine {engine.value}).")
     print_urls(home)
+
+
+def _go_on(
+    home: Home, engine: Engine, files: list[str], mixer: bool | Literal["embedded"] | None, *, observability: bool
+) -> None:
+    """Apply what was named to a mesh that is up; raises UserError for flags that it would have to start anew for."""
+    from mizzen.cli.checked import checked_inputs
+    from mizzen.cli.compose.project import PROFILE, read_project
+    from mizzen.cli.errors import UserError
+    from mizzen.cli.prepare import mixer_config
+    from mizzen.cli.store import ConfigStore
+
+    mixer_config(home, engine.value, mixer)
+    project = read_project(home)
+    if observability and (project is None or PROFILE not in project.profiles):
+        raise UserError(f"The mesh in {home.path} is up without --observability; `mizzen down` first to use it.")
+    if files:
+        ConfigStore(home.config).write(checked_inputs(files))
 
 
 def _start(

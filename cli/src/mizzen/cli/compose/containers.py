@@ -16,6 +16,8 @@ NUMBER = "com.docker.compose.container-number"
 WORKLOAD = "mizzen.workload"
 NAMESPACE = "mizzen.namespace"
 ROLE = "mizzen.role"
+HOME_IN_PILOT = "/etc/mizzen"
+"""Where the compose file mounts the home of the mesh."""
 _JOINS = "container:"
 
 
@@ -36,6 +38,8 @@ class Container:
     """Id of the container whose network it is in: its own, if it does not share another's."""
     labels: Mapping[str, str]
     reason: str = ""
+    home: str = ""
+    """The home of the mesh, for a container that has it mounted."""
 
     @classmethod
     def from_inspect(cls, item: Mapping[str, Any]) -> Container:
@@ -54,6 +58,7 @@ class Container:
             network=mode.removeprefix(_JOINS) if mode.startswith(_JOINS) else item["Id"],
             labels=labels,
             reason="" if state["Running"] else f"ended with status {state['ExitCode']}",
+            home=next((mount["Source"] for mount in item["Mounts"] if mount["Destination"] == HOME_IN_PILOT), ""),
         )
 
     def process(self, address: str) -> ProcessState:

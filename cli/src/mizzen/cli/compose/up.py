@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from mizzen.cli.checked import checked_inputs
 from mizzen.cli.compose.command import compose_command
 from mizzen.cli.compose.containers import Container, containers_of
 from mizzen.cli.compose.docker import log_of, output_of, pull
-from mizzen.cli.compose.project import PROFILE, Project, compose_file
+from mizzen.cli.compose.project import NAME, PROFILE, Project, compose_file, read_project
 from mizzen.cli.errors import UserError
 from mizzen.cli.local import layout
 from mizzen.cli.local.demo import routing_files
@@ -59,8 +60,9 @@ def bring_up(
     if mixer == "embedded":
         raise UserError("The compose file has Mixer as a service; --embedded-mixer is for the local runtime.")
     mixer_config = prepare.mixer_config(home, engine, mixer)
-    chosen = services_of(home, project)
+    _refuse_other(project)
     refuse(taken(ADDRESSES))
+    chosen = services_of(home, project)
     store = ConfigStore(home.config)
     store.write(checked_inputs(files or routing_files()) if files or not store.read() else ())
     prepare.tell_kept(home, files or routing_files())
@@ -76,6 +78,17 @@ def bring_up(
             raise
     say(f"The mesh is up (compose, engine {engine}, {time.monotonic() - began:.1f} s).")
     print_urls(home)
+
+
+def project_of(home: Home) -> Project | None:
+    """The project that a home has up, also when the home was deleted meanwhile; None when there is none."""
+    project = read_project(home)
+    if project is not None:
+        return project
+    with suppress(UserError):  # without Docker nothing of it runs
+        if str(home.path) in _homes(NAME):
+            return Project(compose_command(), compose_file(), "python")
+    return None
 
 
 def take_down(home: Home, project: Project) -> int:
@@ -109,6 +122,17 @@ def services_of(home: Home, project: Project) -> list[str]:
             say(f"Without {name}: its image {image} cannot be pulled ({why}).")
             del active[name]
     return list(active)
+
+
+def _refuse_other(project: Project) -> None:
+    """Raise UserError where the project's containers are there: names and addresses allow one mesh on a machine."""
+    if homes := _homes(project.name):
+        stop = f"MIZZEN_HOME={shlex.quote(homes[0])} mizzen down"
+        raise UserError(f"The mesh cannot start: there is a mesh of containers already; stop it with: {stop}")
+
+
+def _homes(project: str) -> list[str]:
+    return sorted({container.home for container in containers_of(project) if container.home})
 
 
 def _start(home: Home, project: Project, services: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from mizzen.cli.local.security import wants_security
 from mizzen.cli.local.state import read_state
 from mizzen.cli.local.urls import entry_urls
 from mizzen.cli.local.waiting import wait_until_up
-from mizzen.cli.output import say
+from mizzen.cli.output import command_name, say
 from mizzen.cli.store import ConfigStore
 
 
@@ -87,4 +87,5 @@ def _demo_if_installed() -> list[str]:
 def print_urls(home: Home) -> None:
     for url in entry_urls(ConfigStore(home.config).read().values()):
         say(f"  {url}")
-    say("Look around with `mizzen status` and `mizzen proxy-status`; stop it with `mizzen down`.")
+    mizzen = command_name()
+    say(f"Look around with `{mizzen} status` and `{mizzen} proxy-status`; stop it with `{mizzen} down`.")

@@ -55,6 +55,9 @@ def _verdict(story: Mapping[str, Any]) -> Iterator[str]:
     capped = f" (Mixer's limit; {longer} by what handlers say)" if longer else ""
     valid = f"valid for {verdict['valid_duration']}{capped} and {verdict['valid_use_count']} uses"
     yield f"{_status(verdict['status'])}, {valid}"
+    for side in ("request", "response"):
+        for edit in verdict.get(f"{side}_headers", ()):
+            yield f"{side} header {edit['name']}: {edit['action']} {edit['value']}".rstrip()
 
 
 def _only_informs(rule: Mapping[str, Any]) -> bool:
@@ -78,7 +81,8 @@ def _outcome(instance: Mapping[str, Any]) -> str:
     if answer is None:
         return _UNASKED[instance["variety"]]
     granted = f"grants {answer['amount']}, " if "amount" in answer else ""
-    return granted + _status(answer["status"])
+    output = "".join(f", output {name} = {value}" for name, value in answer.get("output", {}).items())
+    return granted + _status(answer["status"]) + output
 
 
 def _status(status: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from mizzen.api.types import Model
 
 def to_dict(resource: Resource) -> dict[str, Any]:
     """The resource as in YAML: camelCase, only what was set, durations and enums as text."""
-    kind = KINDS[resource.kind]
+    kind = KINDS[resource.key.kind]
     spec = _fields(resource.spec)
     metadata = _fields(resource.metadata)
     if not kind.namespaced:

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from mizzen.api import kubernetes
 from mizzen.api.destinationrule import DestinationRule
 from mizzen.api.gateway import Gateway
+from mizzen.api.gatewayapi import GROUP as GATEWAY_API
+from mizzen.api.gatewayapi import gateway as gatewayapi
+from mizzen.api.gatewayapi.grpcroute import GRPCRoute
+from mizzen.api.gatewayapi.httproute import HTTPRoute
+from mizzen.api.gatewayapi.reference import ReferenceGrant
 from mizzen.api.mixer import kinds as mixer_kinds
 from mizzen.api.mixer.rbac import ServiceRole, ServiceRoleBinding
+from mizzen.api.resource import kind_key
 from mizzen.api.rules import (
     Rules,
     authorizationpolicy,
@@ -21,6 +27,7 @@ from mizzen.api.rules import (
     virtualservice,
     workloadentry,
 )
+from mizzen.api.rules import gatewayapi as gatewayapi_rules
 from mizzen.api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
 from mizzen.api.sidecar import Sidecar
@@ -59,6 +66,16 @@ class Kind:
         return self.written or self.model.__name__
 
     @property
+    def key(self) -> str:
+        """What it is known by among all kinds: the name, with the group where that is needed."""
+        return kind_key(self.name, self.group)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its definition is for us to install; that of the Gateway API is the cluster's."""
+        return not self.is_kubernetes and self.group != GATEWAY_API
+
+    @property
     def is_kubernetes(self) -> bool:
         """Whether Kubernetes defines the kind, and not Istio."""
         return issubclass(self.model, KubernetesModel)
@@ -78,6 +95,10 @@ def _security(model: type[Model], rules: Rules) -> Kind:
     return Kind(model, "security.istio.io", SECURITY_VERSIONS, rules, empty=True)
 
 
+def _gateway_api(model: type[Model], rules: Rules, version: str = "v1", namespaced: bool = True) -> Kind:
+    return Kind(model, GATEWAY_API, (version,), rules, namespaced=namespaced)
+
+
 def _mixer(name: str, model: type[Model]) -> Kind:
     # Instances and handlers of the kinds that are named like a template or an adapter may have no fields at all.
     is_empty = name not in mixer_kinds.CORE
@@ -86,7 +107,7 @@ def _mixer(name: str, model: type[Model]) -> Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind
+    kind.key: kind
     for kind in (
         _networking(VirtualService, virtualservice.check),
         _networking(DestinationRule, destinationrule.check),
@@ -97,6 +118,11 @@ KINDS: Mapping[str, Kind] = {
         _security(PeerAuthentication, peerauthentication.check),
         _security(RequestAuthentication, requestauthentication.check),
         _security(AuthorizationPolicy, authorizationpolicy.check),
+        _gateway_api(gatewayapi.GatewayClass, gatewayapi_rules.check_class, namespaced=False),
+        _gateway_api(gatewayapi.Gateway, gatewayapi_rules.check_gateway),
+        _gateway_api(HTTPRoute, gatewayapi_rules.check_http_route),
+        _gateway_api(GRPCRoute, gatewayapi_rules.check_grpc_route),
+        _gateway_api(ReferenceGrant, gatewayapi_rules.check_grant, "v1beta1"),
         *(_mixer(name, model) for name, model in mixer_kinds.MODELS.items()),
         Kind(ServiceRole, "rbac.istio.io", ("v1alpha1",)),
         Kind(ServiceRoleBinding, "rbac.istio.io", ("v1alpha1",)),
@@ -109,6 +135,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(kubernetes.Node, "", ("v1",), namespaced=False),
     )
 }
+"""By key."""
 
 IGNORED = frozenset(
     {

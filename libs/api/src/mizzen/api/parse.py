@@ -11,7 +11,7 @@ from mizzen.api.document import Document, read
 from mizzen.api.kinds import IGNORED, KINDS, Kind
 from mizzen.api.partial import Gaps, as_written, build_partial
 from mizzen.api.problem import Path, Problem, Severity, Source
-from mizzen.api.resource import Metadata, Resource, ResourceKey
+from mizzen.api.resource import Metadata, Resource, ResourceKey, kind_key
 from mizzen.api.rules import check_metadata
 from mizzen.api.types import Model
 
@@ -105,7 +105,7 @@ class _Reader:
         kind = self._kind()
         if kind is None:
             return None
-        self.resource = kind.name
+        self.resource = kind.key
         metadata = self._metadata(kind, default_namespace)
         spec = self._spec(kind, metadata or Metadata(name="unnamed", namespace=default_namespace))
         status = self._model(kind.status, self._given("status"), ("status",))[0] if kind.status else None
@@ -119,7 +119,7 @@ class _Reader:
         version = self._required_text("apiVersion")
         if not name or not version:
             return None
-        kind = KINDS.get(name)
+        kind = KINDS.get(kind_key(name, version.rpartition("/")[0]))
         if kind is None and name in IGNORED:
             self._problem(("kind",), f"{name} says nothing to a mesh; it is ignored", "warning")
         elif kind is None:
@@ -146,7 +146,7 @@ class _Reader:
                 given["namespace"] = default_namespace
             name = given.get("name")
             if isinstance(name, str):
-                self.resource = str(ResourceKey(kind.name, str(given["namespace"]), name))
+                self.resource = str(ResourceKey(kind.key, str(given["namespace"]), name))
         metadata, gaps = self._model(Metadata, given, ("metadata",))
         if metadata is None:
             return None

@@ -36,8 +36,20 @@ class Metadata(Model):
     owner_references: tuple[OwnerReference, ...] = ()
 
 
+QUALIFIED = frozenset({("Gateway", "gateway.networking.k8s.io")})
+"""Kinds whose name another group had first, with their own group."""
+
+
+def kind_key(kind: str, group: str) -> str:
+    """What a kind is known by: its name, and where that would mean another one the group too, as kubectl writes it."""
+    return f"{kind}.{group}" if (kind, group) in QUALIFIED else kind
+
+
 class ResourceKey(NamedTuple):
-    """What identifies a resource in one mesh: there is one of each kind, namespace and name, whatever the version."""
+    """What identifies a resource in one mesh: there is one of each kind, namespace and name, whatever the version.
+
+    `kind` is the kind's key: VirtualService, Gateway (Istio's), Gateway.gateway.networking.k8s.io.
+    """
 
     kind: str
     namespace: str
@@ -69,7 +81,7 @@ class Resource(Generic[SpecT_co]):
     @property
     def key(self) -> ResourceKey:
         """Kind, namespace and name."""
-        return ResourceKey(self.kind, self.metadata.namespace, self.metadata.name)
+        return ResourceKey(kind_key(self.kind, self.group), self.metadata.namespace, self.metadata.name)
 
     @property
     def id(self) -> str:

@@ -48,7 +48,7 @@ def read_object(collection: Collection, given: Any) -> Reading:
     The resource version is left out of the resource: an object in which nothing else differs is the same to a mesh.
     """
     metadata, version = metadata_of(given)
-    key = ResourceKey(collection.kind.name, metadata.get("namespace", ""), metadata["name"])
+    key = ResourceKey(collection.kind.key, metadata.get("namespace", ""), metadata["name"])
     # Items of lists do not say what they are, and metadata alone has a kind of its own.
     kept = _pruned(collection, given) | {
         "apiVersion": collection.api_version,

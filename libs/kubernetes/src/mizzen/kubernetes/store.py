@@ -43,7 +43,7 @@ class KubernetesStore:
         """Of all objects of these kinds, the broken ones too."""
         found: dict[ResourceKey, Revision] = {}
         for watcher in self._watchers:
-            if watcher.collection.kind.name in kinds:
+            if watcher.collection.kind.key in kinds:
                 found.update(watcher.reflector.revisions)
         return found
 

@@ -100,7 +100,7 @@ class Watcher:
             self.reflector.bookmark(str((event.object.get("metadata") or {}).get("resourceVersion", "")))
         elif event.type == "DELETED":
             metadata, version = metadata_of(event.object)
-            key = ResourceKey(self.collection.kind.name, metadata.get("namespace", ""), metadata["name"])
+            key = ResourceKey(self.collection.kind.key, metadata.get("namespace", ""), metadata["name"])
             return self.reflector.remove(key, version)
         elif event.type in ("ADDED", "MODIFIED"):
             reading = read_object(self.collection, event.object)

@@ -7,9 +7,9 @@ attributes of a request and gives them to the handlers that the matching rules n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from mizzen.attributes.values import Value, ValueType
 from mizzen.mixer.status import OK, Status
@@ -23,6 +23,8 @@ class CheckResult:
     status: Status = OK
     valid_duration: timedelta = timedelta()
     valid_use_count: int = 0
+    output: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """For header operations of the rule, which read it as `<name of the action>.output.<name>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,13 @@ class Adapter(Protocol):
 
     async def build(self, params: Mapping[str, object], environment: Environment) -> Handler:
         """Start a handler; raises `AdapterError` that names the parameter which is wrong."""
+
+
+@runtime_checkable
+class OutputAdapter(Adapter, Protocol):
+    """An adapter whose checks may have an output."""
+
+    gives_output: ClassVar[bool]
 
 
 class AdapterError(Exception):

@@ -46,7 +46,7 @@ _ANY_OBJECT: Final = {"type": "object", "x-kubernetes-preserve-unknown-fields": 
 
 def definitions() -> Iterator[dict[str, Any]]:
     """All, by group and name."""
-    own = [kind for kind in KINDS.values() if not kind.is_kubernetes]
+    own = [kind for kind in KINDS.values() if kind.is_own]
     for kind in sorted(own, key=lambda kind: (kind.group, kind.name)):
         yield definition(kind)
 

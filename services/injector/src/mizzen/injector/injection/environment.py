@@ -70,6 +70,8 @@ def _flags(subject: Subject, role: str) -> Iterator[Object]:
     }
     if subject.proxy.termination_drain_duration is not None:
         flags["DRAIN_SECONDS"] = f"{subject.proxy.termination_drain_duration.total_seconds():g}"
+    if subject.status_port != subject.proxy.status_port:
+        flags["AGENT_PORT"] = str(subject.status_port)  # PROXY_CONFIG says otherwise, or nothing
     yield from _texts({f"MIZZEN_PROXY_{name}": value for name, value in flags.items()})
 
 

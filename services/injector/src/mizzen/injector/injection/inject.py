@@ -78,7 +78,7 @@ def inject(pod: Object, settings: Settings, place: Place | None = None) -> Injec
 def _finish(pod: Object, template: Object, subject: Subject, original: Original) -> None:
     """What needs the whole Pod: metrics, probes, status, order. In place."""
     proxy = find_container(pod, PROXY)
-    scrape = merge_metrics(pod, subject.mesh) or original.scrape
+    scrape = merge_metrics(pod, subject.mesh.enable_prometheus_merge, subject.status_port) or original.scrape
     if proxy is not None:
         if scrape:
             _set_variable(proxy, names.SCRAPE_VARIABLE, to_json(scrape))

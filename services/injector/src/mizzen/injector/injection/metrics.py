@@ -8,7 +8,6 @@ from typing import Any
 from mizzen.injector.injection.annotations import parse_bool
 from mizzen.injector.injection.names import MERGE_METRICS, RESERVED_PORTS, STATUS_PORT, InjectionError, Object
 from mizzen.injector.injection.pods import annotations_of
-from mizzen.injector.injection.settings import MeshConfig
 
 METRICS_PATH = "/stats/prometheus"
 _UNUSUAL = re.compile("[^a-zA-Z0-9_]")
@@ -16,26 +15,28 @@ _FIELDS = {"prometheus_io_scrape": "scrape", "prometheus_io_path": "path", "prom
 _TARGETS = "prometheus_istio_io_scrape_targets"
 
 
-def merge_metrics(pod: Object, mesh: MeshConfig) -> dict[str, Any] | None:
+def merge_metrics(pod: Object, by_default: bool, status_port: int) -> dict[str, Any] | None:
     """Point the annotations at the agent, in place; what the Pod said before, for the agent.
 
-    None where nothing is merged, or nothing was said. Raises InjectionError for a port that cannot be scraped.
+    None where nothing is merged, as without an agent (port 0), or nothing was said of the application. Raises
+    InjectionError for a port that cannot be scraped.
     """
     annotations = annotations_of(pod)
-    agent_port = str(mesh.default_config.status_port or STATUS_PORT)
+    agent_port = str(status_port)
     said = _said(annotations)
-    wanted = parse_bool(annotations[MERGE_METRICS]) if MERGE_METRICS in annotations else mesh.enable_prometheus_merge
+    wanted = parse_bool(annotations[MERGE_METRICS]) if MERGE_METRICS in annotations else by_default
     # Somebody has pointed them at the agent already: the author, or an earlier injection.
-    if not wanted or not _scraped(said.get("scrape", "")) or said.get("port") == agent_port:
+    pointed = said.get("port") in (agent_port, str(STATUS_PORT))
+    if not (wanted and status_port) or not _scraped(said.get("scrape", "")) or said.get("port") == agent_port:
         return None
-    configuration = _configuration(said, agent_port)
+    configuration = _configuration(said, agent_port) if said and not pointed else None
     kept = {name: value for name, value in annotations.items() if _plain(name) not in {*_FIELDS, _TARGETS}}
     pod.setdefault("metadata", {})["annotations"] = kept | {
         "prometheus.io/port": agent_port,
         "prometheus.io/path": METRICS_PATH,
         "prometheus.io/scrape": "true",
     }
-    return configuration if said else None
+    return configuration
 
 
 def _said(annotations: dict[str, str]) -> dict[str, str]:

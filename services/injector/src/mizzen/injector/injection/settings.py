@@ -147,7 +147,7 @@ class Settings:
     mesh: MeshConfig = field(default_factory=MeshConfig)
     policy: Policy = field(default_factory=Policy)
     native_sidecars: bool = False
-    """Whether every node of the cluster runs init containers that restart (Kubernetes 1.33)."""
+    """Whether every node of the cluster runs init containers that restart (all have since Kubernetes 1.29)."""
 
     @property
     def revision(self) -> str:

@@ -55,8 +55,13 @@ class Subject:
 
     @property
     def status_port(self) -> int:
-        """Where the agent answers rewritten probes; 0 when it does not."""
-        return int(self.annotations.get(names.STATUS_PORT_ANNOTATION, self.values.global_.proxy.status_port))
+        """Where the agent answers rewritten probes and scrapes; 0 when it does not.
+
+        The annotation says it, else the ProxyConfig of Pod or mesh, else the chart's value.
+        """
+        stated = "status_port" in self.proxy.model_fields_set
+        port = self.proxy.status_port if stated else self.values.global_.proxy.status_port
+        return int(self.annotations.get(names.STATUS_PORT_ANNOTATION, port))
 
     @property
     def holds_application(self) -> bool:

@@ -1,5 +1,6 @@
-"""The mutating admission webhook: the API server sends Pods over TLS, and gets patches.
+"""The admission webhooks: the API server sends Pods over TLS and gets patches, and configuration and gets a verdict.
 
-`admission` is the pure part; `files` keeps settings and certificates current, `server` listens. With a cluster to ask
-(`cluster`), the leader of the replicas is the `keeper` of certificate and webhook configurations.
+`admission` (Pods) and `validation` (configuration) are the pure parts; `files` keeps settings and certificates
+current, `server` listens. With a cluster to ask (`cluster`), the leader of the replicas is the `keeper` of certificate
+and webhook configurations.
 """

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mizzen.injector.certificate.issue import Pair
@@ -31,11 +31,19 @@ class SettingsFiles:
 class SettingsSource:
     """The settings as the files say."""
 
-    def __init__(self, files: SettingsFiles, *, native_sidecars: bool) -> None:
+    def __init__(self, files: SettingsFiles, *, native_sidecars: bool | None) -> None:
         self._paths = (files.values, files.mesh_config, files.inject_config)
-        self._native_sidecars = native_sidecars
+        self.native_sidecars = native_sidecars
+        """None while it is not known what the cluster has; classic ones are made until then."""
         self._texts: Sequence[str] | None = None
         self.settings = Settings()
+
+    def cluster_has_native_sidecars(self, has: bool) -> None:
+        """What the cluster's version says."""
+        if has != self.native_sidecars:
+            log.info("Sidecars are %s from now on, by the version of the cluster", "native" if has else "classic")
+            self.native_sidecars = has
+            self.settings = replace(self.settings, native_sidecars=has)
 
     def load(self) -> None:
         """Read for the first time; raises StartError."""
@@ -59,7 +67,7 @@ class SettingsSource:
         if texts == self._texts:
             return False
         self._texts = texts  # kept also when they are wrong: once is enough to say so
-        self.settings = read_settings(*texts, native_sidecars=self._native_sidecars)
+        self.settings = read_settings(*texts, native_sidecars=bool(self.native_sidecars))
         return True
 
 

@@ -1,4 +1,4 @@
-"""Keeps the webhook's certificate and the API server's trust in it: the work of one replica, the leader."""
+"""Keeps the webhooks' certificate and how the API server calls them: the work of one replica, the leader."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mizzen.injector.certificate.issue import Signer
 from mizzen.injector.certificate.keeping import Held, Wanted, next_content
 from mizzen.injector.certificate.secret import COMING, read_secret, secret_data
-from mizzen.injector.webhook.configurations import STRATEGIC_MERGE, correction
+from mizzen.injector.webhook.configurations import STRATEGIC_MERGE, VALIDATING, fail_patch, roots_patch
+from mizzen.injector.webhook.proof import Proof
 from mizzen.kubernetes.client import FAILURES, ApiError, Client
 from mizzen.kubernetes.single import Single, follow
 
@@ -26,17 +28,28 @@ SETTLE_SECONDS = 30.0
 MERGE = "application/merge-patch+json"
 
 
+@dataclass(frozen=True, slots=True)
+class KeptSecret:
+    """The Secret of a certificate, and what that should be like."""
+
+    place: Single
+    wanted: Wanted
+    sign: Signer
+
+
 class Keeper:
-    """Writes the Secret and the configurations. It must be told what the Secret is, as who serves it is told."""
+    """Writes the Secret and the configurations. It must be told what the Secret is, as who serves it is told.
+
+    Without a Secret, somebody else makes the certificate and says by which roots it is known.
+    """
 
     def __init__(
-        self, client: Client, secret: Single, configurations: Sequence[Single], wanted: Wanted, sign: Signer
+        self, client: Client, secret: KeptSecret | None, configurations: Sequence[Single], proof: Proof
     ) -> None:
         self._client = client
-        self._place = secret
+        self._kept = secret
         self._places = configurations
-        self._wanted = wanted
-        self._sign = sign
+        self._proof = proof
         self._secret: dict[str, Any] | None = None
         self._configurations: dict[Single, dict[str, Any] | None] = {}
         self._agreed: tuple[bytes, float] | None = None
@@ -71,45 +84,55 @@ class Keeper:
         return is_now
 
     async def _look(self, now: datetime) -> None:
-        about = "the webhook's certificate"
+        about = "webhooks"
         try:
-            await self._step(now)
+            if self._kept is None or await self._certificate(self._kept, now):
+                await self._fail_closed()
         except FAILURES as error:
             if not (isinstance(error, ApiError) and error.status == 409):  # its newer version is on the way
                 self._client.outages.begin(about, str(error) or type(error).__name__)
         else:
             self._client.outages.end(about)
 
-    async def _step(self, now: datetime) -> None:
+    async def _certificate(self, kept: KeptSecret, now: datetime) -> bool:
+        """One step towards a certificate that is valid and known; whether there is no other to go."""
         if self._secret is None:
-            return  # not told yet, or removed: its release makes it
+            return False  # not told yet, or removed: its release makes it
         held = read_secret(self._secret)
-        following = next_content(held, self._wanted, now, known=self._known(held.bundle), sign=self._sign)
+        following = next_content(held, kept.wanted, now, known=self._known(held.bundle), sign=kept.sign)
         if following != held:
-            await self._write(self._secret, following)
-            return  # and told of it
+            await self._write(kept.place, self._secret, following)
+            return False  # and told of it
         for place, item in self._configurations.items():
-            patch = correction(item, held.bundle) if item else None
-            if patch:
+            if item and (patch := roots_patch(item, held.bundle)):
                 await self._client.send("PATCH", place.object_path, patch, STRATEGIC_MERGE)
                 log.info("Told %s the webhook's roots", place.name)
+                return False
+        return True
+
+    async def _fail_closed(self) -> None:
+        """Let nothing pass unchecked from when checks are known to work; before, nobody could configure anything."""
+        for place, item in self._configurations.items():
+            if place.path == VALIDATING and item and (patch := fail_patch(item)) and await self._proof.holds():
+                await self._client.send("PATCH", place.object_path, patch, STRATEGIC_MERGE)
+                log.info("%s refuses what cannot be checked from now on", place.name)
 
     def _known(self, bundle: bytes) -> bool:
         """Whether every caller has this bundle by now. A configuration that is not there has no callers."""
         if len(self._configurations) < len(self._places):
             return False
-        if any(item and correction(item, bundle) for item in self._configurations.values()):
+        if any(item and roots_patch(item, bundle) for item in self._configurations.values()):
             self._agreed = None
             return False
         if self._agreed is None or self._agreed[0] != bundle:
             self._agreed = (bundle, self._time())
         return self._time() >= self._agreed[1] + SETTLE_SECONDS
 
-    async def _write(self, secret: dict[str, Any], held: Held) -> None:
+    async def _write(self, place: Single, secret: dict[str, Any], held: Held) -> None:
         gone: dict[str, str | None] = dict.fromkeys(COMING)
         patch = {
             "metadata": {"resourceVersion": secret["metadata"]["resourceVersion"]},
             "data": gone | secret_data(held),
         }
-        await self._client.send("PATCH", self._place.object_path, patch, MERGE)
+        await self._client.send("PATCH", place.object_path, patch, MERGE)
         log.info("Wrote the webhook's certificate%s", ", a new one lies ready" if held.coming else "")

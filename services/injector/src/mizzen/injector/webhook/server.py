@@ -1,4 +1,4 @@
-"""HTTPS: `/inject` and `/inject/cluster/C/net/N`."""
+"""HTTPS: `/inject`, `/inject/cluster/C/net/N`, and `/validate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from mizzen.injector.injection.settings import Settings
-from mizzen.injector.webhook.admission import Answer, BadReview, answer
+from mizzen.injector.webhook.admission import answer
+from mizzen.injector.webhook.review import Answer, BadReview
+from mizzen.injector.webhook.validation import validated
 from mizzen.runtime.address import Address, explain_bind_error
 from mizzen.runtime.errors import StartError
 
@@ -33,6 +35,13 @@ class Metrics:
             "refused": Counter("sidecar_injection_failure", "Reviews of no use, Pods refused.", registry=registry),
         }
         self.seconds = Histogram("sidecar_injection_time_seconds", "Time to answer a review.", registry=registry)
+        self.validations = {
+            "valid": Counter("galley_validation_passed", "Configuration that was accepted.", registry=registry),
+            "refused": Counter("galley_validation_failed", "Configuration that was refused.", registry=registry),
+        }
+        self.bad_reviews = Counter(
+            "galley_validation_http_error", "Questions about configuration that were of no use.", registry=registry
+        )
 
 
 class WebhookServer:
@@ -44,6 +53,7 @@ class WebhookServer:
         application = web.Application(client_max_size=MAX_BODY)
         application.router.add_post("/inject", self._inject)
         application.router.add_post("/inject/{place:.+}", self._inject)
+        application.router.add_post("/validate", self._validate)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         self._address: Address | None = None
 
@@ -72,22 +82,39 @@ class WebhookServer:
 
     async def _inject(self, request: web.Request) -> web.Response:
         self._metrics.requests.inc()
-        if request.content_type != "application/json":
+        try:
+            body = await _body(request)
+            with self._metrics.seconds.time():
+                found = answer(body, request.path, self._settings())
+        except (web.HTTPException, BadReview) as error:
             self._metrics.outcomes["refused"].inc()
-            raise web.HTTPUnsupportedMediaType(text=f"want application/json, not {request.content_type}\n")
-        with self._metrics.seconds.time():
-            try:
-                found = answer(await request.read(), request.path, self._settings())
-            except BadReview as error:
-                self._metrics.outcomes["refused"].inc()
-                raise web.HTTPBadRequest(text=f"{error}\n") from error
+            raise _explained(error) from error
         self._metrics.outcomes[found.outcome].inc()
-        _tell(found)
-        return web.json_response(found.review)
+        return _told(found)
+
+    async def _validate(self, request: web.Request) -> web.Response:
+        try:
+            found = validated(await _body(request))
+        except (web.HTTPException, BadReview) as error:
+            self._metrics.bad_reviews.inc()
+            raise _explained(error) from error
+        self._metrics.validations[found.outcome].inc()
+        return _told(found)
 
 
-def _tell(found: Answer) -> None:
+async def _body(request: web.Request) -> bytes:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text=f"want application/json, not {request.content_type}\n")
+    return await request.read()
+
+
+def _explained(error: web.HTTPException | BadReview) -> web.HTTPException:
+    return error if isinstance(error, web.HTTPException) else web.HTTPBadRequest(text=f"{error}\n")
+
+
+def _told(found: Answer) -> web.Response:
     if found.outcome == "refused":
         log.warning("%s", found.reason)
     else:
-        log.info("Pod %s is %s: %s", found.pod or "-", found.outcome, found.reason)
+        log.info("%s is %s: %s", found.subject, found.outcome, found.reason)
+    return web.json_response(found.review)

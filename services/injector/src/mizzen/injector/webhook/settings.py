@@ -16,6 +16,7 @@ from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
 
 PREFIX = "MIZZEN_INJECTOR_"
+NATIVE = {"auto": None, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,10 @@ class WebhookSettings:
     kubeconfig: str
     """Of the API server; `in-cluster` in a Pod."""
     kept: Kept | None
-    """What is kept current there, in place of the certificate's files."""
+    """What the leader of the replicas keeps current there."""
     files: SettingsFiles
-    native_sidecars: bool
+    native_sidecars: bool | None
+    """None: as the cluster's version says."""
     log_level: str
     log_format: LogFormat
 
@@ -58,12 +60,13 @@ def read_webhook_settings(arguments: Sequence[str], environment: Mapping[str, st
     flag("certificate-secret", "", "keep the certificate in this Secret instead: <namespace>/<name>")
     flag("certificate-hosts", "", "names in it, divided by commas: those of the webhook's Service")
     flag("certificate-days", "90", "how long one is valid; it is renewed after two thirds of that")
-    flag("lease", "", "the Lease whose holder writes that Secret: <namespace>/<name>")
-    flag("mutating-webhook", "", "the MutatingWebhookConfiguration that is told its root")
+    flag("lease", "", "the Lease whose holder writes that Secret and the webhook configurations: <namespace>/<name>")
+    flag("mutating-webhook", "", "name of the MutatingWebhookConfiguration, which is told the Secret's roots")
+    flag("validating-webhook", "", "the same of the ValidatingWebhookConfiguration, which then fails closed")
     flag("values-file", "", "values of the chart, YAML")
     flag("mesh-config-file", "", "the mesh config, YAML")
     flag("inject-config-file", "", "policy and templates, YAML")
-    flag("native-sidecars", "false", "true where every node has Kubernetes 1.33 or newer", ("true", "false"))
+    flag("native-sidecars", "false", "auto: if the API server has 1.33 or newer; true; false", tuple(NATIVE))
     flag("log-level", "info", ", ".join(LEVELS), LEVELS)
     flag("log-format", "text", "text or json", ("text", "json"))
     given = parser.parse_args(arguments)
@@ -79,6 +82,9 @@ def read_webhook_settings(arguments: Sequence[str], environment: Mapping[str, st
 
 
 def _settings(given: argparse.Namespace) -> WebhookSettings:
+    if given.native_sidecars == "auto" and not given.kubeconfig:
+        raise ValueError("--native-sidecars=auto needs --kubeconfig")
+
     def path(text: str) -> Path | None:
         return Path(text) if text else None
 
@@ -88,9 +94,9 @@ def _settings(given: argparse.Namespace) -> WebhookSettings:
         certificate=Path(given.cert_file),
         key=Path(given.key_file),
         kubeconfig=given.kubeconfig,
-        kept=_kept(given) if given.certificate_secret else None,
+        kept=_kept(given) if given.lease or given.certificate_secret else None,
         files=SettingsFiles(path(given.values_file), path(given.mesh_config_file), path(given.inject_config_file)),
-        native_sidecars=given.native_sidecars == "true",
+        native_sidecars=NATIVE[given.native_sidecars],
         log_level=given.log_level,
         log_format=cast("LogFormat", given.log_format),
     )
@@ -98,15 +104,18 @@ def _settings(given: argparse.Namespace) -> WebhookSettings:
 
 def _kept(given: argparse.Namespace) -> Kept:
     hosts = tuple(host for host in map(str.strip, given.certificate_hosts.split(",")) if host)
-    if not given.kubeconfig or not hosts:
-        raise ValueError("--certificate-secret needs --kubeconfig, --lease and --certificate-hosts")
+    if not given.kubeconfig:
+        raise ValueError("--lease and --certificate-secret need --kubeconfig")
+    if given.certificate_secret and not hosts:
+        raise ValueError("--certificate-secret needs --certificate-hosts")
     if not (given.certificate_days.isdecimal() and int(given.certificate_days)):
         raise ValueError(f"--certificate-days must be a number from 1, not {given.certificate_days!r}")
     return Kept(
         lease=_object("lease", given.lease),
-        secret=_object("certificate-secret", given.certificate_secret),
-        mutating=given.mutating_webhook,
+        secret=_object("certificate-secret", given.certificate_secret) if given.certificate_secret else None,
         wanted=Wanted(hosts, timedelta(days=int(given.certificate_days))),
+        mutating=given.mutating_webhook,
+        validating=given.validating_webhook,
     )
 
 

@@ -6,6 +6,8 @@ import logging
 import os
 import ssl
 
+from cryptography import x509
+
 from mizzen.injector.certificate.issue import Pair
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,13 @@ class ServedCertificate:
     def there(self) -> bool:
         """Whether there is a certificate to serve."""
         return self._pair is not None
+
+    @property
+    def expires(self) -> float:
+        """When it ends, in seconds since 1970; 0 where there is none."""
+        if self._pair is None:
+            return 0.0
+        return x509.load_pem_x509_certificate(self._pair.chain).not_valid_after_utc.timestamp()
 
     def take(self, pair: Pair) -> None:
         """Serve this pair; raises ssl.SSLError or OSError for one of no use, and the last one stays."""

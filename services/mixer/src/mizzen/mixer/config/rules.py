@@ -9,11 +9,13 @@ from mizzen.api.mixer.rule import Action, HeaderOperation, HeaderOperationTempla
 from mizzen.api.problem import Path
 from mizzen.api.resource import Resource
 from mizzen.attributes.values import ValueType
+from mizzen.mixer.adapter import OutputAdapter
 from mizzen.mixer.config.handlers import HandlerConfig
 from mizzen.mixer.config.instances import InstanceConfig
 from mizzen.mixer.config.names import full_name, nearest, resolve
 from mizzen.mixer.config.problems import Problems
 from mizzen.mixer.config.templates import Variety
+from mizzen.mixer.config.vocabulary import WithOutputs
 from mizzen.mixer.expressions.checker import Vocabulary
 from mizzen.mixer.expressions.expression import Expression
 from mizzen.mixer.verdict import HeaderAction
@@ -25,6 +27,8 @@ class ActionConfig:
 
     handler: HandlerConfig
     instances: tuple[InstanceConfig, ...]
+    name: str = ""
+    """By which header operations read its output; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,10 @@ def rule_of(resource: Resource, known: Known, problems: Problems) -> RuleConfig 
             problems.quarantined[resource.id] = f"spec.{field}: {problems.found[-1].message}"
             return None
     actions = tuple(_actions(resource, spec, known, problems))
-    request = tuple(_headers(resource, "requestHeaderOperations", spec.request_header_operations, known, problems))
-    response = tuple(_headers(resource, "responseHeaderOperations", spec.response_header_operations, known, problems))
+    named = (action.name for action in actions if action.name)
+    edits = _HeaderCompiler(resource, WithOutputs(known.vocabulary, named), problems)
+    request = tuple(edits.compile("requestHeaderOperations", spec.request_header_operations))
+    response = tuple(edits.compile("responseHeaderOperations", spec.response_header_operations))
     if not actions and not request and not response:
         nothing = "the rule has no action that could be taken"
         problems.quarantine(resource, ("actions",), nothing, missing=bool(spec.actions))
@@ -103,7 +109,7 @@ def _actions(resource: Resource, spec: Rule, known: Known, problems: Problems) -
         handler = known.handlers[reference]
         instances = tuple(_instances(resource, action, handler, at, (known, problems)))
         if instances:
-            yield ActionConfig(handler, instances)
+            yield ActionConfig(handler, instances, action.name if isinstance(handler.adapter, OutputAdapter) else "")
         else:
             problems.missing(resource, (*at, "instances"), "none of them can be used; the action is left out")
 
@@ -147,20 +153,26 @@ def _instances(
             yield instance
 
 
-def _headers(
-    resource: Resource, field: str, operations: tuple[HeaderOperationTemplate, ...], known: Known, problems: Problems
-) -> Iterator[HeaderConfig]:
-    """One edit for each value."""
-    for index, operation in enumerate(operations):
-        name, action = operation.name.lower(), HeaderAction[operation.operation]
-        if operation.operation is HeaderOperation.REMOVE:
-            yield HeaderConfig(name, action, None)
-            continue
-        for number, text in enumerate(operation.values):
-            path = (field, index, "values", number)
-            value = problems.compile(resource, path, text, known.vocabulary, ValueType.STRING)
-            if value is not None:
-                yield HeaderConfig(name, action, value)
+@dataclass(frozen=True, slots=True)
+class _HeaderCompiler:
+    """Compiles the header operations of one rule."""
+
+    resource: Resource
+    vocabulary: Vocabulary
+    problems: Problems
+
+    def compile(self, field: str, operations: tuple[HeaderOperationTemplate, ...]) -> Iterator[HeaderConfig]:
+        """One edit for each value."""
+        for index, operation in enumerate(operations):
+            name, action = operation.name.lower(), HeaderAction[operation.operation]
+            if operation.operation is HeaderOperation.REMOVE:
+                yield HeaderConfig(name, action, None)
+                continue
+            for number, text in enumerate(operation.values):
+                path = (field, index, "values", number)
+                value = self.problems.compile(self.resource, path, text, self.vocabulary, ValueType.STRING)
+                if value is not None:
+                    yield HeaderConfig(name, action, value)
 
 
 def _sampling(

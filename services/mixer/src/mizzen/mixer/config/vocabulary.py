@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from mizzen.api.mixer.manifest import AttributeManifest
 from mizzen.api.resource import Resource
@@ -28,3 +28,26 @@ def vocabulary_of(manifests: Iterable[Resource], problems: Problems) -> Mapping[
                     resource, ("attributes", name, "valueType"), f"{name} is declared as {known.name} already"
                 )
     return types
+
+
+class WithOutputs(Mapping[str, ValueType]):
+    """All declared attributes, and any output of some actions: `<action>.output.<name>`, which is a text."""
+
+    def __init__(self, declared: Vocabulary, actions: Iterable[str]) -> None:
+        self._declared = declared
+        self._actions = frozenset(actions)
+
+    def __getitem__(self, name: str) -> ValueType:
+        return ValueType.STRING if action_of(name) in self._actions else self._declared[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._declared)
+
+    def __len__(self) -> int:
+        return len(self._declared)
+
+
+def action_of(name: str) -> str | None:
+    """The action whose output an attribute of this name is; None for other attributes."""
+    action, output, field = name.partition(".output.")
+    return action if output and field else None

@@ -16,6 +16,7 @@ from mizzen.mixer.expressions.errors import EvaluationError
 from mizzen.mixer.runtime.calls import CallFailed, Calls
 from mizzen.mixer.runtime.headers import operations
 from mizzen.mixer.runtime.judge import Prepared, prepare
+from mizzen.mixer.runtime.outputs import Named, OutputBag
 from mizzen.mixer.runtime.plain import plain
 from mizzen.mixer.runtime.plan import Plan, PlannedRule, Step
 from mizzen.mixer.runtime.verdicts import combine
@@ -76,7 +77,8 @@ class _Narrator:
         self._request = request
         self._quotas = {name.lower(): args for name, args in quotas.items()}
         self._results: list[tuple[str, CheckResult]] = []
-        self._editing: list[PlannedRule] = []
+        self._named: list[Named] = []
+        self._editing: list[tuple[PlannedRule, Bag]] = []
         self.errors: list[str] = []
 
     async def rule(self, name: str, variants: list[tuple[str, PlannedRule]]) -> dict[str, object]:
@@ -89,8 +91,11 @@ class _Narrator:
             return {**told, "matched": False, "reason": str(error)}
         told["matched"] = matched
         if matched:
+            first_named = len(self._named)
             told["instances"] = [await self._step(variety, step) for variety, rule in variants for step in rule.steps]
-            self._editing += [rule for _, rule in variants if rule.has_headers]
+            named = self._named[first_named:]
+            bag = OutputBag(named, self._bag) if named else self._bag
+            self._editing += [(rule, bag) for _, rule in variants if rule.has_headers]
         return told
 
     async def _step(self, variety: str, step: Step) -> dict[str, object]:
@@ -131,6 +136,8 @@ class _Narrator:
             return {"error": str(outcome)}
         if isinstance(outcome, CheckResult):
             self._results.append((step.destination.title, outcome))
+            if step.action:
+                self._named.append((step.action, outcome))
         return {"answer": plain(outcome)}
 
     def verdict(self, longest: timedelta) -> dict[str, object]:
@@ -140,10 +147,10 @@ class _Narrator:
         if combined.valid_duration > longest:
             told |= {"valid_duration": plain(longest), "uncapped_duration": told["valid_duration"]}
         if combined.status.code is Code.OK:
-            request = [edit for rule in self._editing for edit in rule.request_headers]
-            response = [edit for rule in self._editing for edit in rule.response_headers]
-            told["request_headers"] = plain(operations(request, self._bag))
-            told["response_headers"] = plain(operations(response, self._bag))
+            request = [edit for rule, bag in self._editing for edit in operations(rule.request_headers, bag)]
+            response = [edit for rule, bag in self._editing for edit in operations(rule.response_headers, bag)]
+            told["request_headers"] = plain(request)
+            told["response_headers"] = plain(response)
         return told
 
 

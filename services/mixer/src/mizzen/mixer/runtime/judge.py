@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mizzen.attributes.bag import Bag, DictBag, OverlayBag, TrackedBag
 from mizzen.attributes.values import Value
@@ -14,6 +14,7 @@ from mizzen.mixer.runtime.calls import CallFailed, Calls
 from mizzen.mixer.runtime.generate import generate
 from mizzen.mixer.runtime.headers import operations
 from mizzen.mixer.runtime.loads import Loads
+from mizzen.mixer.runtime.outputs import OutputBag
 from mizzen.mixer.runtime.plan import Plan, PlannedRule, Rules
 from mizzen.mixer.runtime.verdicts import ALLOWED, Combined, combine
 from mizzen.mixer.status import Code
@@ -33,10 +34,10 @@ class Prepared(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What the handlers say, and the rules that edit headers."""
+    """What the handlers say, and the rules that edit headers, each with what it may read for that."""
 
     combined: Combined
-    editing: Sequence[PlannedRule]
+    editing: Sequence[tuple[PlannedRule, Bag]]
 
 
 async def judge(
@@ -59,8 +60,8 @@ async def judge(
         valid_use_count=combined.valid_use_count,
         referenced=tracked.reads,
         quotas=allotments,
-        request_headers=operations((edit for rule in editing for edit in rule.request_headers), prepared.bag),
-        response_headers=operations((edit for rule in editing for edit in rule.response_headers), prepared.bag),
+        request_headers=tuple(edit for rule, bag in editing for edit in operations(rule.request_headers, bag)),
+        response_headers=tuple(edit for rule, bag in editing for edit in operations(rule.response_headers, bag)),
     )
 
 
@@ -82,6 +83,7 @@ async def _check(prepared: Prepared, loads: Loads) -> Judged:
     titles: list[str] = []
     errors: list[str] = []
     editing: list[PlannedRule] = []
+    named: list[tuple[PlannedRule, str, int]] = []
     matched = 0
     for rule in prepared.rules.check:
         if not rule.matches(bag):
@@ -96,6 +98,8 @@ async def _check(prepared: Prepared, loads: Loads) -> Judged:
                 errors.append(str(error))
                 continue
             destination = step.destination
+            if step.action and rule.has_headers:
+                named.append((rule, step.action, len(titles)))
             titles.append(destination.title)
             calls.add(destination, destination.handler.check(instance), CheckResult)
     if calls.waiting:
@@ -105,7 +109,16 @@ async def _check(prepared: Prepared, loads: Loads) -> Judged:
     errors += [str(outcome) for outcome in outcomes if isinstance(outcome, CallFailed)]
     if errors:
         raise PolicyError(f"performing check operation failed: {'; '.join(errors)}")
-    return Judged(combine(zip(titles, outcomes, strict=True)) if outcomes else ALLOWED, editing)
+    combined = combine(zip(titles, outcomes, strict=True)) if outcomes else ALLOWED
+    return Judged(combined, [(rule, _with_outputs(rule, named, outcomes, bag)) for rule in editing])
+
+
+def _with_outputs(
+    rule: PlannedRule, named: Sequence[tuple[PlannedRule, str, int]], outcomes: Sequence[Any], bag: Bag
+) -> Bag:
+    """What the header operations of a rule may read."""
+    results = [(action, outcomes[place]) for owner, action, place in named if owner is rule]
+    return OutputBag(results, bag) if results else bag
 
 
 async def _allot(

@@ -32,6 +32,8 @@ class Step:
     destination: Destination
     build: Build
     instance: InstanceConfig
+    action: str = ""
+    """By which header operations read its output; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class _Planner:
 
     def _planned(self, rule: RuleConfig, variety: Variety) -> PlannedRule:
         steps = tuple(
-            Step(destination, instance.build, instance)
+            Step(destination, instance.build, instance, action.name)
             for action in rule.actions
             for instance in action.instances
             if instance.template.variety is variety

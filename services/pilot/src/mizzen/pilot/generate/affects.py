@@ -41,6 +41,11 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
             return ORDER
     for key in change.config:
         found |= _of_config(key, proxy, meshes, scopes)
+    if change.translated:
+        moved = set(old.translation.routings) ^ set(new.translation.routings)
+        found |= _of_routings(moved, proxy, narrowed=any(scope.sidecar is not None for scope in scopes))
+        if proxy.type == "router" and old.translation.gateways != new.translation.gateways:
+            found |= {LISTENER, ROUTE}
     if old.policy != new.policy and new.settings.mixer_hosts:
         found |= {LISTENER, ROUTE}
     for service in change.endpoints:

@@ -46,11 +46,11 @@ def routes(routing: Routing, context: RouteContext, origin_port: int) -> list[An
     `origin_port` is the service port in question; it differs from the listener's at the HTTP proxy.
     """
     found: list[Any] = []
-    for http in routing.http:
+    for index, http in enumerate(routing.http):
         for request in http.match or (None,):
             if request is not None and not _applies(request, context, origin_port):
                 continue
-            message = _route(http, request, routing, context, origin_port)
+            message = _route(http, request, routing.origin_of(index), context, origin_port)
             found.append(message)
             if match.is_catch_all(message.match):
                 return found
@@ -95,17 +95,17 @@ def _applies(request: HTTPMatchRequest, context: RouteContext, port: int) -> boo
 
 
 def _route(
-    http: HTTPRoute, request: HTTPMatchRequest | None, routing: Routing, context: RouteContext, port: int
+    http: HTTPRoute, request: HTTPMatchRequest | None, origin: tuple[str, str, str], context: RouteContext, port: int
 ) -> Any:
     message = route_pb2.Route(
         name=_name(http, request),
         match=match.everything() if request is None else match.route_match(request),
-        metadata=metadata(provenance(*routing.origin)),
+        metadata=metadata(provenance(*origin)),
     )
     if request is not None and request.stat_prefix:
         message.stat_prefix = request.stat_prefix
     headeredits.apply(message, http.headers)
-    operation = f"{routing.name}:{port}"
+    operation = f"{origin[2]}:{port}"
     if http.redirect is not None:
         message.redirect.CopyFrom(redirect.redirect(http.redirect, context.port or port))
     elif http.direct_response is not None:

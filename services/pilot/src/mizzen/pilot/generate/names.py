@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 BLACK_HOLE = "BlackHoleCluster"
@@ -42,8 +43,12 @@ def parse_cluster(name: str) -> ClusterName | None:
     return ClusterName(parts[0], int(parts[1]), parts[2], parts[3])
 
 
+@lru_cache(maxsize=1 << 17)
 def host_of(name: str) -> str:
-    """The host of a cluster; what is no name of a cluster stands for itself."""
+    """The host of a cluster; what is no name of a cluster stands for itself.
+
+    Remembered, since a change of endpoints asks it of every name that every client watches.
+    """
     cluster = parse_cluster(name)
     return cluster.host if cluster is not None else name
 

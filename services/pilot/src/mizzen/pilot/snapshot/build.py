@@ -17,6 +17,7 @@ from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
+from mizzen.pilot.snapshot.gatewayapi.translate import Translation, translate
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import policy_of
@@ -45,9 +46,13 @@ def build(
     known = tuple(resources.values())
     services = _services(known, settings, previous, problems)
     rules = of_kind(known, DestinationRule)
-    gateways = tuple(of_kind(known, Gateway))
     sidecars = tuple(of_kind(known, Sidecar))
-    routings = _routings(known, settings, previous, problems)
+    by_key = {service.key: service for service in services}
+    old = previous.translation if previous is not None else Translation()
+    translation = translate(known, by_key, settings.domain_suffix, old)
+    problems += translation.problems(resources)
+    gateways = (*of_kind(known, Gateway), *translation.gateways)
+    routings = (*_routings(known, settings, previous, problems), *translation.routings)
     index = destinationrule.index(rules, settings.domain_suffix, settings.root_namespace, problems)
     problems += conflicts.of_routings(routings, frozenset((g.metadata.namespace, g.metadata.name) for g in gateways))
     problems += conflicts.of_gateways(gateways)
@@ -65,6 +70,7 @@ def build(
         sidecars=sidecars,
         peers=PeerAuthentications(tuple(of_kind(known, PeerAuthentication)), settings.root_namespace),
         authorization=tuple(of_kind(known, AuthorizationPolicy)),
+        translation=translation,
         policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,
         problems=tuple(problems),

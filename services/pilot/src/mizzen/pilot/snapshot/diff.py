@@ -27,14 +27,16 @@ class Change:
     endpoints: frozenset[ServiceKey] = frozenset()
     """Services whose endpoints differ."""
     settings: bool = False
+    translated: bool = False
+    """What the Gateway API's objects mean differs, maybe by the labels of a namespace."""
 
     def __bool__(self) -> bool:
-        return bool(self.config or self.services or self.endpoints or self.settings)
+        return bool(self.config or self.services or self.endpoints or self.settings or self.translated)
 
     @property
     def endpoints_only(self) -> bool:
         """Nothing but endpoints differs: the fast path."""
-        return not (self.config or self.services or self.settings)
+        return not (self.config or self.services or self.settings or self.translated)
 
 
 def difference(old: Mesh, new: Mesh) -> Change:
@@ -44,7 +46,12 @@ def difference(old: Mesh, new: Mesh) -> Change:
         services=_differing(old.by_key, new.by_key),
         endpoints=_differing(old.endpoints, new.endpoints),
         settings=old.settings != new.settings,
+        translated=_meaning(old) != _meaning(new),
     )
+
+
+def _meaning(mesh: Mesh) -> tuple[Any, ...]:
+    return (mesh.translation.gateways, mesh.translation.routings)
 
 
 def _differing(old: Mapping[KeyT, Any], new: Mapping[KeyT, Any]) -> frozenset[KeyT]:

@@ -15,6 +15,7 @@ from mizzen.api.sidecar import Sidecar
 from mizzen.pilot.base.labels import NONE, Labels
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.snapshot.destinationrule import Rule, RuleIndex
+from mizzen.pilot.snapshot.gatewayapi.translate import Translation
 from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import Policy
 from mizzen.pilot.snapshot.scope import Scope, choose_sidecar, scope_of
@@ -35,12 +36,14 @@ class Mesh:
     """Oldest first."""
     endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = field(default_factory=dict)
     routings: tuple[Routing, ...] = ()
-    """VirtualServices, oldest first, delegates merged in."""
+    """VirtualServices, oldest first, delegates merged in; then those of the Gateway API."""
     rules: RuleIndex = field(default_factory=RuleIndex)
     gateways: tuple[Resource[Gateway], ...] = ()
     """Oldest first."""
     sidecars: tuple[Resource[Sidecar], ...] = ()
     """Oldest first."""
+    translation: Translation = field(default_factory=Translation)
+    """What the Gateway API's objects mean; `routings` and `gateways` end with its own."""
     policy: Policy = field(default_factory=Policy)
     peers: PeerAuthentications = field(default_factory=PeerAuthentications)
     authorization: tuple[Resource[AuthorizationPolicy], ...] = ()

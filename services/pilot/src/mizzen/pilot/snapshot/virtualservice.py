@@ -19,7 +19,10 @@ RouteT = TypeVar("RouteT", vs.HTTPRoute, vs.TLSRoute, vs.TCPRoute)
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """A VirtualService in which names mean the same everywhere: hosts are full, gateways have their namespace."""
+    """A VirtualService in which names mean the same everywhere: hosts are full, gateways have their namespace.
+
+    Routes of the Gateway API that meet at one host are one of these too.
+    """
 
     parts: tuple[Resource, ...]
     """The VirtualService and the delegates merged into it."""
@@ -31,6 +34,8 @@ class Routing:
     http: tuple[vs.HTTPRoute, ...]
     tls: tuple[vs.TLSRoute, ...]
     tcp: tuple[vs.TCPRoute, ...]
+    origins: tuple[tuple[str, str, str], ...] = ()
+    """(kind, namespace, name) of each of `http`, where they are not all of one object."""
 
     def __hash__(self) -> int:
         return hash(self.parts)
@@ -45,7 +50,11 @@ class Routing:
 
     @property
     def origin(self) -> tuple[str, str, str]:
-        return ("VirtualService", self.namespace, self.name)
+        return (self.parts[0].kind, self.namespace, self.name)
+
+    def origin_of(self, index: int) -> tuple[str, str, str]:
+        """The object that one of `http` is from."""
+        return self.origins[index] if self.origins else self.origin
 
     @property
     def age(self) -> tuple[float, str, str]:

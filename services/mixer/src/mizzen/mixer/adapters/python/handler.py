@@ -74,7 +74,12 @@ class PythonHandler(HandlerBase):
 
     async def check(self, instance: Instance) -> CheckResult:
         result = await self._caller.call(self._offer(instance), instance)
-        return CheckResult(result) if isinstance(result, Status) else self._expect(result, CheckResult)
+        if isinstance(result, Status):
+            return CheckResult(result)
+        found = self._expect(result, CheckResult)
+        if not _is_output(found.output):
+            raise AdapterError(f"{self._path}: returned the output {found.output!r}, and not texts by their names")
+        return found
 
     async def report(self, instances: Sequence[Instance]) -> None:
         for instance in instances:
@@ -154,6 +159,10 @@ class PythonHandler(HandlerBase):
             await self.follow()
 
 
+def _is_output(given: object) -> bool:
+    return isinstance(given, Mapping) and all(isinstance(part, str) for entry in given.items() for part in entry)
+
+
 def _version(path: Path) -> _Version:
     """What changes when a file does; all zero for none."""
     try:
@@ -168,6 +177,7 @@ class Python:
 
     name: ClassVar[str] = "python"
     templates: ClassVar[frozenset[str]] = frozenset(KINDS)
+    gives_output: ClassVar[bool] = True
 
     async def build(self, params: Mapping[str, object], environment: Environment) -> Handler:
         needed = frozenset(use.template for use in environment.uses)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, field_validator
 
 from mizzen.api import wording
+from mizzen.api.mixer.handler import Authentication
 from mizzen.api.types import Bool, Duration, Int32, Model
 from mizzen.mixer.adapter import AdapterError, Environment, Handler
 from mizzen.mixer.adapters.params import read
@@ -16,6 +17,7 @@ from mizzen.mixer.adapters.push import Limits
 from mizzen.mixer.adapters.remote.backend import Backend, Endpoint
 from mizzen.mixer.adapters.remote.handler import RemoteHandler
 from mizzen.mixer.adapters.remote.registration import config_of
+from mizzen.mixer.adapters.remote.security import security_of
 from mizzen.mixer.adapters.remote.services import BY_TEMPLATE
 from mizzen.runtime.address import Address
 
@@ -29,6 +31,7 @@ class Params(Model):
     config: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
     timeout: Duration = timedelta(seconds=1)
+    authentication: Authentication | None = None
     queue_size: Annotated[Int32, Field(ge=1)] = 10_000
 
     @field_validator("address")
@@ -60,7 +63,8 @@ class Remote:
                 raise AdapterError(f"templates: rules send it {use.name}, but it does not take {use.template}")
         seconds = known.timeout.total_seconds()
         config = config_of(known.params, known.config)
-        endpoint = Endpoint(environment.name, known.address, config, known.session_based, seconds)
+        security = security_of(known.authentication)
+        endpoint = Endpoint(environment.name, known.address, config, known.session_based, seconds, security)
         return await connect(endpoint, environment, known.queue_size)
 
 

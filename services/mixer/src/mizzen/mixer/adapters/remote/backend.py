@@ -15,6 +15,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from mizzen.mixer.adapter import AdapterError, Use
 from mizzen.mixer.adapters import metrics
 from mizzen.mixer.adapters.remote.messages import fill_types
+from mizzen.mixer.adapters.remote.security import Security
 from mizzen.mixer.adapters.remote.services import BY_TEMPLATE
 from mizzen.proto import adapter_model_pb2 as model
 
@@ -38,6 +39,8 @@ class Endpoint:
     config: AnyMessage
     session_based: bool
     seconds: float
+    security: Security | None = None
+    """None: plaintext."""
 
 
 class Backend:
@@ -46,8 +49,7 @@ class Backend:
     def __init__(self, endpoint: Endpoint, uses: Sequence[Use]) -> None:
         self._endpoint = endpoint
         self._uses = uses
-        options = (("grpc.max_reconnect_backoff_ms", 5000), ("grpc.enable_http_proxy", 0))
-        self._channel = grpc.aio.insecure_channel(endpoint.address.removeprefix("tcp://"), options=options)
+        self._channel = _channel(endpoint)
         self._session: str | None = None
         self._opening = asyncio.Lock()
 
@@ -128,6 +130,16 @@ class Backend:
 
     def _reason(self, error: grpc.aio.AioRpcError) -> str:
         return f"the adapter at {self._endpoint.address} failed: {error.code().name}: {error.details()}"
+
+
+def _channel(endpoint: Endpoint) -> grpc.aio.Channel:
+    target, security = endpoint.address.removeprefix("tcp://"), endpoint.security
+    options: list[tuple[str, str | int]] = [("grpc.max_reconnect_backoff_ms", 5000), ("grpc.enable_http_proxy", 0)]
+    if security is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    if security.server_name:
+        options.append(("grpc.ssl_target_name_override", security.server_name))
+    return grpc.aio.secure_channel(target, security.credentials, options=options)
 
 
 def _expect_ok(status: Any, what: str) -> None:

@@ -1,11 +1,11 @@
-"""Istio's configuration among the resources of watched folders."""
+"""The mesh's configuration among the resources of watched folders."""
 
 from __future__ import annotations
 
 from mizzen.api.resource import Resource
 from mizzen.api.store.contents import Contents
 
-GROUPS = frozenset({"networking.istio.io", "security.istio.io", "config.istio.io"})
+GROUPS = frozenset({"networking.istio.io", "security.istio.io", "gateway.networking.k8s.io", "config.istio.io"})
 
 
 def config_of(contents: Contents) -> tuple[Resource, ...]:

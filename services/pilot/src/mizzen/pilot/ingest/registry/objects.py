@@ -24,17 +24,25 @@ class Serving:
     ready: bool = False
     service_account: str = "default"
     deployment: str = ""
+    """What runs it, which metrics name as its workload; empty for a pod that nothing runs."""
     named_ports: Mapping[str, int] = field(default_factory=dict)
     """Ports that its containers declare with a name, which a Service's targetPort may use."""
 
 
 def pod_object(pod: Serving) -> dict[str, Any]:
     """The Pod as in Kubernetes' API, as far as a mesh reads it."""
+    # In Kubernetes a ReplicaSet stands between the two, which readers of a pod look through.
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": pod.deployment, "controller": True}
     condition = {"type": "Ready", "status": "True" if pod.ready else "False"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": pod.name, "namespace": pod.namespace, "labels": dict(pod.labels)},
+        "metadata": {
+            "name": pod.name,
+            "namespace": pod.namespace,
+            "labels": dict(pod.labels),
+            **({"ownerReferences": [owner]} if pod.deployment else {}),
+        },
         "spec": {"serviceAccountName": pod.service_account, "nodeName": "local"},
         "status": {"phase": "Running", "podIP": pod.address, "conditions": [condition]},
     }

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from mizzen.api import kubernetes as k8s
 from mizzen.api.resource import Metadata, Resource
+from mizzen.api.wording import suggestion
 
+PREFIX = "mizzen."
 WORKLOAD = "mizzen.workload"
 """Name of the workload that the container is the application of; one without it is none."""
 NAMESPACE = "mizzen.namespace"
@@ -18,6 +20,10 @@ SERVICES = "mizzen.services"
 """`reviews http:9080; admin http:80:8080`: services that all pods with the same label `app` serve, each with its ports
 as name:port or name:port:port of the container."""
 SERVICE_ACCOUNT = "mizzen.service-account"
+ROLE = "mizzen.role"
+"""For the command line, which finds proxies by it; the registry does not read it."""
+
+_KNOWN = (LABELS, NAMESPACE, ROLE, SERVICE_ACCOUNT, SERVICES, WORKLOAD)
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _MAX_PORT = 65535
@@ -36,6 +42,9 @@ class Workload:
 
 def read_workload(labels: Mapping[str, str]) -> Workload | None:
     """The workload of a container; None when it is none. Raises ValueError that names the label and what it takes."""
+    for label in sorted(labels):
+        if label.startswith(PREFIX) and label not in _KNOWN:
+            raise ValueError(f"label {label} is unknown{suggestion(label, _KNOWN)}")
     if WORKLOAD not in labels:
         return None
     namespace = _name(NAMESPACE, labels.get(NAMESPACE) or "default")
@@ -51,7 +60,7 @@ def read_workload(labels: Mapping[str, str]) -> Workload | None:
 
 def _name(label: str, text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise ValueError(f"label {label} is a name of lower-case letters, digits and '-', not {text!r}")
+        raise ValueError(f"label {label} takes a name of lower-case letters, digits and '-', not {text!r}")
     return text
 
 
@@ -60,7 +69,7 @@ def _pairs(text: str) -> dict[str, str]:
     for part in _parts(text, ","):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
-            raise ValueError(f"label {LABELS} is app=reviews,version=v1, not {text!r}")
+            raise ValueError(f"label {LABELS} takes pairs as app=reviews,version=v1, not {text!r}")
         found[name.strip()] = value.strip()
     return found
 
@@ -72,7 +81,7 @@ def _services(text: str, namespace: str, app: str) -> tuple[Resource[k8s.Service
     found = []
     for name, *ports in declared:
         if not ports:
-            raise ValueError(f"label {SERVICES} names no port of {name}; it is {name} http:9080")
+            raise ValueError(f"label {SERVICES} names no port of {name}; with one it is `{name} http:9080`")
         metadata = Metadata(name=_name(SERVICES, name), namespace=namespace, labels={"app": app})
         spec = k8s.Service(selector={"app": app}, ports=tuple(map(_port, ports)))
         found.append(Resource("v1", "Service", metadata, spec))
@@ -82,7 +91,7 @@ def _services(text: str, namespace: str, app: str) -> tuple[Resource[k8s.Service
 def _port(text: str) -> k8s.ServicePort:
     name, *numbers = text.split(":")
     if not _NAME.fullmatch(name) or len(numbers) not in (1, 2) or not all(map(_is_port, numbers)):
-        raise ValueError(f"label {SERVICES} has ports as http:9080 or http:80:8080 (name:port:port), not {text!r}")
+        raise ValueError(f"label {SERVICES} takes ports as http:9080 or http:80:8080 (name:port:port), not {text!r}")
     return k8s.ServicePort(name=name, port=int(numbers[0]), target_port=int(numbers[-1]))
 
 

@@ -69,4 +69,4 @@ class Registrar:
         await asyncio.to_thread(self._folder.publish, objects)
         for complaint in self._registry.complaints:
             if complaint not in known:
-                log.warning("%s; it is left out", complaint)
+                log.warning("%s (it is left out)", complaint)
