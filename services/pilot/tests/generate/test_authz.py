@@ -221,6 +221,13 @@ def test_on_tcp_a_denial_loses_its_http_conditions() -> None:
     assert short(made) == {"and_rules": {"rules": [{"or_rules": {"rules": [{"destination_port": 80}]}}]}}
 
 
+def test_without_anybody_to_ask_custom_lets_nobody_in() -> None:
+    custom = policies("{action: CUSTOM, provider: {name: opa}, rules: [{to: [{operation: {paths: [/admin]}}]}]}")
+    (deny,) = unpacked(http_filters(custom, DOMAINS), http_pb2.RBAC)
+    assert deny.rules.action == rbac_pb2.RBAC.Action.DENY
+    assert "ns[shop]-policy[p0]-rule[0]" in deny.rules.policies
+
+
 def test_what_is_only_tried_is_a_shadow_rule() -> None:
     tried = parse(
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"

@@ -9,7 +9,7 @@ from mizzen.api.destinationrule import DestinationRule
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
-from mizzen.api.security import AuthorizationPolicy, PeerAuthentication
+from mizzen.api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from mizzen.api.serviceentry import ServiceEntry
 from mizzen.api.sidecar import Sidecar
 from mizzen.api.virtualservice import VirtualService
@@ -57,7 +57,8 @@ def build(
     problems += conflicts.of_routings(routings, frozenset((g.metadata.namespace, g.metadata.name) for g in gateways))
     problems += conflicts.of_gateways(gateways)
     problems += conflicts.of_sidecars(sidecars)
-    problems += conflicts.of_rules(rules)
+    problems += conflicts.of_rules(rules, mutual_tls=settings.enable_auto_mtls)
+    problems += conflicts.of_token_checks(of_kind(known, RequestAuthentication))
     problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
     return Mesh(
         version=version,

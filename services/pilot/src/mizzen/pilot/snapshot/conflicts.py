@@ -9,6 +9,7 @@ from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings, Destina
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource
+from mizzen.api.security import RequestAuthentication
 from mizzen.api.serviceentry import Resolution as ServiceEntryResolution
 from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
 from mizzen.api.sidecar import Sidecar
@@ -67,16 +68,22 @@ def of_sidecars(sidecars: Iterable[Resource[Sidecar]]) -> Iterator[Problem]:
             yield Problem(sidecar.source, sidecar.id, "spec.workloadSelector", message)
 
 
-def of_rules(rules: Iterable[Resource[DestinationRule]]) -> Iterator[Problem]:
+def of_rules(rules: Iterable[Resource[DestinationRule]], *, mutual_tls: bool = False) -> Iterator[Problem]:
     """TLS settings that need certificates from the mesh, tunnels, and preferences among localities."""
     for rule in rules:
         subsets = ((f"spec.subsets[{i}].trafficPolicy", s.traffic_policy) for i, s in enumerate(rule.spec.subsets))
         for path, policy in (("spec.trafficPolicy", rule.spec.traffic_policy), *subsets):
             if policy is not None:
-                for place, message in _of_policy(policy):
+                for place, message in _of_policy(policy, mutual_tls=mutual_tls):
                     yield Problem(rule.source, rule.id, f"{path}.{place}", message)
                 for place in _locality_places(policy):
                     yield Problem(rule.source, rule.id, f"{path}.{place}", NO_LOCALITY, "warning")
+
+
+def of_token_checks(policies: Iterable[Resource[RequestAuthentication]]) -> Iterator[Problem]:
+    """Every RequestAuthentication: who relies on one must hear that it does nothing."""
+    message = "this version checks no tokens; conditions on request.auth hold for nobody"
+    return (Problem(policy.source, policy.id, "spec", message, "warning") for policy in policies)
 
 
 def of_service_entries(entries: Iterable[Resource[ServiceEntry]]) -> Iterator[Problem]:
@@ -109,23 +116,22 @@ def _locality_places(policy: TrafficPolicy) -> Iterator[str]:
                 yield f"{place}loadBalancer.{name}"
 
 
-def _of_policy(policy: TrafficPolicy) -> Iterator[tuple[str, str]]:
+def _of_policy(policy: TrafficPolicy, *, mutual_tls: bool) -> Iterator[tuple[str, str]]:
     ports = ((f"portLevelSettings[{i}].tls", port.tls) for i, port in enumerate(policy.port_level_settings))
     for place, tls in (("tls", policy.tls), *ports):
-        message = _tls_complaint(tls)
+        message = _tls_complaint(tls, mutual_tls=mutual_tls)
         if message:
             yield place, message
     if policy.tunnel is not None:
         yield "tunnel", "tunnels are not supported by this version; connections go out directly"
 
 
-def _tls_complaint(tls: ClientTLSSettings | None) -> str:
+def _tls_complaint(tls: ClientTLSSettings | None, *, mutual_tls: bool) -> str:
     if tls is None:
         return ""
     if tls.mode is ClientTLSMode.ISTIO_MUTUAL:
-        return (
-            "mode ISTIO_MUTUAL needs the mesh's certificates, which this version does not serve yet; plain text is used"
-        )
+        without = "mode ISTIO_MUTUAL needs enableAutoMtls: true in the mesh config; plain text is used"
+        return "" if mutual_tls else without
     if tls.mode is not ClientTLSMode.DISABLE and tls.credential_name:
         return (
             "credentialName needs certificates from Secrets, which this version does not serve yet; plain text is used"

@@ -88,15 +88,21 @@ def _configs(policies: Policies, trust_domains: tuple[str, ...], *, for_tcp: boo
     """The fields of each filter. Rules that are only tried go as shadow rules of the same filter."""
     for action, code in _ACTIONS.items():
         fields: dict[str, Any] = {}
-        enforced = [p for p in policies if p.spec.action is action and not _is_tried(p)]
+        enforced = [p for p in policies if _effect(p) is action and not _is_tried(p)]
         if enforced:
             fields["rules"] = _rules(enforced, code, trust_domains, for_tcp=for_tcp)
-        tried = [p for p in policies if p.spec.action is action and _is_tried(p)]
+        tried = [p for p in policies if _effect(p) is action and _is_tried(p)]
         if tried:
             fields["shadow_rules"] = _rules(tried, code, trust_domains, for_tcp=for_tcp)
             fields["shadow_rules_stat_prefix"] = DRY_RUN_PREFIX[action]
         if fields:
             yield fields
+
+
+def _effect(policy: Resource[AuthorizationPolicy]) -> AuthorizationAction:
+    """CUSTOM denies what it matches: there is no provider that could be asked, and Istio then lets nobody in."""
+    action = policy.spec.action
+    return AuthorizationAction.DENY if action is AuthorizationAction.CUSTOM else action
 
 
 def _is_tried(policy: Resource[AuthorizationPolicy]) -> bool:
