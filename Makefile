@@ -14,7 +14,7 @@ PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES)) proto/hatch_build.py $(wi
 .PHONY: help
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: RUNTIME=auto|local|compose  ENGINE=python|envoy  CASES=a,b  QUICK=1"
+	@echo "  Variables: RUNTIME=auto|local|compose|kube  ENGINE=python|envoy  CASES=a,b  QUICK=1"
 
 .PHONY: up
 up: runtime $(VENV)/.installed ## Bring up the mesh with the demo application and print its URLs
@@ -43,9 +43,11 @@ test: $(VENV)/.tox ## Run the whole test suite: lint, types, unit, simulation, e
 	@$(BIN)/tox run
 
 .PHONY: e2e
-e2e: runtime $(VENV)/.tox ## Run the end-to-end stories alone (RUNTIME=local|compose ENGINE=python|envoy)
+e2e: runtime $(VENV)/.tox ## Run the end-to-end stories alone (RUNTIME=local|compose|kube ENGINE=python|envoy)
 	@if [ "$(RUNTIME)" = compose ]; then \
 	  $(MAKE) --no-print-directory up-images && $(BIN)/tox run -e e2e-compose -- --engine $(ENGINE); \
+	elif [ "$(RUNTIME)" = kube ]; then \
+	  $(MAKE) --no-print-directory e2e-tools && $(BIN)/tox run -e kube; \
 	else $(BIN)/tox run -e e2e-$(ENGINE); fi
 
 .PHONY: bench
@@ -61,14 +63,16 @@ base-image: $(VENV)/.packaging ## Make an image to build the others on, with deb
 	@$(BIN)/python -m images base
 
 .PHONY: e2e-tools
-e2e-tools: ## Build a real Kubernetes API server, kubectl and helm for tests (needs Go; e2e/tools/README.md)
+e2e-tools: ## Build real Kubernetes servers, kubectl and helm for tests (needs Go; e2e/tools/README.md)
 	@e2e/tools/build.sh
 
 # What `make up` and `make e2e` were asked for; `mizzen runtime` says what auto means here.
 .PHONY: runtime
 runtime:
 	@case "$(RUNTIME)" in auto|local|compose) ;; \
-	*) echo "RUNTIME=$(RUNTIME) is unknown; use auto, local or compose." >&2; exit 2 ;; esac
+	kube) case "$(MAKECMDGOALS) $(ENGINE)" in "e2e python") ;; \
+	  *) echo "RUNTIME=kube is for make e2e, with ENGINE=python." >&2; exit 2 ;; esac ;; \
+	*) echo "RUNTIME=$(RUNTIME) is unknown; use auto, local or compose, and for make e2e also kube." >&2; exit 2 ;; esac
 	@case "$(ENGINE)" in python|envoy) ;; \
 	*) echo "ENGINE=$(ENGINE) is unknown; use python or envoy." >&2; exit 2 ;; esac
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from support.kube.cluster import Object, until
 from support.kube.machine import left_behind
 from support.kube.node import Node, node
+
+pytestmark = pytest.mark.skipif("E2E_KUBECONFIG" in os.environ, reason="a cluster that is given has nodes of its own")
 
 IMAGE = "mizzen/demo:0.1.0"
 DETAILS = {

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from support.compose import ComposeMesh
+from support.kube.mesh import KubeMesh
 from support.local import LocalMesh
 from support.mesh import Mesh
 
-RUNTIMES: dict[str, type[Mesh]] = {mesh.runtime: mesh for mesh in (LocalMesh, ComposeMesh)}
+RUNTIMES: dict[str, type[Mesh]] = {mesh.runtime: mesh for mesh in (LocalMesh, ComposeMesh, KubeMesh)}
 STORY_SECONDS = 180
 
 
@@ -22,8 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "runtime(name, reason): a story that only makes sense on one runtime, and why")
-    config.addinivalue_line("markers", "engine(name, reason): a story that only makes sense on one data plane, and why")
+    config.addinivalue_line(
+        "markers", "runtime(*names, reason): a story that only makes sense on some runtimes, and why"
+    )
+    config.addinivalue_line(
+        "markers", "engine(*names, reason): a story that only makes sense on some data planes, and why"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_of_another(item: pytest.Item, config: pytest.Config, kind: str) -> bool:
     mark = item.get_closest_marker(kind)
-    return mark is not None and mark.args[0] != config.getoption(kind)
+    return mark is not None and config.getoption(kind) not in mark.args
 
 
 @pytest.fixture(scope="session")

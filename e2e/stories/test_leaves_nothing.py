@@ -36,6 +36,7 @@ def test_down_cleans_up_after_a_killed_supervisor_and_up_works_again(mesh: Mesh)
     assert get("/productpage").status == 200
 
 
+@pytest.mark.runtime("local", "compose", reason="a cluster's gateway has an address of its own")
 def test_a_second_mesh_is_told_which_port_is_taken(mesh: Mesh, tmp_path: Path) -> None:
     refused = type(mesh)(tmp_path, mesh.engine).mizzen("up", "--runtime", mesh.runtime, "--engine", mesh.engine)
     assert refused.status == 1

@@ -17,7 +17,9 @@ def endpoints_of(mesh: Mesh, workload: str, cluster: str) -> set[str]:
     return {row["endpoint"] for row in rows if row["cluster"] == cluster}
 
 
-@pytest.mark.runtime("local", reason="containers that share a network cannot be scaled: replicas are services there")
+@pytest.mark.runtime(
+    "local", "kube", reason="containers that share a network cannot be scaled: replicas are services there"
+)
 def test_an_endpoint_comes_and_goes_and_no_request_fails(mesh: Mesh) -> None:
     cluster = "outbound|9080||reviews.default.svc.cluster.local"
     before = endpoints_of(mesh, "productpage-v1", cluster)

@@ -94,6 +94,10 @@ class _Making:
     states: dict[ResourceKey, State] = field(default_factory=dict)
     places: dict[tuple[str, str], tuple[Place, ...]] = field(default_factory=dict)
     """By namespace and name of the Gateway."""
+    served: list[Place] = field(default_factory=list)
+    """Oldest first."""
+    hosts_of: dict[int, set[str]] = field(default_factory=dict)
+    """Of listeners that are served, by port."""
     attached: dict[str, int] = field(default_factory=dict)
     """Numbers of routes, by the listener's reference."""
     at_gateways: dict[tuple[int, str], list[tuple[Place, Entry]]] = field(default_factory=dict)
@@ -108,14 +112,14 @@ class _Making:
         for gateway in of_kind(resources, Gateway):
             if gateway.spec.gateway_class_name in names:
                 self.places[gateway.metadata.namespace, gateway.metadata.name] = places(gateway)
-
-    def _all_places(self) -> list[Place]:
-        found = [place for listed in self.places.values() for place in listed]
-        return sorted(found, key=lambda place: (age(place.gateway), place.name))
+        listed = [place for places_ in self.places.values() for place in places_ if place.is_served]
+        self.served = sorted(listed, key=lambda place: (age(place.gateway), place.name))
+        for place in self.served:
+            self.hosts_of.setdefault(place.listener.port, set()).add(place.hostname)
 
     def gateways(self) -> tuple[Resource[istio.Gateway], ...]:
         """One for each listener that is served."""
-        return tuple(as_istio(place) for place in self._all_places() if place.is_served)
+        return tuple(as_istio(place) for place in self.served)
 
     def take_route(self, route: Route) -> None:
         """Attach a route to all of its parents that are ours."""
@@ -137,22 +141,22 @@ class _Making:
             return None
         refused = refusal(route)
         where, accepted = attach(route, parent, known, self.namespaces)
-        _, resolved = entries(route, self.backends, None, None)
+        ports: set[int | None] = {place.listener.port for place, _ in where}
+        made = {port: entries(route, self.backends, port, None) for port in ports or {None}}
+        resolved = next(iter(made.values()))[1]
         if refused is not None or not accepted.status:
             return (refused or accepted, resolved)
         for place, shared in where:
             self.attached[place.reference] = self.attached.get(place.reference, 0) + 1
-            made, _ = entries(route, self.backends, place.listener.port, None)
             for host in shared:
                 if place.is_served and self._is_closest(place, host):
                     listed = self.at_gateways.setdefault((place.listener.port, host), [])
-                    listed += [(place, entry) for entry in made]
+                    listed += [(place, entry) for entry in made[place.listener.port][0]]
         return (accepted, resolved)
 
     def _is_closest(self, place: Place, host: str) -> bool:
         """Whether no other listener of the port has a host that is more specific and covers this one."""
-        patterns = [p.hostname for p in self._all_places() if p.is_served and p.listener.port == place.listener.port]
-        return hosts.most_specific(patterns, host) == place.hostname
+        return hosts.most_specific(self.hosts_of[place.listener.port], host) == place.hostname
 
     def _at_service(self, route: Route, parent: ParentReference) -> tuple[Condition, ...]:
         namespace = parent.namespace or route.namespace
@@ -175,8 +179,8 @@ class _Making:
             references = frozenset(place.reference for place, _ in listed)
             found.append(_routing((host,), references, EVERYWHERE, [entry for _, entry in listed]))
         taken = set(self.at_gateways)
-        for place in self._all_places():
-            if place.is_served and place.hostname != "*" and (place.listener.port, place.hostname) not in taken:
+        for place in self.served:
+            if place.hostname != "*" and (place.listener.port, place.hostname) not in taken:
                 # Its requests are nobody's else, though a listener with a wider host may have routes.
                 gateway = frozenset({place.reference})
                 found.append(Routing((place.gateway,), (place.hostname,), gateway, EVERYWHERE, (), (), ()))
