@@ -24,8 +24,10 @@ class FakeDocker:
     """Lists `containers` to who asks for the project, and sends what is put into `events`."""
 
     def __init__(self) -> None:
-        self.containers: list[dict[str, Any]] = []
-        self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self.containers: Any = []
+        self.lists = 0
+        """How often it was asked for one."""
+        self.events: asyncio.Queue[Any] = asyncio.Queue()
 
     async def start(self, path: Path) -> web.AppRunner:
         application = web.Application()
@@ -39,6 +41,7 @@ class FakeDocker:
 
     async def _list(self, request: web.Request) -> web.Response:
         assert json.loads(request.query["filters"]) == {"label": ["com.docker.compose.project=mesh"]}
+        self.lists += 1
         return web.json_response(self.containers)
 
     async def _inspect(self, request: web.Request) -> web.Response:
@@ -130,6 +133,40 @@ async def test_who_died_stays_out_while_lists_still_show_it(docker: FakeDocker, 
     await eventually(lambda: "172.18.0.9" in said(tmp_path))
     lifecycle.stop("the test ends")
     await running
+
+
+@pytest.mark.parametrize("garbage", [None, {"message": "no"}, ["one"], [{}], [{"Id": "one", "Names": 5}], [{"Id": 1}]])
+async def test_a_list_that_is_none_leaves_the_folder_as_it_is(
+    docker: FakeDocker, tmp_path: Path, garbage: object
+) -> None:
+    docker.containers = [container("172.18.0.5")]
+    lifecycle = Lifecycle()
+    running = asyncio.create_task(serve(settings(tmp_path), lifecycle))
+    await eventually(lambda: "172.18.0.5" in said(tmp_path))
+    docker.containers, asked = garbage, docker.lists
+    docker.events.put_nowait({"Action": "start", "Actor": {"ID": "two"}})
+    await eventually(lambda: docker.lists > asked or running.done())
+    assert "172.18.0.5" in said(tmp_path)
+    docker.containers = [container("172.18.0.9")]
+    await eventually(lambda: "172.18.0.9" in said(tmp_path) or running.done())
+    lifecycle.stop("the test ends")
+    await running
+    assert "172.18.0.9" in said(tmp_path)
+
+
+@pytest.mark.parametrize("garbage", [5, "die", [], {"Actor": "one"}, {"Actor": {"Attributes": [1]}, "Action": "kill"}])
+async def test_an_event_that_is_none_ends_nothing(docker: FakeDocker, tmp_path: Path, garbage: object) -> None:
+    docker.containers = [container("172.18.0.5")]
+    lifecycle = Lifecycle()
+    running = asyncio.create_task(serve(settings(tmp_path), lifecycle))
+    await eventually(lambda: "172.18.0.5" in said(tmp_path))
+    docker.events.put_nowait(garbage)
+    docker.containers = [container("172.18.0.9")]
+    docker.events.put_nowait(None)
+    await eventually(lambda: "172.18.0.9" in said(tmp_path) or running.done())
+    lifecycle.stop("the test ends")
+    await running
+    assert "172.18.0.9" in said(tmp_path)
 
 
 async def test_a_registrar_that_starts_anew_leaves_no_gap(docker: FakeDocker, tmp_path: Path) -> None:

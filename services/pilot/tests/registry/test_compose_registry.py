@@ -41,7 +41,7 @@ def workload(address: str = "172.18.0.5", **app: Any) -> list[dict[str, Any]]:
     return [
         api("ratings", networks={"mesh_default": {"IPAddress": address}}),
         api("ratings-proxy", mode=joined, status="Up 2 seconds (healthy)"),
-        api("ratings-app", mode=joined, labels=RATINGS, **app),
+        api("ratings-app", mode=joined, **({"labels": RATINGS} | app)),
     ]
 
 
@@ -144,6 +144,7 @@ def test_a_port_may_differ_in_the_container() -> None:
         ({"mizzen.services": "ratings http:0"}, "not 'http:0'"),
         ({"mizzen.services": "ratings 9080"}, "not '9080'"),
         ({"mizzen.services": "ratings http:1:2:3"}, "not 'http:1:2:3'"),
+        ({"mizzen.service-account": "../sa"}, "mizzen.service-account takes a name"),
     ],
 )
 def test_wrong_labels_are_told_and_leave_one_container_out(change: dict[str, str], words: str) -> None:
@@ -169,6 +170,12 @@ def test_who_was_told_to_end_or_ended_is_out_until_it_starts_again() -> None:
     assert endings.at(2.0 + 2 * FORGET_SECONDS) == {"id-app"}  # lists may show it as running for a moment
     endings.take(event("start"), 500.0)
     assert endings.at(500.0) == frozenset()
+
+
+@pytest.mark.parametrize("number", ["", "one", "-1", "9" * 5000])
+def test_a_number_that_is_none_does_not_cost_the_others_their_place(number: str) -> None:
+    labels = RATINGS | {"com.docker.compose.container-number": number}
+    assert endpoints(objects(workload(labels=labels))) == ["172.18.0.5"]
 
 
 @pytest.mark.parametrize("last", [{}, event("destroy")])

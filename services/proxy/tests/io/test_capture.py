@@ -293,6 +293,36 @@ def test_a_drain_closes_what_said_nothing_and_hears_out_the_rest() -> None:
     assert b"connection: close" in _take(talking).lower()
 
 
+def test_who_a_drain_closes_did_not_leave() -> None:
+    world, client = captured("10.9.9.9:9080", INBOUND)
+    world.runtime.listeners["virtualInbound"].stop()
+    world.loop.run()
+    assert client.lost
+    assert world.runtime.listeners["virtualInbound"].connections == {}
+    assert counters(world, "virtualInbound") == {}
+
+
+def test_what_a_drain_cuts_is_counted_once_and_looked_at_no_more() -> None:
+    world, client = captured("10.9.9.9:9080", INBOUND)
+    client.receive(GET[:5])
+    world.runtime.listeners["virtualInbound"].abort()
+    world.loop.run()
+    world.loop.advance(1.0)
+    assert client.aborted
+    assert not world.connector.attempts
+    assert counters(world, "virtualInbound") == {}
+
+
+def test_a_plan_that_looks_no_more_ends_nobody_who_was_looked_at() -> None:
+    world, client = captured("10.9.9.9:9080", INBOUND)
+    client.receive(GET[:5])
+    listener = world.runtime.listeners["virtualInbound"]
+    world.apply(replace(listener.plan, sniff=None))
+    world.loop.advance(1.0)
+    assert not client.closing
+    assert _take(world.accept("10.9.9.9:9080")) == GET[:5]
+
+
 # -- refusals -------------------------------------------------------------------------------------------------------
 
 

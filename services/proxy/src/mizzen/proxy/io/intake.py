@@ -57,9 +57,7 @@ class Intake(asyncio.Protocol, StreamRecord):
         self._enter(self.listener)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if not peer or not own:  # gone before it was looked at
-            self._done = True
-            self._leave()
-            self.transport.abort()
+            self.abort()
             return
         self.arrival = Arrival(peer[:2], own[:2])
         self._restore()
@@ -90,8 +88,8 @@ class Intake(asyncio.Protocol, StreamRecord):
     def on_timer(self, now: float) -> float:
         """The client said too little for too long: where the server speaks first, it waits for that."""
         self.listener.stats.downstream_pre_cx_timeout += 1
-        sniff_plan = self.listener.plan.sniff
-        if sniff_plan is not None and sniff_plan.go_on:
+        plan = self.listener.plan.sniff
+        if plan is None or plan.go_on:  # none any more: a new plan does not look at first bytes
             self._decide()
         else:
             self._end("listener_filter_timeout")
@@ -103,7 +101,8 @@ class Intake(asyncio.Protocol, StreamRecord):
             self.abort()
 
     def abort(self) -> None:
-        """Close now."""
+        """Close now, because this proxy wants it: the client did not leave."""
+        self._let_go()
         self.transport.abort()
 
     # -- steps ------------------------------------------------------------------------------------------------------
@@ -112,6 +111,12 @@ class Intake(asyncio.Protocol, StreamRecord):
         self.listener = listener
         listener.stats.downstream_pre_cx_active += 1
         listener.connections[self] = None
+
+    def _let_go(self) -> None:
+        """The listener and the timers have no more to do with it."""
+        self._done = True
+        self.runtime.wheel.forget(self)
+        self._leave()
 
     def _leave(self) -> None:
         self.listener.stats.downstream_pre_cx_active -= 1
@@ -239,9 +244,7 @@ class Intake(asyncio.Protocol, StreamRecord):
                 log.append(self)
 
     def _hand_over(self, chain: Chain, transport: asyncio.Transport) -> asyncio.Protocol:
-        self._done = True
-        self.runtime.wheel.forget(self)
-        self._leave()
+        self._let_go()
         taker = chain.protocol(self.arrival)
         transport.set_protocol(taker)
         taker.connection_made(transport)
@@ -256,9 +259,7 @@ class Intake(asyncio.Protocol, StreamRecord):
             log.append(self)
 
     def _end(self, details: str) -> None:
-        self._done = True
-        self.runtime.wheel.forget(self)
-        self._leave()
+        self._let_go()
         self.ended_at = self.runtime.now()
         self.details = details
         self.transport.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 _JOINS = "container:"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Container:
         return cls(
             id=item["Id"],
             name=next((name.lstrip("/") for name in item.get("Names") or ()), item["Id"][:12]),
-            number=int(number) if number.isdecimal() else 1,
+            number=int(number) if _NUMBER.fullmatch(number) else 1,
             labels=labels,
             running=item.get("State") == "running",
             healthy=_healthy(str(item.get("Status", ""))),

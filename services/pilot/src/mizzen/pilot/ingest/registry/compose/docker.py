@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,7 +48,8 @@ class Docker:
     async def project_of(self, container: str) -> str:
         """The compose project of a container; raises DockerError."""
         found = await self._json(f"/containers/{container}/json", {})
-        project = (found.get("Config", {}).get("Labels") or {}).get(PROJECT, "")
+        with _reading(f"description of container {container}"):
+            project = (found.get("Config", {}).get("Labels") or {}).get(PROJECT, "")
         if not project:
             raise DockerError(f"container {container} has no label {PROJECT}; name the project")
         return str(project)
@@ -56,7 +57,9 @@ class Docker:
     async def containers(self, project: str) -> list[Container]:
         """All containers of a compose project; raises DockerError."""
         query = {"all": "true", "filters": _filters(project)}
-        return [Container.from_api(item) for item in await self._json("/containers/json", query)]
+        found = await self._json("/containers/json", query)
+        with _reading("list of containers"):
+            return [Container.from_api(item) for item in found]
 
     async def events(self, project: str) -> AsyncIterator[Mapping[str, Any]]:
         """What happens to them, first of all an empty event as soon as nothing is missed any more.
@@ -70,7 +73,7 @@ class Docker:
                 await _check(response)
                 yield {}
                 async for line in response.content:
-                    yield json.loads(line)
+                    yield _event(line)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise DockerError(self._explain(error)) from error
         raise DockerError(f"{self._path}: Docker ended its stream of events")
@@ -98,6 +101,24 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     if response.status != 200:
         text = (await response.text())[:200].strip()
         raise DockerError(f"Docker answered {response.url.path} with status {response.status}: {text}")
+
+
+def _event(line: bytes) -> Mapping[str, Any]:
+    """One of the stream; raises DockerError for what is none."""
+    with _reading("event"):
+        match event := json.loads(line):
+            case {"Action": str(), "Actor": {"ID": str(), **more}} if isinstance(more.get("Attributes", {}), dict):
+                return dict(event)
+        raise ValueError(f"it lacks an Action or an Actor with ID and Attributes: {str(event)[:200]}")
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Make a DockerError of everything that an answer of another shape does to its reader."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DockerError(f"Docker's {what} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _filters(project: str, **more: list[str]) -> str:

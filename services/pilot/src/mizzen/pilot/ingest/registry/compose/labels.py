@@ -54,7 +54,7 @@ def read_workload(labels: Mapping[str, str]) -> Workload | None:
         namespace=namespace,
         labels=pod_labels,
         services=_services(labels.get(SERVICES, ""), namespace, pod_labels.get("app", "")),
-        service_account=labels.get(SERVICE_ACCOUNT) or "default",
+        service_account=_name(SERVICE_ACCOUNT, labels.get(SERVICE_ACCOUNT) or "default"),
     )
 
 
