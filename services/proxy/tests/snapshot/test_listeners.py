@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2  # noqa: F401  # registers the type for json_format
 from envoy.extensions.filters.http.lua.v3 import lua_pb2  # noqa: F401  # registers the type for json_format
-from envoy.extensions.filters.http.rbac.v3 import rbac_pb2  # noqa: F401
 from google.protobuf.json_format import ParseDict
 
 from mizzen.proxy.engine.plan import AccessLogPlan, HttpPlan, TcpPlan
