@@ -112,6 +112,19 @@ def test_other_rules_are_an_error_that_names_them_unless_they_are_to_be_replaced
     assert state(pod, backend)["routes"] == wanted["routes"]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("table", ["nat", "mangle"])
+def test_a_run_that_was_killed_between_two_tables_is_finished_by_the_next(pod: Host, backend: str, table: str):
+    arguments = [*SETTINGS["tproxy"], "--force-iptables-binary", backend]
+    proxy_init(pod, *arguments)
+    wanted = rules_alone(pod, backend)
+    pod.run(f"iptables-{backend}", "-t", table, "-F")
+    pod.run(f"iptables-{backend}", "-t", table, "-X")
+    assert rules_alone(pod, backend) != wanted
+    proxy_init(pod, *arguments)
+    assert rules_alone(pod, backend) == wanted
+
+
 def rules_of(found: dict[str, list[str]]) -> list[str]:
     return [line for line in found["iptables"] if "ISTIO" in line or line.startswith("-A")]
 

@@ -11,15 +11,12 @@ from pathlib import Path
 
 from mizzen.kubernetes.access import access_to
 from mizzen.kubernetes.client import Client
-from support.kubelet.images import PATH, Image, read_images
+from support.kubelet.images import read_images
 from support.kubelet.kubelet import Kubelet
 from support.kubelet.node import beat, register
 from support.kubelet.pod import Host
 from support.kubelet.rootfs import REPOSITORY
 from support.kubelet.sandbox import Network
-
-UNBUILT = {"injector": Image({"PATH": f"/opt/mizzen/bin:{PATH}"}, ("mizzen-injector",), "10004:10004")}
-"""Images that the chart names and the Dockerfile does not have yet."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,7 +46,7 @@ async def _serve(given: argparse.Namespace) -> None:
             network=Network(given.namespace, given.prefix, str(next(pods.hosts()))),
             address=given.address,
             folder=Path(given.folder),
-            images=_images(),
+            images=read_images(REPOSITORY / "images/Dockerfile"),
             nameserver=given.dns,
             domain="cluster.local",
             api=(service["clusterIP"], str(service["ports"][0]["port"])),
@@ -59,10 +56,6 @@ async def _serve(given: argparse.Namespace) -> None:
             tasks.create_task(Kubelet(host, given.name, pods).run(), name="kubelet")
     finally:
         await client.close()
-
-
-def _images() -> dict[str, Image]:
-    return UNBUILT | read_images(REPOSITORY / "images/Dockerfile")
 
 
 async def _main() -> None:

@@ -97,6 +97,20 @@ def test_a_difference_is_named_by_its_rules():
     assert (len(comparison.missing), len(comparison.unwanted)) == (2, 0)
 
 
+def test_what_a_run_that_was_cut_off_between_two_tables_left_is_told_from_other_settings():
+    both = replace(CAPTURE, mode="TPROXY")
+    tables = plan(both, 4)
+    assert len(tables) == 2
+    whole = parse_save(saved(both))
+    for table in tables:
+        cut = compare({table.name: whole[table.name]}, tables)
+        assert (cut.found, cut.unwanted) == ("part", ())
+        assert cut.missing
+    other = parse_save(saved(replace(both, inbound_ports_exclude=(15021,))))
+    assert compare({"mangle": other["mangle"]}, tables).found == "different"
+    assert compare({"nat": parse_save(saved(CAPTURE))["nat"]}, tables).found == "different"
+
+
 def test_another_order_is_a_difference():
     text = saved(CAPTURE).splitlines()
     last = text.index("-A ISTIO_OUTPUT -j ISTIO_REDIRECT")

@@ -6,6 +6,8 @@ import pytest
 from playbook import MemoryKernel, MemoryTransport, World, _take
 
 from mizzen.proxy.codec.sniff import PREFACE
+from mizzen.proxy.engine.arrival import Arrival
+from mizzen.proxy.engine.chains import ChainTable
 from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.mixer_plan import MixerPlan
 from mizzen.proxy.engine.plan import (
@@ -336,6 +338,17 @@ def test_a_connection_that_no_chain_takes(caplog: pytest.LogCaptureFixture) -> N
     world.client("again")
     assert len(caplog.records) == 1, "told once in a while, counted always"
     assert counters(world, "virtualInbound") == {"no_filter_chain_match": 2}
+
+
+def test_what_a_client_says_by_alpn_forges_no_line_of_the_log() -> None:
+    arrival = Arrival(("192.0.2.7", 5000), ("10.9.9.9", 7777))
+    arrival.transport = "tls"
+    arrival.protocols = ("h2\nERROR all is lost", *(f"name-{n}" for n in range(5000)))
+    table = ChainTable([(ChainMatch(protocols=("http/1.1",)), "web")])
+    words = "; ".join([arrival.in_words(), *table.explain(arrival)])
+    assert "\n" not in words
+    assert "h2\\nERROR all is lost" in words
+    assert len(words) < 1000
 
 
 def test_only_refused_connections_are_in_the_listeners_access_log() -> None:

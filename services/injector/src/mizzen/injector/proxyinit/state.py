@@ -20,7 +20,8 @@ State = Mapping[str, Chains]
 class Comparison:
     """Rules that are ours, there against wanted. Lines are `TABLE -A CHAIN ...`."""
 
-    found: Literal["nothing", "same", "different"]
+    found: Literal["nothing", "part", "same", "different"]
+    """`part`: whole tables lack, and the others are as wanted, as when a run was cut off between two."""
     missing: tuple[str, ...] = ()
     unwanted: tuple[str, ...] = ()
 
@@ -58,8 +59,10 @@ def compare(state: State, wanted: Sequence[Table]) -> Comparison:
     should = {table.name: dict(table.chains) for table in wanted}
     missing = tuple(_lacking(should, there))
     unwanted = tuple(_lacking(there, should))
-    same = not missing and not unwanted and _forms(there) == _forms(should)
-    return Comparison("same" if same else "different", missing, unwanted)
+    forms, wanted_forms = _forms(there), _forms(should)
+    if any(wanted_forms.get(name) != chains for name, chains in forms.items()):
+        return Comparison("different", missing, unwanted)
+    return Comparison("same" if forms.keys() == wanted_forms.keys() else "part", missing, unwanted)
 
 
 def apply_text(state: State, wanted: Sequence[Table]) -> str:

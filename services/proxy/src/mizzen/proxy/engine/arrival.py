@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from mizzen.proxy.engine.peer import Peer
 
 Ip: TypeAlias = IPv4Address | IPv6Address
+_SHOWN: Final = 8
+_SHOWN_LETTERS: Final = 32
 
 
 class Arrival:
@@ -65,7 +67,13 @@ class Arrival:
         """For logs: `10.0.0.7:4711 to 10.0.0.1:80, raw_buffer, http/1.1`."""
         said = [f"{_text(self.source)} to {_text(self.destination)}", self.transport]
         said += [f"SNI {self.server_name}"] if self.server_name else []
-        return ", ".join([*said, *(protocol.encode("unicode_escape").decode() for protocol in self.protocols)])
+        return ", ".join([*said, self.protocols_in_words] if self.protocols else said)
+
+    @property
+    def protocols_in_words(self) -> str:
+        """For logs, of which a client must forge and fill no line by what it says by ALPN."""
+        words = [protocol[:_SHOWN_LETTERS].encode("unicode_escape").decode() for protocol in self.protocols[:_SHOWN]]
+        return ", ".join([*words, "..."] if len(self.protocols) > _SHOWN else words)
 
 
 def _text(address: tuple[str, int]) -> str:

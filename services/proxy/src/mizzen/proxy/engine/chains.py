@@ -198,7 +198,7 @@ _CRITERIA: Final = (
     _Criterion(
         "application protocol",
         lambda match: match.protocols,
-        lambda arrival: ", ".join(arrival.protocols),
+        lambda arrival: arrival.protocols_in_words,
         lambda entries: lambda arrival: (*arrival.protocols, ANY),
     ),
     _Criterion(
