@@ -20,6 +20,7 @@ from mizzen.injector.injection.settings import Global, MeshConfig, Settings, Val
 from mizzen.injector.injection.webhooks import webhooks
 from mizzen.pilot.app.meshconfig import MeshConfigFile, parse_mesh_config
 
+TELEMETRY = CHART / "files/telemetry.yaml"
 PROGRAMS = {
     "MIZZEN_PILOT_": "mizzen.pilot",
     "MIZZEN_MIXER_": "mizzen.mixer",
@@ -203,12 +204,16 @@ def test_kube_dashboards_show_metrics_that_exist() -> None:
         } == set()
 
 
+def test_kube_chart_has_the_telemetry_of_the_other_runtimes() -> None:
+    assert TELEMETRY.read_text() == (REPOSITORY / "cli/src/mizzen/cli/local/telemetry.yaml").read_text()
+
+
 def _known_metrics() -> set[str]:
-    """Metrics of our programs, and those of the mesh that the demo's rules make."""
+    """Metrics of our programs, and those of the mesh that the default rules make."""
     texts = [file.read_text() for file in REPOSITORY.glob("services/*/src/**/*metrics.py")]
     texts += [(REPOSITORY / "services/injector/src/mizzen/injector/webhook/server.py").read_text()]
     ours = {name for text in texts for name in re.findall(r'"((?:pilot|mixer|mizzen|sidecar)_[a-z_]+)"', text)}
-    rules = (REPOSITORY / "cli/src/mizzen/cli/local/telemetry.yaml").read_text()
+    rules = TELEMETRY.read_text()
     mesh = {
         f"istio_{name.removesuffix('_total')}" for name in re.findall(r"^  - name: ([a-z_]+)$", rules, re.MULTILINE)
     }

@@ -14,7 +14,7 @@ from mizzen.kubernetes.collections import CONFIG_GROUPS
 from mizzen.kubernetes.collections import REGISTRY as REGISTRY_COLLECTIONS
 
 EVERYWHERE = ""
-OTHERS = ("mizzen-mixer", "istio-ingressgateway", "istio-egressgateway")
+OTHERS = ("istio-ingressgateway", "istio-egressgateway")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,21 @@ PILOT_MAY_NOT = [
     Right("list", "customresourcedefinitions.apiextensions.k8s.io"),
     Right("impersonate", "users"),
 ]
+MIXER_MAY = [
+    Right(verb, kind)
+    for verb in FOLLOW
+    for kind in ("pods", *CONFIG)
+    if kind == "pods" or kind.endswith(".config.istio.io")
+]
+MIXER_MAY_NOT = [
+    *(Right(verb, kind) for verb in FOLLOW for kind in CONFIG if kind.endswith(".networking.istio.io")),
+    *(Right(verb, "rules.config.istio.io") for verb in ("create", "update", "patch", "delete")),
+    *(Right(verb, kind, where) for verb in READ for kind in ("secrets", "configmaps") for where in PLACES),
+    *(Right(verb, "pods") for verb in ("get", "create", "delete")),
+    Right("update", LEASE, OWN),
+    Right("create", "serviceaccounts", OWN, part="token"),
+    Right("impersonate", "users"),
+]
 CHECKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 HOOKS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 INJECTOR_MAY = [
@@ -99,6 +114,19 @@ def pilot(release: Release) -> Cluster:
 @pytest.fixture(scope="session")
 def injector(release: Release) -> Cluster:
     return release.cluster.service_account(release.namespace, "mizzen-injector")
+
+
+@pytest.fixture(scope="session")
+def mixer(release: Release) -> Cluster:
+    return release.cluster.service_account(release.namespace, "mizzen-mixer")
+
+
+def test_kube_mixer_may_do_its_work(mixer: Cluster, release: Release) -> None:
+    assert _allowed(mixer, release, MIXER_MAY) == MIXER_MAY
+
+
+def test_kube_mixer_may_do_nothing_else(mixer: Cluster, release: Release) -> None:
+    assert _allowed(mixer, release, MIXER_MAY_NOT) == []
 
 
 def test_kube_pilot_may_do_its_work(pilot: Cluster, release: Release) -> None:

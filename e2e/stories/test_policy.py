@@ -15,10 +15,6 @@ from support.load import under_load
 from support.mesh import Mesh, eventually, get
 from support.policy import PAGE, POLICY, REVIEWS, has_stars, in_force, limits_users, policy, status
 
-BY_APPLY = pytest.mark.runtime(
-    "local", "compose", reason="on Kubernetes, Mixer does not follow rules that are applied yet"
-)
-
 
 def test_reports_never_hold_traffic_up(mesh: Mesh) -> None:
     """The first story, because proxies go on asking for a moment after the last rule of another one."""
@@ -31,7 +27,6 @@ def test_reports_never_hold_traffic_up(mesh: Mesh) -> None:
     assert load.failed == []
 
 
-@BY_APPLY
 def test_a_denier_keeps_reviews_v3_from_ratings(mesh: Mesh) -> None:
     with mesh.applied("virtual-service-reviews-v3.yaml"):
         eventually(lambda: "red" in get(REVIEWS).body.decode(), "red stars")
@@ -47,7 +42,6 @@ def test_a_denier_keeps_reviews_v3_from_ratings(mesh: Mesh) -> None:
         eventually(has_stars, "stars again")
 
 
-@BY_APPLY
 def test_a_list_of_addresses(mesh: Mesh) -> None:
     with in_force(mesh, policy("whitelist-ip.yaml")):
         eventually(lambda: status() in (403, 404), "strangers refused")
@@ -57,7 +51,6 @@ def test_a_list_of_addresses(mesh: Mesh) -> None:
     eventually(lambda: status() == 200, "everyone let in")
 
 
-@BY_APPLY
 def test_a_list_by_header(mesh: Mesh) -> None:
     with in_force(mesh, policy("blacklist-header.yaml")):
         eventually(lambda: status({"x-team": "Intruders"}) == 403, "intruders refused")
@@ -77,7 +70,6 @@ def granted(user: str, seconds: float = 3.0) -> float:
     return statuses.count(200) / seconds
 
 
-@BY_APPLY
 def test_a_quota_for_each_user(mesh: Mesh) -> None:
     with in_force(mesh, policy("productpage-quota.yaml")):
         eventually(lambda: limits_users("first"), "too many requests refused")
@@ -89,7 +81,6 @@ def test_a_quota_for_each_user(mesh: Mesh) -> None:
 
 
 @pytest.mark.redis
-@BY_APPLY
 def test_a_quota_in_redis(mesh: Mesh) -> None:
     with mesh.redis() as address:
         yaml = policy("productpage-quota-redis.yaml").replace("127.0.0.1:6379", address)
@@ -98,7 +89,6 @@ def test_a_quota_in_redis(mesh: Mesh) -> None:
             assert 3 <= granted("second") <= 12
 
 
-@BY_APPLY
 def test_a_log_on_mixers_output(mesh: Mesh) -> None:
     with in_force(mesh, policy("new-log.yaml")):
 

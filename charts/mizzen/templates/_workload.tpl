@@ -65,7 +65,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{/* Where its Pods run and as whom: (the workload's dict and "user"). */}}
 {{- define "mizzen.podSpec" -}}
 serviceAccountName: {{ .name }}
-automountServiceAccountToken: {{ has .component (list "pilot" "injector") }}
+automountServiceAccountToken: {{ has .component (list "pilot" "mixer" "injector") }}
 securityContext:
   runAsNonRoot: true
   runAsUser: {{ .user }}

@@ -80,9 +80,10 @@ class KubeMesh(Mesh):
             "status": self._status,
             "proxy-status": self._proxy_status,
             "proxy-config": self._proxy_config,
-            "mixer": self._mixer,
             "down": self._down,
         }
+        if args[0] == "mixer":
+            return self._mixer(args[1:])
         if args[0] not in known:
             return super().mizzen(*args, stdin=stdin)
         try:
@@ -170,15 +171,21 @@ class KubeMesh(Mesh):
             endpoint_rows(json.loads(_output("nsenter", f"--target={pid}", "--net", "curl", "-sSf", url)))
         )
 
-    def _mixer(self, args: tuple[str, ...], stdin: str | None) -> str:
+    def _mixer(self, args: tuple[str, ...]) -> Finished:
+        """The command itself, in the machine: its exit status tells what Mixer said."""
         service: Any = self.cluster.get("service", "istio-policy", "--namespace", NAMESPACE)
         asked = ("--mixer", f"{service['spec']['clusterIP']}:{MONITORING_PORT}")
-        return _output(*self.node.machine.command(sys.executable, "-m", "mizzen.cli", "mixer", *args, *asked))
+        return _run(*self.node.machine.command(sys.executable, "-m", "mizzen.cli", "mixer", *args, *asked))
 
 
 def _output(*command: str) -> str:
     """What a command prints; raises Refused."""
+    done = _run(*command)
+    if done.status:
+        raise Refused(done.text)
+    return done.out
+
+
+def _run(*command: str) -> Finished:
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-    if done.returncode:
-        raise Refused(done.stdout + done.stderr)
-    return done.stdout
+    return Finished(done.returncode, done.stdout, done.stderr)

@@ -27,6 +27,8 @@ def test_defaults_are_those_of_the_local_mesh_and_of_istio() -> None:
         (["--address", "[::1]:1"], {"address": Address("::1", 1)}),
         (["--monitoring-address=0.0.0.0:2"], {"monitoring_address": Address("0.0.0.0", 2)}),
         (["--config-dir", "/etc/mizzen"], {"config_dir": Path("/etc/mizzen")}),
+        (["--kubeconfig", "in-cluster"], {"config_dir": None, "kubeconfig": "in-cluster"}),
+        (["--kubeconfig", "k", "--config-dir", "/c"], {"config_dir": Path("/c"), "kubeconfig": "k"}),
         (["--registry-dir", "/pods"], {"registry_dir": Path("/pods")}),
         (["--max-valid-duration", "1.5"], {"longest_validity": timedelta(seconds=1.5)}),
         (["--prometheus-address", "127.0.0.1:3"], {"prometheus_address": Address("127.0.0.1", 3)}),

@@ -25,6 +25,8 @@ class Collection:
     """Nothing but labels is of interest: the server need not send the rest."""
     annotations: bool = True
     """Whether annotations are read; those of Pods and slices are many and change often."""
+    containers: bool = False
+    """Whether names and ports of a Pod's containers are of interest."""
     labels: AnyCollection[str] | None = None
     """The only labels that are read; None means all."""
 

@@ -16,6 +16,7 @@ _METADATA = (
     "ownerReferences",
 )  # fmt: skip
 _POD_SPEC = ("serviceAccountName", "nodeName", "hostNetwork")
+_CONTAINER = ("name", "image", "ports")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -89,4 +90,7 @@ def _pruned(collection: Collection, given: Mapping[str, Any]) -> dict[str, Any]:
     if collection.kind.name == "Pod":
         spec = kept.get("spec") or {}
         kept["spec"] = {key: spec[key] for key in _POD_SPEC if key in spec}
+        if collection.containers:
+            containers = spec.get("containers") or ()
+            kept["spec"]["containers"] = [{key: each[key] for key in _CONTAINER if key in each} for each in containers]
     return kept

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mizzen.runtime.address import Address
+
+if TYPE_CHECKING:  # that package reads its defaults here
+    from mizzen.mixer.adapters.kubernetesenv.pods import PodsFrom
 
 EVERYWHERE = Address("0.0.0.0", 42422)
 
@@ -16,6 +20,7 @@ class Defaults:
 
     config: Path | None = None  # folder of YAML: Mixer's own configuration
     registry: Path | None = None  # folder of YAML: the platform's Pods
+    pods: PodsFrom | None = None  # the platform's Pods from elsewhere, where there is no such folder
     prometheus: Address = EVERYWHERE  # where the adapter prometheus serves its page
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from mizzen.api.store.contents import Store
+from mizzen.api.store.layers import Layers
 from mizzen.api.store.watch import FolderStore
+from mizzen.kubernetes.access import access_to
 from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.metrics import REGISTRY as ADAPTERS
+from mizzen.mixer.app.cluster import Cluster
 from mizzen.mixer.app.debug import debug_pages
 from mizzen.mixer.app.settings import Settings
 from mizzen.mixer.runtime.engine import RuleEngine
@@ -29,9 +34,12 @@ log = logging.getLogger(__name__)
 class MixerService:
     """One Mixer. `start`, then `run` until it should end, then `close`."""
 
-    def __init__(self, settings: Settings, engine: Engine, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, registry: CollectorRegistry, cluster: Cluster | None = None
+    ) -> None:
         self._settings = settings
         self._engine = engine
+        self._cluster = cluster
         self._not_ready = "the configuration is not loaded"
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
@@ -43,7 +51,7 @@ class MixerService:
         )
         self.monitoring = MonitoringServer(
             registry,
-            lambda: self._not_ready,
+            self._reason,
             {"component": "mixer", "version": version("mizzen-mixer")},
             debug_pages(engine),
         )
@@ -66,28 +74,61 @@ class MixerService:
         await self.server.close()
         await self._engine.close()
         await self.monitoring.close()
+        if self._cluster is not None:
+            await self._cluster.close()
+
+    def _reason(self) -> str:
+        """Why it is not ready; an API server that goes away later makes it no less so."""
+        outages = self._cluster.outages if self._cluster is not None and self._not_ready else ()
+        return ": ".join((self._not_ready, *outages))
 
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
-    """The life of the process: policy from the folder of the settings."""
+    """The life of the process: policy from what the settings name; raises StartError."""
     DEFAULTS.config = settings.config_dir
     DEFAULTS.registry = settings.registry_dir
     DEFAULTS.prometheus = settings.prometheus_address
-    engine = RuleEngine(
-        FolderStore(settings.config_dir), settings.default_namespace, longest_validity=settings.longest_validity
-    )
     registry = CollectorRegistry()
+    cluster = Cluster(access_to(settings.kubeconfig, os.environ), registry) if settings.kubeconfig else None
+    DEFAULTS.pods = cluster.pods if cluster is not None else None
+    engine = RuleEngine(
+        _rules(settings, cluster), settings.default_namespace, longest_validity=settings.longest_validity
+    )
     registry.register(EngineCollector(engine))
-    await live(MixerService(settings, engine, registry), lifecycle)
+    await live(MixerService(settings, engine, registry, cluster), lifecycle)
+
+
+def _rules(settings: Settings, cluster: Cluster | None) -> Store:
+    """The folder first: what stands in it wins over what a cluster has."""
+    stores: list[Store] = [FolderStore(settings.config_dir)] if settings.config_dir is not None else []
+    if cluster is not None:
+        stores.append(cluster.rules)
+    return Layers(stores)
 
 
 async def live(mixer: MixerService, lifecycle: Lifecycle) -> None:
     """From start to end; raises StartError."""
     try:
-        await mixer.start()
+        if not await _started(mixer, lifecycle):
+            return
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(mixer.run())
             await lifecycle.wait()
             following.cancel()
     finally:
         await mixer.close()
+
+
+async def _started(mixer: MixerService, lifecycle: Lifecycle) -> bool:
+    """Start, which may have to wait for an API server; False when the process should end before that."""
+    starting = asyncio.ensure_future(mixer.start())
+    stopping = asyncio.ensure_future(lifecycle.wait())
+    try:
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        return starting.done()
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)

@@ -16,6 +16,7 @@ from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
 
 PREFIX = "MIZZEN_MIXER_"
+FOLDER = ".mizzen/config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,12 @@ class Settings:
 
     address: Address
     monitoring_address: Address
-    config_dir: Path
+    config_dir: Path | None
+    """A folder of YAML; None where rules come from a Kubernetes API server alone."""
     registry_dir: Path | None = None
     """A folder of YAML with the platform's Pods, for adapters that look them up."""
+    kubeconfig: str = ""
+    """The path of a kubeconfig, or `in-cluster`; empty where there is no Kubernetes."""
     prometheus_address: Address = EVERYWHERE
     """Where the adapter prometheus serves its page."""
     default_namespace: str = "istio-system"
@@ -68,7 +72,8 @@ def _add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
 
     flag("address", "127.0.1.2:9091", "where proxies connect, plaintext gRPC")
     flag("monitoring-address", "127.0.1.2:15014", "/ready, /metrics, /version and /debug")
-    flag("config-dir", ".mizzen/config", "folder of the mesh's YAML, watched")
+    flag("config-dir", "", f"folder of the mesh's YAML, watched; {FOLDER} where no --kubeconfig is given")
+    flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
     flag("registry-dir", "", "folder of YAML with the platform's Pods, for handlers that name none")
     flag("prometheus-address", str(EVERYWHERE), "where handlers of the adapter prometheus serve /metrics")
     flag("default-namespace", "istio-system", "rules in this namespace apply to every request")
@@ -92,8 +97,9 @@ def _settings(given: argparse.Namespace) -> Settings:
     return Settings(
         address=Address.parse(given.address),
         monitoring_address=Address.parse(given.monitoring_address),
-        config_dir=Path(given.config_dir),
+        config_dir=_folder(given.config_dir, given.kubeconfig),
         registry_dir=Path(given.registry_dir) if given.registry_dir else None,
+        kubeconfig=given.kubeconfig,
         prometheus_address=Address.parse(given.prometheus_address),
         default_namespace=given.default_namespace,
         longest_validity=_longest(_number("max-valid-duration", given.max_valid_duration)),
@@ -104,6 +110,13 @@ def _settings(given: argparse.Namespace) -> Settings:
         log_level=_choice("log-level", given.log_level, LEVELS),
         log_format=cast("LogFormat", _choice("log-format", given.log_format, ("text", "json"))),
     )
+
+
+def _folder(given: str, kubeconfig: str) -> Path | None:
+    """Beside a cluster only a folder that was asked for counts."""
+    if given:
+        return Path(given)
+    return None if kubeconfig else Path(FOLDER)
 
 
 def _longest(seconds: float) -> timedelta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +16,7 @@ from mizzen.mixer.adapter import AdapterError, Environment, Handler
 from mizzen.mixer.adapters.base import HandlerBase, as_kind
 from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.kubernetesenv.attributes import container_of, describe
-from mizzen.mixer.adapters.kubernetesenv.pods import PodResource, Pods, folder_source
+from mizzen.mixer.adapters.kubernetesenv.pods import PodResource, Pods, PodsFrom, folder_source
 from mizzen.mixer.adapters.params import read
 from mizzen.mixer.templates import Instance, Kubernetes
 
@@ -35,9 +36,9 @@ class KubernetesEnvHandler(HandlerBase):
 
     revision: int = 0
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, source: PodsFrom) -> None:
         self._pods = Pods(())
-        self._source = folder_source(root, self._take)
+        self._source = source(self._take)
 
     async def start(self) -> None:
         """Know the pods before the first request."""
@@ -71,19 +72,26 @@ class KubernetesEnvHandler(HandlerBase):
 
 
 class KubernetesEnv:
-    """Builds handlers that know the pods of Mixer's registry folder."""
+    """Builds handlers that know the pods of Mixer's registry folder, or of the API server that Mixer follows."""
 
     name: ClassVar[str] = "kubernetesenv"
     templates: ClassVar[frozenset[str]] = frozenset({"kubernetes"})
 
     async def build(self, params: Mapping[str, object], environment: Environment) -> Handler:
         known = read(Params, params)
-        root = Path(known.registry_path) if known.registry_path else DEFAULTS.registry
-        if root is None:
-            raise AdapterError("registryPath: is required where Mixer has no registry folder of its own")
-        handler = KubernetesEnvHandler(root)
+        handler = KubernetesEnvHandler(_source(known))
         await handler.start()
         return handler
+
+
+def _source(params: Params) -> PodsFrom:
+    root = Path(params.registry_path) if params.registry_path else DEFAULTS.registry
+    source = partial(folder_source, root) if root is not None else DEFAULTS.pods
+    if source is None:
+        raise AdapterError(
+            "registryPath: is required where Mixer has neither a registry folder nor a cluster of its own"
+        )
+    return source
 
 
 ADAPTER = KubernetesEnv()

@@ -45,6 +45,10 @@ class PodSource(Protocol):
     async def close(self) -> None: ...
 
 
+PodsFrom = Callable[[Callable[[Pods], None]], PodSource]
+"""Makes a source that tells this function of the pods."""
+
+
 def folder_source(root: Path, on_change: Callable[[Pods], None]) -> PodSource:
     """The Pods in a folder of YAML, such as the local runtime's registry."""
 
