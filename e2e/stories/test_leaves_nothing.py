@@ -37,8 +37,8 @@ def test_down_cleans_up_after_a_killed_supervisor_and_up_works_again(mesh: Mesh)
 
 
 @pytest.mark.runtime("local", "compose", reason="a cluster's gateway has an address of its own")
-def test_a_second_mesh_is_told_which_port_is_taken(mesh: Mesh, tmp_path: Path) -> None:
+def test_a_second_mesh_is_told_what_is_in_its_way(mesh: Mesh, tmp_path: Path) -> None:
     refused = type(mesh)(tmp_path, mesh.engine).mizzen("up", "--runtime", mesh.runtime, "--engine", mesh.engine)
     assert refused.status == 1
-    assert "127.0.0.1:8080" in refused.text
+    assert mesh.obstacle in refused.text
     assert get("/productpage").status == 200

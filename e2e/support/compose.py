@@ -31,6 +31,10 @@ class ComposeMesh(Mesh):
     command_seconds = 300
 
     @property
+    def obstacle(self) -> str:
+        return f"MIZZEN_HOME={self.home} mizzen down"
+
+    @property
     def visitors(self) -> str:
         return str(self._network()["Subnet"])
 

@@ -95,6 +95,11 @@ class Mesh(ABC):
         """Bring it back, with an address that may be another one."""
 
     @property
+    def obstacle(self) -> str:
+        """What a second mesh on this machine is told to be in its way."""
+        return "127.0.0.1:8080"
+
+    @property
     @abstractmethod
     def visitors(self) -> str:
         """The network from which requests of this machine come, as the ingress gateway sees them."""
