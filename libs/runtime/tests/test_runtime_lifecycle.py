@@ -1,7 +1,11 @@
+import asyncio
 import subprocess
 import sys
 
 import pytest
+
+from mizzen.runtime.errors import StartError
+from mizzen.runtime.lifecycle import Lifecycle
 
 PREFIX = """
 import asyncio, os, signal, sys
@@ -56,3 +60,29 @@ def test_end_of_a_service(main: str, status: int, output: str, error: str) -> No
     assert (done.returncode, done.stdout) == (status, output), done.stderr
     assert error in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_work_is_done_before_the_service_should_stop() -> None:
+    assert await Lifecycle().until_stopped(asyncio.sleep(0))
+
+
+async def test_work_that_fails_says_so() -> None:
+    async def fail() -> None:
+        raise StartError("no")
+
+    with pytest.raises(StartError, match="no"):
+        await Lifecycle().until_stopped(fail())
+
+
+async def test_work_is_given_up_when_the_service_should_stop() -> None:
+    life, ended = Lifecycle(), asyncio.Event()
+
+    async def endless() -> None:
+        try:
+            life.stop("enough")
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    assert not await life.until_stopped(endless())
+    assert ended.is_set()

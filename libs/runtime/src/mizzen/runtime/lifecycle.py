@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import uvloop
 
@@ -42,6 +43,20 @@ class Lifecycle:
     async def wait(self) -> None:
         """Return when the service should stop."""
         await self._stopping.wait()
+
+    async def until_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do what may take long; give it up when the service should stop. Whether it is done; raises what it does."""
+        doing = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if doing.done():
+                doing.result()
+            return doing.done()
+        finally:
+            doing.cancel()
+            stopping.cancel()
+            await asyncio.gather(doing, stopping, return_exceptions=True)
 
 
 def run(main: Callable[[Lifecycle], Awaitable[None]]) -> int:

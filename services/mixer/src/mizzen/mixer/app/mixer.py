@@ -109,7 +109,7 @@ def _rules(settings: Settings, cluster: Cluster | None) -> Store:
 async def live(mixer: MixerService, lifecycle: Lifecycle) -> None:
     """From start to end; raises StartError."""
     try:
-        if not await _started(mixer, lifecycle):
+        if not await lifecycle.until_stopped(mixer.start()):  # it may have to wait for an API server
             return
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(mixer.run())
@@ -117,18 +117,3 @@ async def live(mixer: MixerService, lifecycle: Lifecycle) -> None:
             following.cancel()
     finally:
         await mixer.close()
-
-
-async def _started(mixer: MixerService, lifecycle: Lifecycle) -> bool:
-    """Start, which may have to wait for an API server; False when the process should end before that."""
-    starting = asyncio.ensure_future(mixer.start())
-    stopping = asyncio.ensure_future(lifecycle.wait())
-    try:
-        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-        return starting.done()
-    finally:
-        starting.cancel()
-        stopping.cancel()
-        await asyncio.gather(starting, stopping, return_exceptions=True)

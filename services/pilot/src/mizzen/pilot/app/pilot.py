@@ -136,7 +136,7 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     """The life of the process."""
     pilot = Pilot(settings)
     try:
-        if not await _started(pilot, lifecycle):
+        if not await lifecycle.until_stopped(pilot.start()):  # it may have to wait for an API server
             return
         gc.collect()
         gc.freeze()  # most of the first mesh lives on in the next ones: the collector need not walk it
@@ -146,18 +146,3 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
             following.cancel()
     finally:
         await pilot.close()
-
-
-async def _started(pilot: Pilot, lifecycle: Lifecycle) -> bool:
-    """Start, which may have to wait for an API server; False when the process should end before that."""
-    starting = asyncio.ensure_future(pilot.start())
-    stopping = asyncio.ensure_future(lifecycle.wait())
-    try:
-        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-        return starting.done()
-    finally:
-        starting.cancel()
-        stopping.cancel()
-        await asyncio.gather(starting, stopping, return_exceptions=True)
