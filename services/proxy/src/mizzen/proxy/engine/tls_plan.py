@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from mizzen.proxy.engine.match_plan import StringMatch
 
 Version: TypeAlias = Literal["1.2", "1.3"]
+PAIR_FILES: Final = "file-cert:"
+"""`file-cert:CERTIFICATE~KEY` names a secret that is in these files."""
+ROOTS_FILE: Final = "file-root:"
+CRL_FILE: Final = "file-crl:"
+SYSTEM_ROOTS: Final = f"{ROOTS_FILE}system"
+"""The authorities that the operating system trusts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +24,10 @@ class SecretPlan:
     chain: str = ""
     key: str = field(default="", repr=False)
     roots: str = ""
+    crl: str = ""
+    """Revocation lists, PEM."""
     identity: str = ""
-    """The URI in the certificate."""
+    """The first URI in the certificate; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

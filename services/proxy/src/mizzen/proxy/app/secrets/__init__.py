@@ -1,0 +1,1 @@
+"""Where secrets come from besides the workload's own certificate."""
