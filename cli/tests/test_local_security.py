@@ -24,24 +24,23 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.mark.parametrize(
-    ("text", "engine", "wanted"),
+    ("text", "wanted"),
     [
-        ("enableAutoMtls: true", "python", True),
-        ("enableAutoMtls: true", "envoy", False),
-        ("enableAutoMtls: false", "python", False),
-        ("accessLogFile: /dev/stdout", "python", False),
-        ("", "python", False),
-        ("- a", "python", False),
-        (": :", "python", False),
+        ("enableAutoMtls: true", True),
+        ("enableAutoMtls: false", False),
+        ("accessLogFile: /dev/stdout", False),
+        ("", False),
+        ("- a", False),
+        (": :", False),
     ],
 )
-def test_the_mesh_config_asks_for_it(home: Home, text: str, engine: str, wanted: bool) -> None:
+def test_the_mesh_config_asks_for_it(home: Home, text: str, wanted: bool) -> None:
     home.mesh_config.write_text(text)
-    assert wants_security(home, engine) == wanted
+    assert wants_security(home) == wanted
 
 
 def test_a_mesh_without_a_config_does_not_ask(home: Home) -> None:
-    assert not wants_security(home, "python")
+    assert not wants_security(home)
 
 
 def token_of(flags: tuple[str, ...]) -> Path:

@@ -11,10 +11,7 @@ from support.load import under_load
 from support.local import LocalMesh
 from support.mesh import Mesh, eventually, get
 
-pytestmark = [
-    pytest.mark.runtime("local", reason="containers are not given identities yet"),
-    pytest.mark.engine("python", reason="a stock Envoy is not given certificates yet"),
-]
+pytestmark = pytest.mark.runtime("local", reason="containers are not given identities yet")
 
 MESH_CONFIG = "accessLogFile: /dev/stdout\nprotocolDetectionTimeout: 300ms\nenableAutoMtls: true\n"
 REVIEWS = "/api/v1/products/0/reviews"

@@ -62,7 +62,7 @@ class Fleet:
         self._pods: dict[PodKey, Pod] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._gateway_service = gateway_service()
-        self._tokens = TokenIssuer(home) if wants_security(home, engine) else None
+        self._tokens = TokenIssuer(home) if wants_security(home) else None
         secure = self._tokens is not None
         self.pilot = self._child(pilot_command(home, self._environ, pilot_flags(home) if secure else ()))
         self._proxy_environ = self._environ | mixer_environment(home)

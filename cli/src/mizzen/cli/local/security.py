@@ -29,10 +29,8 @@ _ALGORITHM: Final = "ES256"
 _AUDIENCE: Final = "istio-ca"
 
 
-def wants_security(home: Home, engine: str) -> bool:
-    """Whether the mesh config asks for mutual TLS; a stock Envoy is not given certificates yet."""
-    if engine != "python":
-        return False
+def wants_security(home: Home) -> bool:
+    """Whether the mesh config asks for mutual TLS."""
     try:
         stated = yaml.safe_load(home.mesh_config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

@@ -38,7 +38,7 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Lit
     added = checked_inputs(files) if files else _missing_demo(known)
     before = read_state(home.state)
     planned = (known | {resource.key: resource for resource in added}).values()
-    secure = [(PILOT, SECURE_PORT)] if wants_security(home, engine) else []
+    secure = [(PILOT, SECURE_PORT)] if wants_security(home) else []
     refuse(taken((*fixed_addresses(), *secure, *workload_addresses(planned, before.numbers if before else {}))))
     store.write(added)
     prepare.tell_kept(home, files or _demo_if_installed())

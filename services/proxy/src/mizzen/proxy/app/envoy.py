@@ -12,10 +12,10 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 
-from mizzen.proxy.app.envoy_bootstrap import ADMIN_CLUSTER, XDS_CLUSTER, bootstrap
+from mizzen.proxy.app.envoy_bootstrap import ADMIN_CLUSTER, SDS_CLUSTER, SDS_SOCKET, XDS_CLUSTER, bootstrap
 from mizzen.proxy.app.settings import Settings
 from mizzen.runtime.address import Address
 from mizzen.runtime.backoff import Backoff
@@ -33,13 +33,15 @@ SETTLED_SECONDS = 10.0
 _LEVELS = {"debug": "debug", "info": "warning", "warning": "warning", "error": "error"}
 """Envoy's info is a page a start, so it stays for `POST /logging`."""
 _ACTIVE = "/stats?format=json&filter=" + r"(downstream|upstream)_rq_active$"
-_OWN = ("http.admin.", "http.status.", "http.prometheus.", f"cluster.{XDS_CLUSTER}.", f"cluster.{ADMIN_CLUSTER}.")
+_OWN_CLUSTERS = (XDS_CLUSTER, SDS_CLUSTER, ADMIN_CLUSTER)
+_OWN = ("http.admin.", "http.status.", "http.prometheus.", *(f"cluster.{name}." for name in _OWN_CLUSTERS))
 
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
     """The life of the process; raises StartError when there is no Envoy or it refuses its bootstrap."""
     binary = find_envoy()
-    config = settings.state_dir / settings.node.id.split("~")[2] / "envoy.json"
+    folder = work_folder(settings)
+    config = folder / "envoy.json"
     try:
         write_atomic(config, json.dumps(bootstrap(settings), indent=2))
     except OSError as error:
@@ -47,11 +49,30 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
             f"Envoy's bootstrap cannot be written to {config}: {error.strerror}; make the folder "
             f"{settings.state_dir} writable, or name another one with --state-dir"
         ) from error
-    command = command_line(binary, config, settings)
+    async with _identity(settings, folder):
+        await _keep_running(command_line(binary, config, settings), settings, lifecycle)
+
+
+def work_folder(settings: Settings) -> Path:
+    """Envoy's own, in which it runs: it knows the socket of its secrets by a relative path."""
+    return settings.state_dir.resolve() / settings.node.id.split("~")[2]
+
+
+def _identity(settings: Settings, folder: Path) -> AbstractAsyncContextManager[None]:
+    """What gives Envoy its certificate. Only imported, and paid for with memory, where there are identities."""
+    if settings.identity is None:
+        return nullcontext()
+    from mizzen.proxy.app.identity.envoy_secrets import serving_secrets
+
+    return serving_secrets(settings.identity, folder / SDS_SOCKET)
+
+
+async def _keep_running(command: tuple[str, ...], settings: Settings, lifecycle: Lifecycle) -> None:
+    """Until the service is to stop: start Envoy again when it ends, less and less often."""
     backoff = Backoff(0.2, 10.0)
     while True:
         began = time.monotonic()
-        log.info("Starting %s as %s", binary, settings.node.id)
+        log.info("Starting %s as %s", command[0], settings.node.id)
         status = await _run_once(command, settings, lifecycle)
         if lifecycle.stopping:
             return
@@ -90,7 +111,9 @@ def command_line(binary: Path, config: Path, settings: Settings) -> tuple[str, .
 
 async def _run_once(command: tuple[str, ...], settings: Settings, lifecycle: Lifecycle) -> int:
     """Start it, and end it when the service is to stop; its exit status."""
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, cwd=work_folder(settings)
+    )
     ended = asyncio.ensure_future(process.wait())
     stopping = asyncio.ensure_future(lifecycle.wait())
     try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
+from mizzen.proxy.app.identity.settings import CERTIFICATE, ROOTS
 from mizzen.proxy.app.settings import Settings
 from mizzen.runtime.address import Address
 
 XDS_CLUSTER = "xds-grpc"
+SDS_CLUSTER = "sds-grpc"
+SDS_SOCKET = "var/run/secrets/workload-spiffe-uds/socket"
+"""Of the agent beside, in Envoy's work folder."""
 ADMIN_CLUSTER = "admin"
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _ADS = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
@@ -31,7 +36,7 @@ def bootstrap(settings: Settings) -> dict[str, Any]:
         },
         "cluster_manager": _cluster_manager(node.metadata.get("BIND_ADDRESS", "")),
         "static_resources": {
-            "clusters": [_xds_cluster(settings.discovery_address), _cluster(ADMIN_CLUSTER, settings.admin_address)],
+            "clusters": _clusters(settings),
             "listeners": [
                 _relay("status", settings.status_address, "/healthz/ready", "/ready"),
                 _relay("prometheus", settings.prometheus_address, "/stats/prometheus", ""),
@@ -47,8 +52,19 @@ def _cluster_manager(own: object) -> dict[str, Any]:
     return {"upstream_bind_config": {"source_address": {"address": own, "port_value": 0}}}
 
 
-def _cluster(name: str, address: Address) -> dict[str, Any]:
-    endpoint = {"endpoint": {"address": _address(address)}}
+def _clusters(settings: Settings) -> list[dict[str, Any]]:
+    """Pilot, and what is beside Envoy. With an identity Pilot is reached over mutual TLS, with SDS's certificate."""
+    pilot = _cluster(XDS_CLUSTER, _address(settings.discovery_address)) | {"type": "STRICT_DNS"}
+    pilot |= _http2(connection_keepalive={"interval": "30s", "timeout": "10s"})
+    admin = _cluster(ADMIN_CLUSTER, _address(settings.admin_address))
+    if settings.identity is None:
+        return [pilot, admin]
+    pilot["transport_socket"] = _mutual_tls(settings.discovery_address.host)
+    return [pilot, admin, _cluster(SDS_CLUSTER, {"pipe": {"path": f"./{SDS_SOCKET}"}}) | _http2()]
+
+
+def _cluster(name: str, address: dict[str, Any]) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": address}}
     return {
         "name": name,
         "type": "STATIC",
@@ -57,16 +73,51 @@ def _cluster(name: str, address: Address) -> dict[str, Any]:
     }
 
 
-def _xds_cluster(address: Address) -> dict[str, Any]:
-    http2 = {"connection_keepalive": {"interval": "30s", "timeout": "10s"}}
-    options = {
+def _http2(**options: Any) -> dict[str, Any]:
+    protocol = {
         "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": http2},
+        "explicit_http_config": {"http2_protocol_options": options},
     }
-    return _cluster(XDS_CLUSTER, address) | {
-        "type": "STRICT_DNS",
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+    return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol}}
+
+
+def _mutual_tls(host: str) -> dict[str, Any]:
+    """A transport socket that shows the workload's certificate, and believes a server certified as this host."""
+    kind = "IP_ADDRESS" if _is_ip(host) else "DNS"
+    expected = {"match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": host}}]}
+    context = {
+        "@type": f"{_EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext",
+        "sni": "" if kind == "IP_ADDRESS" else host,
+        "common_tls_context": {
+            "alpn_protocols": ["h2"],
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+            "tls_certificate_sds_secret_configs": [_secret(CERTIFICATE)],
+            "combined_validation_context": {
+                "default_validation_context": expected,
+                "validation_context_sds_secret_config": _secret(ROOTS),
+            },
+        },
     }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def _secret(name: str) -> dict[str, Any]:
+    source = {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_CLUSTER}}],
+    }
+    config = {"api_config_source": source, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
+    return {"name": name, "sds_config": config}
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _relay(name: str, address: Address, path: str, target: str) -> dict[str, Any]:

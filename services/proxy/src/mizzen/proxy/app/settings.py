@@ -13,7 +13,7 @@ from typing import Any, Literal, cast, get_args
 
 from mizzen.identity.spiffe import DEFAULT_TRUST_DOMAIN, SpiffeId
 from mizzen.proxy.app.addresses import own_addresses
-from mizzen.proxy.app.identity.workload import IdentitySettings
+from mizzen.proxy.app.identity.settings import IdentitySettings
 from mizzen.proxy.app.injected import PodInfo, is_injected, read_pod_info, variables
 from mizzen.proxy.app.mixer.contract import CALL_SECONDS
 from mizzen.proxy.app.node import Node, read_metadata
@@ -178,7 +178,7 @@ def _settings(
     metadata = _metadata(given, engine, _stated(environment, pod_info), defaults)
     ips = _ips(given.ip, metadata, host, addresses)
     agent_address = _agent_address(given.agent_port, monitoring, metadata, environment)
-    identity = _identity(given, engine, metadata)
+    identity = _identity(given, metadata)
     return Settings(
         node=Node.of(
             role=role,
@@ -266,11 +266,9 @@ def _ips(text: str, metadata: dict[str, Any], host: str, addresses: Callable[[],
     return ips or [host]
 
 
-def _identity(given: argparse.Namespace, engine: Engine, metadata: dict[str, Any]) -> IdentitySettings | None:
+def _identity(given: argparse.Namespace, metadata: dict[str, Any]) -> IdentitySettings | None:
     if not given.ca_address:
         return None
-    if engine != "python":
-        raise ValueError(f"--ca-address needs --engine python: {engine} is not given certificates yet")
     if not given.ca_roots or not given.token_file:
         raise ValueError("--ca-address needs --ca-roots and --token-file")
     account = str(metadata.get("SERVICE_ACCOUNT") or "default")

@@ -5,34 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 
 from mizzen.identity.credentials import Credentials
-from mizzen.identity.spiffe import SpiffeId
 from mizzen.proxy.app.identity.authority import CertificateService
 from mizzen.proxy.app.identity.keeper import CertificateKeeper
+from mizzen.proxy.app.identity.settings import CERTIFICATE, ROOTS, IdentitySettings
 from mizzen.proxy.engine.tls_plan import SecretPlan
-from mizzen.runtime.address import Address
-
-CERTIFICATE, ROOTS = "default", "ROOTCA"
-"""The names of Istio's secrets."""
-
-
-@dataclass(frozen=True, slots=True)
-class IdentitySettings:
-    """Who this workload is, and who certifies that."""
-
-    identity: SpiffeId
-    authority: Address
-    roots: Path
-    """PEM; read at each call until there is a certificate, that comes with the roots of today."""
-    token: Path
-    """What proves the identity until there is a certificate."""
-    life_seconds: int = 0
-    """Asked for; 0 leaves it to the authority."""
 
 
 class WorkloadIdentity:
