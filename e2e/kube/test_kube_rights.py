@@ -41,13 +41,15 @@ READ = ("get", *FOLLOW)
 LEASE = "leases.coordination.k8s.io"
 REGISTRY = ("services", "pods", "nodes", "namespaces", "endpointslices.discovery.k8s.io")
 CONFIG = sorted(name for name in crd_names() if name.endswith(CONFIG_GROUPS))
+GATEWAY_API = [collection.name for collection in CONFIG_COLLECTIONS if collection.optional]
 PILOT_MAY = [
-    *(Right(verb, resource) for verb in FOLLOW for resource in (*REGISTRY, *CONFIG)),
+    *(Right(verb, resource) for verb in FOLLOW for resource in (*REGISTRY, *CONFIG, *GATEWAY_API)),
     *(Right("patch", kind, part="status") for kind in CONFIG if kind.endswith(".networking.istio.io")),
     *(Right(verb, LEASE, OWN, name="mizzen-pilot") for verb in ("get", "update")),
 ]
 PILOT_MAY_NOT = [
     *(Right(verb, "virtualservices.networking.istio.io") for verb in ("create", "update", "patch", "delete")),
+    *(Right(verb, kind) for verb in ("create", "update", "patch", "delete") for kind in GATEWAY_API),
     *(Right(verb, resource, where) for verb in READ for resource in ("secrets", "configmaps") for where in PLACES),
     *(Right(verb, "pods", OWN) for verb in ("create", "update", "patch", "delete")),
     Right("create", "pods", OWN, part="exec"),
@@ -170,7 +172,7 @@ def test_kube_others_are_given_no_token(release: Release, name: str) -> None:
     assert spec["automountServiceAccountToken"] is False
 
 
-def test_kube_pilot_lists_what_it_follows(pilot: Cluster) -> None:
+def test_kube_pilot_lists_what_it_follows(pilot: Cluster, gateway_api_definitions: None) -> None:
     """Real calls of all that its code follows, under the names and versions that the code has."""
     for collection in (*CONFIG_COLLECTIONS, *REGISTRY_COLLECTIONS):
         pilot.kubectl("get", f"--raw={collection.path}?limit=1")

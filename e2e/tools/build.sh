@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the servers and clients of go.mod into bin/, as far as they are missing or older than go.mod.
+# Builds the servers and clients of go.mod into bin/, as far as they are missing or older than go.mod,
+# and fetches the definitions of the Gateway API beside them.
 # What KUBEBUILDER_ASSETS holds (a folder as envtest makes it) is taken from there.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -15,6 +16,8 @@ programs=(
 )
 # It has requirements of its own, which do not agree with those of go.mod.
 coredns=v1.13.1
+# That one belongs to the same Kubernetes as go.mod's.
+gateway_api=v1.4.1
 
 missing=()
 for program in "${programs[@]}"; do
@@ -23,6 +26,7 @@ for program in "${programs[@]}"; do
   [ -x "bin/$name" ] && [ ! go.mod -nt "bin/$name" ] && continue
   missing+=("$program")
 done
+[ -d "bin/gateway-api/$gateway_api" ] || missing+=(gateway-api)
 [ -x "${KUBEBUILDER_ASSETS:-/nonexistent}/etcd" ] || command -v etcd >/dev/null ||
   { echo "There is no etcd: install Debian's etcd-server, or set KUBEBUILDER_ASSETS." >&2; exit 1; }
 [ ${#missing[@]} -gt 0 ] || exit 0
@@ -43,6 +47,13 @@ done
 
 mkdir -p bin
 for program in "${missing[@]}"; do
+  if [ "$program" = gateway-api ]; then
+    folder=$(go mod download -json "sigs.k8s.io/gateway-api@$gateway_api" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    rm -rf bin/gateway-api bin/.gateway-api && mkdir -p bin/.gateway-api/"$gateway_api"
+    install -m 644 "$folder"/config/crd/standard/*.yaml bin/.gateway-api/"$gateway_api"
+    mv bin/.gateway-api bin/gateway-api
+    continue
+  fi
   echo "Building ${program##*/} (the first time takes some minutes) ..."
   if [ "${program##*/}" = coredns ]; then
     GOBIN="$PWD/bin/.coredns" go install -ldflags '-s -w' "$program@$coredns"

@@ -22,3 +22,11 @@ def program(name: str) -> str:
         return found
     source = "install Debian's etcd-server" if name == "etcd" else "run `make e2e-tools`"
     raise FileNotFoundError(f"there is no {name}: {source}, or set KUBEBUILDER_ASSETS")
+
+
+def gateway_api() -> Path:
+    """The folder with the definitions of the Gateway API; raises FileNotFoundError that says how to get it."""
+    found = sorted((BUILT / "gateway-api").glob("v*"))
+    if not found:
+        raise FileNotFoundError("there are no definitions of the Gateway API: run `make e2e-tools`")
+    return found[-1]

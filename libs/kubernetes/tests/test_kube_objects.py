@@ -12,7 +12,7 @@ from mizzen.api.resource import ResourceKey
 from mizzen.kubernetes.collections import CONFIG, REGISTRY, Collection
 from mizzen.kubernetes.objects import Malformed, read_object, read_objects
 
-BY_KIND = {collection.kind.name: collection for collection in (*CONFIG, *REGISTRY)}
+BY_KIND = {collection.kind.key: collection for collection in (*CONFIG, *REGISTRY)}
 
 
 def virtual_service(**changes: Any) -> dict[str, Any]:
@@ -39,6 +39,22 @@ def virtual_service(**changes: Any) -> dict[str, Any]:
     [
         ("VirtualService", "/apis/networking.istio.io/v1/virtualservices", "virtualservices.networking.istio.io"),
         ("ServiceEntry", "/apis/networking.istio.io/v1/serviceentries", "serviceentries.networking.istio.io"),
+        ("Gateway", "/apis/networking.istio.io/v1/gateways", "gateways.networking.istio.io"),
+        (
+            "Gateway.gateway.networking.k8s.io",
+            "/apis/gateway.networking.k8s.io/v1/gateways",
+            "gateways.gateway.networking.k8s.io",
+        ),
+        (
+            "GatewayClass",
+            "/apis/gateway.networking.k8s.io/v1/gatewayclasses",
+            "gatewayclasses.gateway.networking.k8s.io",
+        ),
+        (
+            "ReferenceGrant",
+            "/apis/gateway.networking.k8s.io/v1beta1/referencegrants",
+            "referencegrants.gateway.networking.k8s.io",
+        ),
         ("rule", "/apis/config.istio.io/v1alpha2/rules", "rules.config.istio.io"),
         ("EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", "endpointslices.discovery.k8s.io"),
         ("Pod", "/api/v1/pods", "pods"),
@@ -49,8 +65,12 @@ def test_paths(kind: str, path: str, name: str) -> None:
 
 
 def test_every_kind_that_configures_pilot_is_followed() -> None:
-    groups = {"networking.istio.io", "config.istio.io"}
-    assert {c.kind.name for c in CONFIG} == {kind.name for kind in KINDS.values() if kind.group in groups}
+    groups = {"networking.istio.io", "config.istio.io", "gateway.networking.k8s.io"}
+    assert {c.kind.key for c in CONFIG} == {kind.key for kind in KINDS.values() if kind.group in groups}
+
+
+def test_what_others_define_is_optional() -> None:
+    assert {c.kind.group for c in (*CONFIG, *REGISTRY) if c.optional} == {"gateway.networking.k8s.io"}
 
 
 def test_a_resource_does_not_differ_by_its_version_alone() -> None:

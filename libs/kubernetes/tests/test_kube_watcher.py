@@ -16,10 +16,12 @@ from mizzen.kubernetes import client as client_module
 from mizzen.kubernetes import watcher as watcher_module
 from mizzen.kubernetes.client import Client
 from mizzen.kubernetes.collections import CONFIG, REGISTRY
+from mizzen.kubernetes.outages import Outages
 from mizzen.kubernetes.server import Server
 from mizzen.kubernetes.store import KubernetesStore
 
 RULES = next(c for c in CONFIG if c.kind.name == "rule")
+GATEWAYS = next(c for c in CONFIG if c.kind.key == "Gateway.gateway.networking.k8s.io")
 PODS = next(c for c in REGISTRY if c.kind.name == "Pod")
 NAMESPACES = next(c for c in REGISTRY if c.kind.name == "Namespace")
 
@@ -115,8 +117,9 @@ async def api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
 class Seen:
     """The keys that a store reported, and a way to wait for what it holds."""
 
-    def __init__(self, store: KubernetesStore) -> None:
+    def __init__(self, store: KubernetesStore, outages: Outages) -> None:
         self.store = store
+        self.outages = outages
         self.keys: list[str] = []
         self._changed = asyncio.Event()
 
@@ -139,7 +142,7 @@ class Seen:
 async def following(api: FakeServer, *collections: Any) -> AsyncIterator[Seen]:
     client = Client(api)
     store = KubernetesStore(client, collections or (NAMESPACES,), lambda: 0.0)
-    seen = Seen(store)
+    seen = Seen(store, client.outages)
     task = asyncio.ensure_future(asyncio.sleep(0))
     try:
         async with asyncio.timeout(10):
@@ -257,6 +260,30 @@ async def test_a_kind_without_a_definition_is_empty_until_it_has_one(api: FakeSe
     async with following(api, RULES) as seen:
         assert seen.names == []
         await seen.until(lambda: seen.names == ["r"])
+
+
+GATEWAY = {
+    "metadata": {"name": "g", "namespace": "n", "resourceVersion": "8"},
+    "spec": {"gatewayClassName": "c", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+}
+
+
+async def test_that_an_optional_kind_has_no_definition_is_no_outage(api: FakeServer) -> None:
+    """It is listed again and again, and followed when there is one."""
+    outages = []
+    api.others["/apis"] = groups("apps/v1")
+
+    def later() -> web.Response:
+        outages.append(dict(seen.outages.reasons))
+        return refusal(404, "NotFound")
+
+    first = [refusal(403, "Forbidden"), refusal(404, "NotFound")]
+    api.lists = [*first, later, later, later, listing(9, GATEWAY)]
+    api.watches = [[("DELETED", GATEWAY | {"metadata": GATEWAY["metadata"] | {"resourceVersion": "10"}}), Stay]]
+    async with following(api, GATEWAYS) as seen:
+        assert seen.names == []
+        await seen.until(lambda: seen.keys == ["g", "g"])
+    assert outages == [{}] * 3
 
 
 async def test_only_the_api_server_itself_can_say_that_a_kind_is_gone(api: FakeServer) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Collection as AnyCollection
 from dataclasses import dataclass
 
 from mizzen.api.crd.definition import plural
+from mizzen.api.gatewayapi import GROUP as GATEWAY_API
 from mizzen.api.kinds import KINDS, Kind
 from mizzen.api.resource import ResourceKey
 
-CONFIG_GROUPS = ("networking.istio.io", "config.istio.io")
+CONFIG_GROUPS = ("networking.istio.io", "config.istio.io", GATEWAY_API)
 RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 JSON = "application/json"
 _METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
@@ -29,6 +30,8 @@ class Collection:
     """Whether names and ports of a Pod's containers are of interest."""
     labels: AnyCollection[str] | None = None
     """The only labels that are read; None means all."""
+    optional: bool = False
+    """Whether a cluster may do without its definition. It is then followed as soon as there is one."""
 
     @property
     def api_version(self) -> str:
@@ -74,7 +77,12 @@ TOPOLOGY = frozenset(
 )
 """Labels of Nodes that place an endpoint."""
 
-CONFIG = tuple(Collection(kind) for group in CONFIG_GROUPS for kind in KINDS.values() if kind.group == group)
+CONFIG = tuple(
+    Collection(kind, optional=not kind.is_own)
+    for group in CONFIG_GROUPS
+    for kind in KINDS.values()
+    if kind.group == group
+)
 WITH_STATUS = tuple(collection for collection in CONFIG if collection.kind.group == "networking.istio.io")
 """Those whose status Pilot writes; what becomes of Mixer's resources is for Mixer to say."""
 REGISTRY = (

@@ -48,9 +48,10 @@ class Watcher:
             try:
                 if self.reflector.version is None:
                     _report(await self._list(), on_change)
-                if self.reflector.version is None:
+                if self.reflector.version is not None:
+                    await self._watch(self.reflector.version, on_change)
+                elif not self.collection.optional:
                     raise ApiError(404, "NotFound", f"the API server does not serve {self.collection.name}")
-                await self._watch(self.reflector.version, on_change)
                 await asyncio.sleep(self._backoff.next(self._chance()))
             except FAILURES as error:
                 if _needs_list(error):
@@ -74,6 +75,8 @@ class Watcher:
             self.reflector.expired()
             if changed:
                 log.warning("The API server does not serve %s any more", self.collection.name)
+            if self.collection.optional:
+                self._client.outages.end(self.collection.name)
             return changed
         readings = await asyncio.to_thread(read_objects, self.collection, listing.items)
         changed = self.reflector.listed(readings, listing.version)
