@@ -134,6 +134,50 @@ class TestDelta:
         assert session.changed() is None
 
 
+class TestFiles:
+    async def test_files_are_secrets_by_istios_names(self, store: SecretStore, tmp_path: Path) -> None:
+        authority = TestAuthority()
+        made, roots = authority.secret("web"), authority.roots()
+        chain, key, ca = tmp_path / "chain.pem", tmp_path / "key.pem", tmp_path / "ca.pem"
+        for path, text in ((chain, made.chain), (key, made.key), (ca, roots.roots)):
+            path.write_text(text)
+        session = DeltaSession(store.find)
+        names = [f"file-cert:{chain}~{key}", f"file-root:{ca}", "file-root:/nowhere"]
+        response = session.receive(Delta(resource_names_subscribe=names))
+        found = {resource.name: secret_pb2.Secret() for resource in response.resources}
+        for resource in response.resources:
+            resource.resource.Unpack(found[resource.name])
+        assert list(found) == names[:2]
+        assert found[names[0]].tls_certificate.private_key.inline_bytes == made.key.encode()
+        assert found[names[1]].validation_context.trusted_ca.inline_bytes == roots.roots.encode()
+
+    async def test_a_file_that_changes_is_news(self, store: SecretStore, tmp_path: Path) -> None:
+        ca = tmp_path / "ca.pem"
+        ca.write_text(TestAuthority().roots().roots)
+        watching = asyncio.create_task(store.watch())
+        try:
+            with store.followed() as changed:
+                session = SotwSession(store.find)
+                first = session.receive(Sotw(resource_names=[f"file-root:{ca}"]))
+                other = TestAuthority().roots().roots
+                ca.write_text(other)
+                async with asyncio.timeout(20):
+                    await changed.wait()
+                assert list(secrets_in(session.changed()).values()) == [other]
+                assert list(secrets_in(first).values()) != [other]
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def test_nobody_follows_what_nobody_asks_for_any_more(self, store: SecretStore, tmp_path: Path) -> None:
+        ca = tmp_path / "ca.pem"
+        ca.write_text(TestAuthority().roots().roots)
+        with store.followed():
+            assert store.find(f"file-root:{ca}") is not None
+        ca.unlink()
+        assert store.find(f"file-root:{ca}") is None
+
+
 @pytest.fixture
 async def socket(store: SecretStore, tmp_path: Path) -> AsyncIterator[Path]:
     """Of a running server, in a folder of which the name alone is longer than a socket's address may be."""

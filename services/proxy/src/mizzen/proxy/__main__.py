@@ -31,7 +31,7 @@ def _service(settings: Settings) -> Service:
 
 
 def _engine(settings: Settings) -> Service:
-    """Only the engine that runs is imported: without an identity Envoy's supervisor needs neither gRPC nor protobuf."""
+    """Only the engine that runs is imported."""
     # Starting a worker, or Envoy, is fork and exec; gRPC would write a line about each.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     if settings.engine == "envoy":

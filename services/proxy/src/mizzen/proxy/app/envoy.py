@@ -12,10 +12,11 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from mizzen.proxy.app.envoy_bootstrap import ADMIN_CLUSTER, SDS_CLUSTER, SDS_SOCKET, XDS_CLUSTER, bootstrap
+from mizzen.proxy.app.identity.envoy_secrets import serving_secrets
 from mizzen.proxy.app.settings import Settings
 from mizzen.runtime.address import Address
 from mizzen.runtime.backoff import Backoff
@@ -49,22 +50,13 @@ async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
             f"Envoy's bootstrap cannot be written to {config}: {error.strerror}; make the folder "
             f"{settings.state_dir} writable, or name another one with --state-dir"
         ) from error
-    async with _identity(settings, folder):
+    async with serving_secrets(settings.identity, folder / SDS_SOCKET):
         await _keep_running(command_line(binary, config, settings), settings, lifecycle)
 
 
 def work_folder(settings: Settings) -> Path:
     """Envoy's own, in which it runs: it knows the socket of its secrets by a relative path."""
     return settings.state_dir.resolve() / settings.node.id.split("~")[2]
-
-
-def _identity(settings: Settings, folder: Path) -> AbstractAsyncContextManager[None]:
-    """What gives Envoy its certificate. Only imported, and paid for with memory, where there are identities."""
-    if settings.identity is None:
-        return nullcontext()
-    from mizzen.proxy.app.identity.envoy_secrets import serving_secrets
-
-    return serving_secrets(settings.identity, folder / SDS_SOCKET)
 
 
 async def _keep_running(command: tuple[str, ...], settings: Settings, lifecycle: Lifecycle) -> None:

@@ -57,10 +57,10 @@ def _clusters(settings: Settings) -> list[dict[str, Any]]:
     pilot = _cluster(XDS_CLUSTER, _address(settings.discovery_address)) | {"type": "STRICT_DNS"}
     pilot |= _http2(connection_keepalive={"interval": "30s", "timeout": "10s"})
     admin = _cluster(ADMIN_CLUSTER, _address(settings.admin_address))
-    if settings.identity is None:
-        return [pilot, admin]
-    pilot["transport_socket"] = _mutual_tls(settings.discovery_address.host)
-    return [pilot, admin, _cluster(SDS_CLUSTER, {"pipe": {"path": f"./{SDS_SOCKET}"}}) | _http2()]
+    agent = _cluster(SDS_CLUSTER, {"pipe": {"path": f"./{SDS_SOCKET}"}}) | _http2()
+    if settings.identity is not None:
+        pilot["transport_socket"] = _mutual_tls(settings.discovery_address.host)
+    return [pilot, admin, agent]
 
 
 def _cluster(name: str, address: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The identity of a workload whose proxy is a stock Envoy: kept here, and given to it by SDS."""
+"""The secrets of a stock Envoy: its workload's identity, kept good here, and what is in files; given to it by SDS."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from mizzen.proxy.app.identity.workload import WorkloadIdentity
 
 
 @asynccontextmanager
-async def serving_secrets(settings: IdentitySettings, socket: Path) -> AsyncIterator[None]:
-    """Keep a good certificate and serve it on this socket, from before Envoy starts until it has ended. StartError."""
+async def serving_secrets(identity: IdentitySettings | None, socket: Path) -> AsyncIterator[None]:
+    """Serve them on this socket, from before Envoy starts until it has ended. Raises StartError.
+
+    Without an identity the workload's own certificate stays unanswered for.
+    """
     store = SecretStore()
     server = SdsServer(store)
     try:
         await server.start(socket)
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(WorkloadIdentity(settings, store.keep).run())
+            keeping = [tasks.create_task(store.watch())]
+            if identity is not None:
+                keeping.append(tasks.create_task(WorkloadIdentity(identity, store.keep).run()))
             yield
-            keeping.cancel()
+            for task in keeping:
+                task.cancel()
     finally:
         await server.close()
