@@ -47,10 +47,10 @@ def token_of(flags: tuple[str, ...]) -> Path:
     return Path(flags[flags.index("--token-file") + 1])
 
 
-def test_pilot_believes_the_tokens_and_nobody_else_can_read_them(home: Home) -> None:
+async def test_pilot_believes_the_tokens_and_nobody_else_can_read_them(home: Home) -> None:
     path = token_of(TokenIssuer(home).flags("reviews-1", "default", "bookinfo-reviews"))
     verifier = TokenVerifier.read(home.token_keys, "cluster.local")
-    assert verifier.verify(path.read_text(), datetime.now(UTC)) == SpiffeId(
+    assert await verifier.verify(path.read_text(), datetime.now(UTC)) == SpiffeId(
         "cluster.local", "default", "bookinfo-reviews"
     )
     for secret in (path, home.identity / "token-key.json"):
@@ -58,10 +58,10 @@ def test_pilot_believes_the_tokens_and_nobody_else_can_read_them(home: Home) -> 
     assert "d" not in json.loads(home.token_keys.read_text())["keys"][0]  # the private part
 
 
-def test_the_key_outlives_the_issuer(home: Home) -> None:
+async def test_the_key_outlives_the_issuer(home: Home) -> None:
     path = token_of(TokenIssuer(home).flags("a", "default", "a"))
     TokenIssuer(home)
-    TokenVerifier.read(home.token_keys, "cluster.local").verify(path.read_text(), datetime.now(UTC))
+    await TokenVerifier.read(home.token_keys, "cluster.local").verify(path.read_text(), datetime.now(UTC))
 
 
 def test_commands_say_where_the_authority_is(home: Home) -> None:

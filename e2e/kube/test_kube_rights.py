@@ -10,7 +10,7 @@ from support.kube.cluster import Cluster, Object
 from support.kube.release import Release, crd_names
 
 from mizzen.kubernetes.collections import CONFIG as CONFIG_COLLECTIONS
-from mizzen.kubernetes.collections import CONFIG_GROUPS
+from mizzen.kubernetes.collections import CONFIG_GROUPS, STATUS_GROUPS
 from mizzen.kubernetes.collections import REGISTRY as REGISTRY_COLLECTIONS
 
 EVERYWHERE = ""
@@ -38,20 +38,29 @@ class Right:
 PLACES = OWN, OTHER, _ = "{own}", "default", EVERYWHERE
 FOLLOW = ("list", "watch")
 READ = ("get", *FOLLOW)
+WRITE = ("create", "update", "patch", "delete")
 LEASE = "leases.coordination.k8s.io"
 REGISTRY = ("services", "pods", "nodes", "namespaces", "endpointslices.discovery.k8s.io")
 CONFIG = sorted(name for name in crd_names() if name.endswith(CONFIG_GROUPS))
 GATEWAY_API = [collection.name for collection in CONFIG_COLLECTIONS if collection.optional]
 PILOT_MAY = [
     *(Right(verb, resource) for verb in FOLLOW for resource in (*REGISTRY, *CONFIG, *GATEWAY_API)),
-    *(Right("patch", kind, part="status") for kind in CONFIG if kind.endswith(".networking.istio.io")),
+    *(Right("patch", kind, part="status") for kind in CONFIG if kind.endswith(STATUS_GROUPS)),
     *(Right(verb, LEASE, OWN, name="mizzen-pilot") for verb in ("get", "update")),
+    Right("create", "tokenreviews.authentication.k8s.io"),
+    *(Right(verb, "configmaps", name="istio-ca-root-cert") for verb in (*FOLLOW, "create", "patch")),
+    *(Right(verb, "secrets", OWN, name=name) for verb in READ for name in ("cacerts", "istio-ca-secret")),
+    *(Right(verb, "secrets", OWN, name="istio-ca-secret") for verb in ("create", "patch")),
 ]
 PILOT_MAY_NOT = [
     *(Right(verb, "virtualservices.networking.istio.io") for verb in ("create", "update", "patch", "delete")),
-    *(Right(verb, kind) for verb in ("create", "update", "patch", "delete") for kind in GATEWAY_API),
-    *(Right(verb, resource, where) for verb in READ for resource in ("secrets", "configmaps") for where in PLACES),
-    *(Right(verb, "pods", OWN) for verb in ("create", "update", "patch", "delete")),
+    *(Right(verb, kind) for verb in WRITE for kind in GATEWAY_API),
+    *(Right(verb, kind, where) for verb in (*READ, *WRITE) for kind in ("secrets", "configmaps") for where in PLACES),
+    *(Right(verb, "secrets", OTHER, name=name) for verb in (*READ, *WRITE) for name in ("cacerts", "istio-ca-secret")),
+    *(Right(verb, "secrets", OWN, name="cacerts") for verb in WRITE),
+    *(Right(verb, "secrets", OWN, name="istio-ca-secret") for verb in ("update", "delete")),
+    Right("delete", "configmaps", OWN, name="istio-ca-root-cert"),
+    *(Right(verb, "pods", OWN) for verb in WRITE),
     Right("create", "pods", OWN, part="exec"),
     Right("get", "pods", OWN, part="log"),
     Right("patch", "pods", part="status"),

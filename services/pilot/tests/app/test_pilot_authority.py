@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,15 +20,17 @@ from mizzen.identity.credentials import Credentials
 from mizzen.identity.keys import new_key
 from mizzen.identity.request import make_request
 from mizzen.identity.spiffe import SpiffeId
-from mizzen.pilot.app.authority import AuthoritySettings
+from mizzen.pilot.app.authority import AuthoritySettings, PilotAuthority
 from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings, read_settings
+from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.proto import ca_pb2
 from mizzen.runtime.address import Address
 
 REVIEWS = SpiffeId("cluster.local", "default", "reviews")
 ISSUER = ECKey.generate_key("P-256", {"kid": "one"})
 ANY_PORT = Address("127.0.0.1", 0)
+CANARY = "istiod-canary.istio-system.svc.example.org"
 XDS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 CSR = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 
@@ -121,8 +125,46 @@ async def test_the_root_is_made_once(pilot: Pilot, tmp_path: Path) -> None:
         await again.close()
 
 
-@pytest.mark.parametrize("flags", [["--secure-address", "127.0.0.1:15012"], ["--ca-dir", "ca"]])
-def test_an_address_and_a_folder_go_together(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--secure-address", "127.0.0.1:15012"], "goes together with"),
+        (["--ca-dir", "ca"], "goes together with"),
+        (["--ca-namespace", "istio-system"], "goes together with"),
+        (
+            ["--secure-address", "127.0.0.1:15012", "--ca-namespace", "istio-system"],
+            "--ca-namespace needs --kubeconfig",
+        ),
+        (["--ca-dir", "ca", "--ca-namespace", "istio-system"], "two places for one authority"),
+    ],
+)
+def test_what_an_authority_needs(flags: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         read_settings(flags, {})
-    assert "go together" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
+
+
+async def test_its_certificate_has_all_names_of_its_service(tmp_path: Path) -> None:
+    settings = AuthoritySettings(ANY_PORT, tmp_path / "ca", hosts=("istiod-canary",))
+    authority = PilotAuthority(settings, lambda: ANY_PORT, None)
+    await authority.prepare(MeshConfig(domain_suffix="example.org"))
+    try:
+        await authority.start()
+        address, roots = authority.port.address, authority.roots
+        for name in (
+            "istiod.istio-system.svc",
+            "istio-pilot.istio-system",
+            "istiod-canary.istio-system.svc.example.org",
+        ):
+            context = ssl.create_default_context(cadata=roots)
+            _, writer = await asyncio.open_connection(address.host, address.port, ssl=context, server_hostname=name)
+            writer.transport.abort()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.open_connection(
+                address.host,
+                address.port,
+                ssl=ssl.create_default_context(cadata=roots),
+                server_hostname="bank.default.svc",
+            )
+    finally:
+        await authority.close()

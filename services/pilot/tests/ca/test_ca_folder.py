@@ -10,7 +10,8 @@ from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.keys import key_to_pem, new_key
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.ca.authority import Authority, self_signed
-from mizzen.pilot.ca.folder import CHAIN, KEY, ROOTS, SIGNER, load_or_create
+from mizzen.pilot.ca.folder import load_or_create
+from mizzen.pilot.ca.layout import CHAIN, KEY, ROOTS, SIGNER
 from mizzen.runtime.errors import StartError
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -186,6 +187,48 @@ def namespace(kube_server: ApiServer) -> str:
     name = f"test-{uuid.uuid4().hex[:8]}"
     kube_server.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     return name
+
+
+class Rights:
+    """A ServiceAccount of the namespace, and what it may do."""
+
+    def __init__(self, server: ApiServer, namespace: str) -> None:
+        self._server = server
+        self._namespace = namespace
+
+    @staticmethod
+    def documented() -> list[list[dict[str, Any]]]:
+        """Of reading, of writing status, of leading; of judging tokens and giving roots, of keeping the authority."""
+        text = (ROOT / "docs/install/pilot-on-kubernetes.md").read_text()
+        return [yaml.safe_load(block)["rules"] for block in re.findall(r"```yaml\n(rules:.*?)```", text, re.DOTALL)]
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """Of the account, which has no rights yet."""
+        path = f"/api/v1/namespaces/{self._namespace}/serviceaccounts"
+        metadata = {"name": "pilot", "namespace": self._namespace}
+        self._server.apply(path, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token = self._server.request("POST", f"{path}/pilot/token", asked)["status"]["token"]
+        (folder / "token").write_text(f"{token}\n")
+        return self._server.kubeconfig(folder / "kubeconfig", tokenFile=str(folder / "token"))
+
+    def grant(self, name: str, rules: list[dict[str, Any]], inside: bool) -> None:
+        """Everywhere, or inside the namespace alone."""
+        name = f"{self._namespace}-{name}"
+        scope = "" if inside else "Cluster"
+        path = "/apis/rbac.authorization.k8s.io/v1" + (f"/namespaces/{self._namespace}" if inside else "")
+        metadata = {"name": name} | ({"namespace": self._namespace} if inside else {})
+        item = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata}
+        self._server.apply(f"{path}/{scope.lower()}roles", item | {"kind": f"{scope}Role", "rules": rules})
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": f"{scope}Role", "name": name}
+        subjects = [{"kind": "ServiceAccount", "name": "pilot", "namespace": self._namespace}]
+        binding = item | {"kind": f"{scope}RoleBinding", "roleRef": role, "subjects": subjects}
+        self._server.apply(f"{path}/{scope.lower()}rolebindings", binding)
+
+
+@pytest.fixture
+def rights(kube_server: ApiServer, namespace: str) -> Rights:
+    return Rights(kube_server, namespace)
 
 
 class Relay:

@@ -242,7 +242,7 @@ async def test_what_happens_during_an_outage_is_known_afterwards(
 def counting_lists(pilot: Pilot) -> list[str]:
     """The collections that are listed from now on."""
     assert pilot._cluster is not None
-    client = pilot._cluster._client
+    client = pilot._cluster.client
     listed: list[str] = []
     original = client.list_all
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.app.pilot import Pilot
@@ -109,53 +107,23 @@ async def test_a_resource_tells_what_became_of_it(
     assert first["conditions"][0]["lastTransitionTime"]
 
 
-def documented_rights() -> list[list[dict[str, Any]]]:
-    """Of reading, of writing status, and of leading."""
-    text = (Path(__file__).parents[4] / "docs/install/pilot-on-kubernetes.md").read_text()
-    return [yaml.safe_load(block)["rules"] for block in re.findall(r"```yaml\n(rules:.*?)```", text, re.DOTALL)]
-
-
-def service_account(server: Any, namespace: str) -> str:
-    """A ServiceAccount without rights; its token."""
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    metadata = {"name": "pilot", "namespace": namespace}
-    server.apply(path, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    return str(server.request("POST", f"{path}/pilot/token", asked)["status"]["token"])
-
-
-def grant(server: Any, namespace: str, name: str, rules: list[dict[str, Any]], inside: bool) -> None:
-    """Everywhere, or inside the namespace alone."""
-    name = f"{namespace}-{name}"
-    scope = "" if inside else "Cluster"
-    path = "/apis/rbac.authorization.k8s.io/v1" + (f"/namespaces/{namespace}" if inside else "")
-    metadata = {"name": name} | ({"namespace": namespace} if inside else {})
-    item = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata}
-    server.apply(f"{path}/{scope.lower()}roles", item | {"kind": f"{scope}Role", "rules": rules})
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": f"{scope}Role", "name": name}
-    subjects = [{"kind": "ServiceAccount", "name": "pilot", "namespace": namespace}]
-    binding = item | {"kind": f"{scope}RoleBinding", "roleRef": role, "subjects": subjects}
-    server.apply(f"{path}/{scope.lower()}rolebindings", binding)
-
-
 async def test_the_documented_rights_are_needed_and_enough(
-    kube_server: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rights: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(status, "RETRY_SECONDS", 0.5)
     namespace = objects.namespace
-    (tmp_path / "token").write_text(service_account(kube_server, namespace) + "\n")
-    config = kube_server.kubeconfig(tmp_path / "kubeconfig", tokenFile=str(tmp_path / "token"))
+    config = rights.kubeconfig(tmp_path)
     await objects.virtual_service(1)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2), running(config, namespace):
             pytest.fail("nothing may be read without rights")
-    read, write, lead = documented_rights()
-    grant(kube_server, namespace, "read", read, inside=False)
+    read, write, lead, *_ = rights.documented()
+    rights.grant("read", read, inside=False)
     async with running(config, namespace) as pilot:
         assert ResourceKey("VirtualService", namespace, "reviews") in pilot.world.mesh.resources
-        grant(kube_server, namespace, "lead", lead, inside=True)
-        grant(kube_server, namespace, "write", write, inside=False)
+        rights.grant("lead", lead, inside=True)
+        rights.grant("write", write, inside=False)
         await objects.until(1, *GOOD)
 
 

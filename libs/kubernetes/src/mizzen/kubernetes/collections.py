@@ -10,7 +10,7 @@ from mizzen.api.gatewayapi import GROUP as GATEWAY_API
 from mizzen.api.kinds import KINDS, Kind
 from mizzen.api.resource import ResourceKey
 
-CONFIG_GROUPS = ("networking.istio.io", "config.istio.io", GATEWAY_API)
+CONFIG_GROUPS = ("networking.istio.io", "security.istio.io", "config.istio.io", GATEWAY_API)
 RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 JSON = "application/json"
 _METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
@@ -77,13 +77,14 @@ TOPOLOGY = frozenset(
 )
 """Labels of Nodes that place an endpoint."""
 
+STATUS_GROUPS = ("networking.istio.io", "security.istio.io")
 CONFIG = tuple(
     Collection(kind, optional=not kind.is_own)
     for group in CONFIG_GROUPS
     for kind in KINDS.values()
     if kind.group == group
 )
-WITH_STATUS = tuple(collection for collection in CONFIG if collection.kind.group == "networking.istio.io")
+WITH_STATUS = tuple(collection for collection in CONFIG if collection.kind.group in STATUS_GROUPS)
 """Those whose status Pilot writes; what becomes of Mixer's resources is for Mixer to say."""
 REGISTRY = (
     Collection(KINDS["Namespace"], metadata_only=True, annotations=False),

@@ -9,17 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.inmemory import load_pair
 from mizzen.identity.keys import key_to_pem, new_key
 from mizzen.identity.spiffe import SpiffeId
+from mizzen.kubernetes.client import Client
+from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ca.authority import Authority
 from mizzen.pilot.ca.folder import load_or_create
+from mizzen.pilot.ca.review import TokenReviewer
+from mizzen.pilot.ca.secret import SecretAuthority
 from mizzen.pilot.ca.secure_port import SecurePort
 from mizzen.pilot.ca.service import CertificateService, Lives
-from mizzen.pilot.ca.tokens import TokenVerifier
+from mizzen.pilot.ca.tokens import TokenVerifier, Verifier
 from mizzen.runtime.address import Address
 
 log = logging.getLogger(__name__)
@@ -33,36 +37,76 @@ RENEW_SECONDS: Final = OWN_LIFE.total_seconds() / 2
 
 @dataclass(frozen=True, slots=True)
 class AuthoritySettings:
-    """Where the authority is, and what it goes by."""
+    """Where the authority is, and what it goes by: a folder and keys, or Kubernetes."""
 
     address: Address
     """TLS: certificates, and xDS for who has one."""
-    folder: Path
+    folder: Path | None = None
     """Of the authority's files, in Istio's `cacerts` layout; made where there is none."""
     token_keys: Path | None = None
     """Public keys of who issues the tokens of service accounts, a JSON Web Key Set."""
+    namespace: str = ""
+    """Of the authority's Secrets, in place of the folder; then the API server says whose a token is."""
+    hosts: tuple[str, ...] = ()
+    """Further names of Pilot's Service."""
     longest_life: timedelta = timedelta(days=90)
 
 
-class PilotAuthority:
-    """`start` when the mesh's settings are known and the server behind listens; then `run`, then `close`."""
+class Source(Protocol):
+    """What the authority is read from."""
 
-    def __init__(self, settings: AuthoritySettings, inner: Callable[[], Address]) -> None:
-        """`inner` is where the plaintext server listens."""
+    async def load(self, trust_domain: str) -> Authority:
+        """As it is, or made where there is none; raises StartError."""
+
+    async def follow(self, changed: Callable[[Authority], None]) -> None:
+        """Tell of another one, until cancelled."""
+
+
+class FolderAuthority:
+    """A folder of this machine, read once. Implements `Source`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def load(self, trust_domain: str) -> Authority:
+        return load_or_create(self._folder, trust_domain, datetime.now(UTC))
+
+    async def follow(self, changed: Callable[[Authority], None]) -> None:
+        return
+
+
+class PilotAuthority:
+    """`prepare`, and `start` when the server behind listens; then `run`, then `close`."""
+
+    def __init__(self, settings: AuthoritySettings, inner: Callable[[], Address], client: Client | None) -> None:
+        """`inner` is where the plaintext server listens; `client` is of the API server, where there is one."""
         self._settings = settings
+        self._client = client
         self.port = SecurePort(inner)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._authority: Authority | None = None
         self._identity: SpiffeId | None = None
+        self._domain = ""
+        self._source: Source
+        if client is not None and settings.namespace:
+            self._source = SecretAuthority(client, settings.namespace)
+        elif settings.folder is not None:
+            self._source = FolderAuthority(settings.folder)
+        else:
+            raise ValueError("an authority needs a folder, or a namespace of Kubernetes")
 
-    def handler(self, trust_domain: str, namespace: str) -> Any:
+    async def prepare(self, mesh: MeshConfig) -> Any:
         """Read or make the authority; the CSR service, to be added to the server behind. Raises StartError."""
-        settings = self._settings
-        self._authority = load_or_create(settings.folder, trust_domain, datetime.now(UTC))
-        self._identity = SpiffeId(trust_domain, namespace, ACCOUNT)
-        verifier = TokenVerifier.read(settings.token_keys, trust_domain) if settings.token_keys else None
-        lives = Lives(longest=settings.longest_life)
-        return CertificateService(self._known, verifier, self.port.peer, lives).handler()
+        self._authority = await self._source.load(mesh.trust_domain)
+        self._identity = SpiffeId(mesh.trust_domain, self._settings.namespace or mesh.root_namespace, ACCOUNT)
+        self._domain = mesh.domain_suffix
+        lives = Lives(longest=self._settings.longest_life)
+        return CertificateService(self._known, self._verifier(mesh.trust_domain), self.port.peer, lives).handler()
+
+    @property
+    def roots(self) -> str:
+        """What proxies trust, in PEM."""
+        return self._known().bundle
 
     async def start(self) -> None:
         """Listen; raises StartError."""
@@ -75,7 +119,12 @@ class PilotAuthority:
         await self.port.start(self._settings.address, self._context)
 
     async def run(self) -> None:
-        """Keep the own certificate good until cancelled."""
+        """Keep the authority and the own certificate good until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._source.follow(self._replaced))
+            tasks.create_task(self._keep_own())
+
+    async def _keep_own(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             self._renew()
@@ -83,6 +132,19 @@ class PilotAuthority:
     async def close(self) -> None:
         """End all connections."""
         await self.port.close()
+
+    def _verifier(self, trust_domain: str) -> Verifier | None:
+        if self._client is not None and self._settings.namespace:
+            return TokenReviewer(self._client, trust_domain)
+        keys = self._settings.token_keys
+        return TokenVerifier.read(keys, trust_domain) if keys else None
+
+    def _replaced(self, authority: Authority) -> None:
+        """Who has a certificate by the one before is believed as long as this process lives."""
+        self._authority = authority
+        self._context.load_verify_locations(cadata=authority.bundle)
+        self._renew()
+        log.info("The authority is now %s", authority.certificate.subject.rfc4514_string())
 
     def _known(self) -> Authority:
         if self._authority is None:
@@ -94,8 +156,12 @@ class PilotAuthority:
         authority, identity = self._known(), self._identity
         assert identity is not None  # noqa: S101 - it is set with the authority
         key = new_key()
-        spaces = [f".{identity.namespace}", f".{identity.namespace}.svc", f".{identity.namespace}.svc.cluster.local"]
-        hosts = [host + space for host in HOSTS for space in ("", *spaces)]
+        own = f".{identity.namespace}"
+        hosts = [
+            host + space
+            for host in dict.fromkeys((*HOSTS, *self._settings.hosts))
+            for space in ("", own, f"{own}.svc", f"{own}.svc.{self._domain}")
+        ]
         leaf = authority.issue(
             key.public_key(), identity, OWN_LIFE, datetime.now(UTC), [*hosts, self._settings.address.host]
         )

@@ -1,11 +1,12 @@
-"""The Kubernetes API as Pilot uses it: two stores to read, and status to write."""
+"""The Kubernetes API as Pilot uses it: two stores to read, and what to write: status, roots."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -19,6 +20,7 @@ from mizzen.kubernetes.server import Access
 from mizzen.kubernetes.store import KubernetesStore
 from mizzen.pilot.app.world import World
 from mizzen.pilot.ingest.kubernetes.conditions import Statement, statements
+from mizzen.pilot.ingest.kubernetes.roots import RootsKeeper
 from mizzen.pilot.ingest.kubernetes.status import StatusWriter
 from mizzen.pilot.snapshot.mesh import Mesh
 
@@ -49,14 +51,14 @@ class Cluster:
 
     def __init__(self, access: Access, lease: tuple[str, str] | None, metrics: CollectorRegistry) -> None:
         self._lease = lease
-        self._client = Client(access, "mizzen-pilot")
+        self.client = Client(access, "mizzen-pilot")
         Gauge(
             "pilot_kubernetes_outages",
             "Collections and other things that the Kubernetes API does not give now.",
             registry=metrics,
-        ).set_function(lambda: len(self._client.outages.reasons))
-        self._config = KubernetesStore(self._client, CONFIG)
-        self._registry = KubernetesStore(self._client, REGISTRY)
+        ).set_function(lambda: len(self.client.outages.reasons))
+        self._config = KubernetesStore(self.client, CONFIG)
+        self._registry = KubernetesStore(self.client, REGISTRY)
 
     @property
     def stores(self) -> tuple[Store, Store]:
@@ -66,16 +68,31 @@ class Cluster:
     @property
     def outages(self) -> tuple[str, ...]:
         """Why some of it cannot be read now."""
-        return tuple(dict.fromkeys(self._client.outages.reasons.values()))
+        return tuple(dict.fromkeys(self.client.outages.reasons.values()))
 
-    async def write_status(self, world: World) -> None:
-        """Write status while this process holds the Lease, until cancelled; returns at once where none is named."""
+    async def lead(self, world: World, roots: Callable[[], str] | None) -> None:
+        """Write status, and ConfigMaps with these roots, while this process holds the Lease, until cancelled.
+
+        Returns at once where no Lease is named.
+        """
         if self._lease is None:
             return
         identity = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-        writer = StatusWriter(self._client, WITH_STATUS, Findings(world, self._config), time.time)
-        await Leader(self._client, *self._lease, identity, time.time).run(writer.run)
+        work = [StatusWriter(self.client, WITH_STATUS, Findings(world, self._config), time.time).run]
+        if roots is not None:
+            work.append(RootsKeeper(self.client, self._namespaces, roots).run)
+
+        async def all_of_it() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                for each in work:
+                    tasks.create_task(each())
+
+        await Leader(self.client, *self._lease, identity, time.time).run(all_of_it)
+
+    def _namespaces(self) -> dict[str, str]:
+        """Their uids, by their names."""
+        return {key.name: revision.uid for key, revision in self._registry.revisions({"Namespace"}).items()}
 
     async def close(self) -> None:
         """End all connections."""
-        await self._client.close()
+        await self.client.close()

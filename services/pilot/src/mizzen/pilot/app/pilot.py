@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -49,7 +49,8 @@ class Pilot:
         self._loaded = False
         self._authority: PilotAuthority | None = None
         if settings.authority is not None:
-            self._authority = PilotAuthority(settings.authority, lambda: self.server.address)
+            client = self._cluster.client if self._cluster is not None else None
+            self._authority = PilotAuthority(settings.authority, lambda: self.server.address, client)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
         clock = asyncio.get_running_loop().time
@@ -80,8 +81,7 @@ class Pilot:
             await store.load()
         await asyncio.to_thread(self.world.rebuild, ())
         if self._authority is not None:
-            settings = self._mesh_config.settings
-            self.server.add(self._authority.handler(settings.trust_domain, settings.root_namespace))
+            self.server.add(await self._authority.prepare(self._mesh_config.settings))
         await self.server.start(self._settings.xds_address)
         if self._authority is not None:
             await self._authority.start()
@@ -103,7 +103,7 @@ class Pilot:
             if self._authority is not None:
                 tasks.create_task(self._authority.run())
             if self._cluster is not None:
-                tasks.create_task(self._cluster.write_status(self.world))
+                tasks.create_task(self._cluster.lead(self.world, self._roots()))
 
     async def close(self) -> None:
         """End streams and servers; proxies keep what they have and come back."""
@@ -115,6 +115,13 @@ class Pilot:
         if self._cluster is not None:
             await self._cluster.close()
         await asyncio.to_thread(self._workshop.close)
+
+    def _roots(self) -> Callable[[], str] | None:
+        """What Pods of the cluster are to trust; None where they get their roots elsewhere."""
+        authority, settings = self._authority, self._settings.authority
+        if authority is None or settings is None or not settings.namespace:
+            return None
+        return lambda: authority.roots
 
     def _not_ready(self) -> str:
         if self._loaded:

@@ -60,8 +60,10 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
     flag("mesh-config", "", "YAML file with fields of Istio's MeshConfig, watched")
     flag("status-lease", "", "write the status of resources while holding this Lease: <namespace>/<name>")
-    flag("secure-address", "", "where proxies connect with TLS, for certificates and xDS (port 15012); needs --ca-dir")
+    flag("secure-address", "", "where proxies connect with TLS, for certificates and xDS (port 15012)")
     flag("ca-dir", "", "folder of the certificate authority (ca-cert.pem, ...); a root is made where there is none")
+    flag("ca-namespace", "", "keep the authority in Secrets of this namespace, and have Kubernetes judge tokens")
+    flag("secure-hosts", "", "further names of Pilot's Service in its certificate, divided by commas")
     flag("token-keys", "", "JSON Web Key Set of who issues the tokens of service accounts")
     flag("log-level", "info", "how much to log", LEVELS)
     flag("log-format", "text", "form of a log line", ("text", "json"))
@@ -88,12 +90,21 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 
 def _authority(given: argparse.Namespace) -> AuthoritySettings | None:
-    if bool(given.secure_address) != bool(given.ca_dir):
-        raise ValueError("--secure-address and --ca-dir go together")
+    if given.ca_dir and given.ca_namespace:
+        raise ValueError("--ca-dir and --ca-namespace are two places for one authority: name one")
+    if bool(given.secure_address) != bool(given.ca_dir or given.ca_namespace):
+        raise ValueError("--secure-address goes together with --ca-dir or --ca-namespace")
     if not given.secure_address:
         return None
-    keys = Path(given.token_keys) if given.token_keys else None
-    return AuthoritySettings(Address.parse(given.secure_address), Path(given.ca_dir), keys)
+    if given.ca_namespace and not given.kubeconfig:
+        raise ValueError("--ca-namespace needs --kubeconfig")
+    return AuthoritySettings(
+        Address.parse(given.secure_address),
+        folder=Path(given.ca_dir) if given.ca_dir else None,
+        token_keys=Path(given.token_keys) if given.token_keys else None,
+        namespace=given.ca_namespace,
+        hosts=tuple(filter(None, map(str.strip, given.secure_hosts.split(",")))),
+    )
 
 
 def _folder(given: str, default: str, kubeconfig: str) -> Path | None:

@@ -14,7 +14,7 @@ import grpc
 from mizzen.identity.request import InvalidRequest, requested_key
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.ca.authority import Authority, CannotSign
-from mizzen.pilot.ca.tokens import NotAuthenticated, TokenVerifier
+from mizzen.pilot.ca.tokens import CannotTell, NotAuthenticated, Verifier
 from mizzen.proto import ca_pb2
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class CertificateService:
     def __init__(
         self,
         authority: Callable[[], Authority],
-        tokens: TokenVerifier | None,
+        tokens: Verifier | None,
         peer: Callable[[str], SpiffeId | None],
         lives: Lives | None = None,
     ) -> None:
@@ -61,10 +61,12 @@ class CertificateService:
     async def _create(self, request: Any, context: Any) -> Any:
         now = datetime.now(UTC)
         try:
-            identity = self._authenticate(context, now)
+            identity = await self._authenticate(context, now)
             chain = await asyncio.to_thread(self._sign, request, identity, now)
         except NotAuthenticated as error:
             await self._refuse(context, grpc.StatusCode.UNAUTHENTICATED, error)
+        except CannotTell as error:
+            await self._refuse(context, grpc.StatusCode.UNAVAILABLE, error)
         except InvalidRequest as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
         except CannotSign as error:
@@ -78,16 +80,16 @@ class CertificateService:
         log.warning("Refused a certificate to %s: %s", context.peer(), error)
         await context.abort(code, str(error))
 
-    def _authenticate(self, context: Any, now: datetime) -> SpiffeId:
-        """By the certificate of the connection, else by the token of the call; raises NotAuthenticated."""
+    async def _authenticate(self, context: Any, now: datetime) -> SpiffeId:
+        """By the certificate of the connection, else by the token of the call; raises NotAuthenticated, CannotTell."""
         identity = self._peer(context.peer())
         if identity is not None:
             return identity
         for name, value in context.invocation_metadata():
             if name == "authorization" and value.lower().startswith(_BEARER):
                 if self._tokens is None:
-                    raise NotAuthenticated("tokens are not accepted here: no keys to verify them are configured")
-                return self._tokens.verify(value[len(_BEARER) :].strip(), now)
+                    raise NotAuthenticated("tokens are not accepted here: nobody who would verify them is configured")
+                return await self._tokens.verify(value[len(_BEARER) :].strip(), now)
         raise NotAuthenticated(
             "neither a client certificate nor a token (authorization: Bearer ...) came with the call"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -27,6 +27,17 @@ class NotAuthenticated(Exception):
     """Nobody knows who is asking; the message says why, and never quotes the token."""
 
 
+class CannotTell(Exception):
+    """Who judges tokens is away or busy, so that nobody knows yet; the message says why."""
+
+
+class Verifier(Protocol):
+    """Who judges tokens."""
+
+    async def verify(self, token: str, now: datetime, /) -> SpiffeId:
+        """Whose token it is; raises NotAuthenticated, CannotTell."""
+
+
 class TokenVerifier:
     """Believes who signs with one of these keys."""
 
@@ -42,10 +53,9 @@ class TokenVerifier:
         except (OSError, ValueError, KeyError, TypeError, JoseError) as error:
             raise StartError(f"{path}: not a JSON Web Key Set: {error}") from error
 
-    def verify(self, token: str, now: datetime) -> SpiffeId:
+    async def verify(self, token: str, now: datetime) -> SpiffeId:
         """Whose token it is; raises NotAuthenticated."""
-        if len(token) > MAX_CHARACTERS:
-            raise NotAuthenticated(f"the token has more than {MAX_CHARACTERS} characters")
+        check_length(token)
         rules = jwt.JWTClaimsRegistry(
             now=int(now.timestamp()),
             aud={"essential": True, "value": AUDIENCE},
@@ -57,13 +67,21 @@ class TokenVerifier:
             rules.validate(decoded.claims)
         except (JoseError, ValueError) as error:
             raise NotAuthenticated(f"the token is not good: {error}") from error
-        return self._identity(decoded.claims["sub"])
+        return identity_of_subject(decoded.claims["sub"], self._trust_domain)
 
-    def _identity(self, subject: object) -> SpiffeId:
-        if not isinstance(subject, str) or not subject.startswith(_SUBJECT) or subject.count(":") != 3:
-            raise NotAuthenticated(f"the token's subject is not of the form {_SUBJECT}NAMESPACE:NAME")
-        namespace, account = subject.removeprefix(_SUBJECT).split(":")
-        try:
-            return SpiffeId(self._trust_domain, namespace, account)
-        except InvalidIdentity as error:
-            raise NotAuthenticated(str(error)) from error
+
+def check_length(token: str) -> None:
+    """Raises NotAuthenticated for what is too long to be looked at."""
+    if len(token) > MAX_CHARACTERS:
+        raise NotAuthenticated(f"the token has more than {MAX_CHARACTERS} characters")
+
+
+def identity_of_subject(subject: object, trust_domain: str) -> SpiffeId:
+    """The identity of a user whom Kubernetes calls by this name; raises NotAuthenticated."""
+    if not isinstance(subject, str) or not subject.startswith(_SUBJECT) or subject.count(":") != 3:
+        raise NotAuthenticated(f"the token's subject is not of the form {_SUBJECT}NAMESPACE:NAME")
+    namespace, account = subject.removeprefix(_SUBJECT).split(":")
+    try:
+        return SpiffeId(trust_domain, namespace, account)
+    except InvalidIdentity as error:
+        raise NotAuthenticated(str(error)) from error

@@ -1,0 +1,114 @@
+"""The ConfigMap `istio-ca-root-cert` in every namespace: by it a Pod knows Pilot before it has a certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from mizzen.kubernetes.client import FAILURES, ApiError, Client
+from mizzen.kubernetes.objects import metadata_of
+from mizzen.kubernetes.single import Single, follow_all
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "istio-ca-root-cert"
+KEY: Final = "root-cert.pem"
+LABELS: Final = {"istio.io/config": "true"}
+"""As Istio marks its own, so that what looks for those finds these."""
+SYSTEM: Final = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
+"""Namespaces where nothing is ever injected."""
+LOOK_SECONDS: Final = 1.0
+PACE_SECONDS: Final = 0.02
+RETRY_SECONDS: Final = 5.0
+MANAGER: Final = "mizzen-pilot"
+APPLY: Final = "application/apply-patch+yaml"
+PLACE: Final = f"ConfigMaps {NAME}"
+
+
+def missing(namespaces: Iterable[str], known: Mapping[str, str], roots: str) -> list[str]:
+    """Namespaces whose ConfigMap does not have these roots; `known` is what each has."""
+    return sorted(name for name in namespaces if name not in SYSTEM and known.get(name) != roots)
+
+
+class RootsKeeper:
+    """Keeps them equal to `roots`, whoever else writes. For one Pilot at a time."""
+
+    def __init__(self, client: Client, namespaces: Callable[[], Mapping[str, str]], roots: Callable[[], str]) -> None:
+        """`namespaces` (their uids by their names) and `roots` are asked once a second."""
+        self._client = client
+        self._namespaces = namespaces
+        self._roots = roots
+        self._known: dict[str, str] | None = None
+        self._going: dict[str, str] = {}
+        """Namespaces that take nothing new, by their names, with their uids: another one may have the name later."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        single = Single("/api/v1/configmaps", NAME)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow_all(self._client, single, self._listed, self._changed, random.random))
+            tasks.create_task(self._mend())
+
+    def _listed(self, items: Sequence[dict[str, Any]]) -> None:
+        self._known = {}
+        for item in items:
+            self._changed(item, exists=True)
+
+    def _changed(self, item: dict[str, Any], *, exists: bool) -> None:
+        metadata, _ = metadata_of(item)
+        assert self._known is not None  # noqa: S101 - a list comes before events
+        if exists:
+            self._known[metadata["namespace"]] = str((item.get("data") or {}).get(KEY, ""))
+        else:
+            self._known.pop(metadata["namespace"], None)
+
+    async def _mend(self) -> None:
+        try:
+            while True:
+                done = await self._succeeds()
+                await asyncio.sleep(LOOK_SECONDS if done else RETRY_SECONDS)
+        finally:
+            self._client.outages.end(PLACE)
+
+    async def _succeeds(self) -> bool:
+        if self._known is None:
+            return True
+        roots, namespaces = self._roots(), self._namespaces()
+        self._going = {name: uid for name, uid in self._going.items() if namespaces.get(name) == uid}
+        try:
+            for namespace in missing(namespaces.keys() - self._going.keys(), self._known, roots):
+                if not await self._write(namespace, roots):
+                    self._going[namespace] = namespaces[namespace]
+                await asyncio.sleep(PACE_SECONDS)
+        except FAILURES as error:
+            self._client.outages.begin(PLACE, str(error) or type(error).__name__)
+            return False
+        self._client.outages.end(PLACE)
+        return True
+
+    async def _write(self, namespace: str, roots: str) -> bool:
+        """False where the namespace is on its way out."""
+        item = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": NAME, "namespace": namespace, "labels": LABELS},
+            "data": {KEY: roots},
+        }
+        path = f"/api/v1/namespaces/{namespace}/configmaps/{NAME}?fieldManager={MANAGER}&force=true"
+        try:
+            await self._client.send("PATCH", path, item, APPLY)
+        except ApiError as error:
+            if not _is_going(error):
+                raise
+            return False
+        assert self._known is not None  # noqa: S101 - nothing is written before a list came
+        self._known[namespace] = roots  # what the watch says of it comes later
+        return True
+
+
+def _is_going(error: ApiError) -> bool:
+    """Whether the namespace is on its way out, or gone already."""
+    return error.status == 404 or (error.status == 403 and "being terminated" in str(error))
