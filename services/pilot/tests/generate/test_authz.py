@@ -18,11 +18,12 @@ from google.protobuf import json_format
 from mizzen.api.parse import parse
 from mizzen.pilot.base.labels import labels
 from mizzen.pilot.generate.authz.conditions import Where, is_permission, permission, principals
-from mizzen.pilot.generate.authz.filters import http_filters, network_filters, policies_for
+from mizzen.pilot.generate.authz.filters import Setting, http_filters, network_filters, policies_for
 
 ENVOY = Path(sys.executable).with_name("envoy")
 DOMAINS = ("cluster.local", "old.local")
 WHERE = Where("shop", DOMAINS)
+SETTING = Setting(DOMAINS)
 
 FILTERS = "envoy.extensions.filters.network"
 
@@ -162,11 +163,11 @@ def unpacked(filters: list[Any], message: Any) -> list[Any]:
 
 
 def http(*specs: str) -> list[Any]:
-    return unpacked(http_filters(policies(*specs), DOMAINS), http_pb2.RBAC)
+    return unpacked(http_filters(policies(*specs), SETTING), http_pb2.RBAC)
 
 
 def tcp(*specs: str) -> list[Any]:
-    return unpacked(network_filters(policies(*specs), DOMAINS), network_pb2.RBAC)
+    return unpacked(network_filters(policies(*specs), SETTING), network_pb2.RBAC)
 
 
 def test_denials_come_before_permissions() -> None:
@@ -221,20 +222,13 @@ def test_on_tcp_a_denial_loses_its_http_conditions() -> None:
     assert short(made) == {"and_rules": {"rules": [{"or_rules": {"rules": [{"destination_port": 80}]}}]}}
 
 
-def test_without_anybody_to_ask_custom_lets_nobody_in() -> None:
-    custom = policies("{action: CUSTOM, provider: {name: opa}, rules: [{to: [{operation: {paths: [/admin]}}]}]}")
-    (deny,) = unpacked(http_filters(custom, DOMAINS), http_pb2.RBAC)
-    assert deny.rules.action == rbac_pb2.RBAC.Action.DENY
-    assert "ns[shop]-policy[p0]-rule[0]" in deny.rules.policies
-
-
 def test_what_is_only_tried_is_a_shadow_rule() -> None:
     tried = parse(
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
         'metadata: {name: p, namespace: shop, annotations: {istio.io/dry-run: "true"}}\n'
         "spec: {action: DENY, rules: [{}]}\n"
     ).resources
-    (deny,) = unpacked(http_filters(tried, DOMAINS), http_pb2.RBAC)
+    (deny,) = unpacked(http_filters(tried, SETTING), http_pb2.RBAC)
     assert not deny.HasField("rules")
     assert deny.shadow_rules_stat_prefix == "istio_dry_run_deny_"
 
@@ -268,7 +262,7 @@ def test_a_stock_envoy_reads_it_all(tmp_path: Path) -> None:
         "stat_prefix": "x",
         "route_config": {"name": "r", "virtual_hosts": []},
         "http_filters": [
-            *[json_format.MessageToDict(each) for each in http_filters(made, DOMAINS)],
+            *[json_format.MessageToDict(each) for each in http_filters(made, SETTING)],
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -281,7 +275,7 @@ def test_a_stock_envoy_reads_it_all(tmp_path: Path) -> None:
         "filter_chains": [
             {
                 "filters": [
-                    *[json_format.MessageToDict(each) for each in network_filters(made, DOMAINS)],
+                    *[json_format.MessageToDict(each) for each in network_filters(made, SETTING)],
                     {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
                 ]
             }

@@ -49,6 +49,17 @@ def subsets(host: Any) -> list[str]:
     return [route.route.cluster.split("|")[2] for route in host.routes]
 
 
+def test_policies_guard_gateways_too(world: Any, router: Any) -> None:
+    policy = (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: istio-system}\n"
+        "spec: {selector: {matchLabels: {istio: ingressgateway}}, action: DENY, rules: [{}]}\n"
+    )
+    made = world(SERVICE, gateway(http()), policy)
+    manager = hcm_pb2.HttpConnectionManager()
+    made.listeners(router())["0.0.0.0_8080"].filter_chains[0].filters[0].typed_config.Unpack(manager)
+    assert manager.http_filters[0].name == "envoy.filters.http.rbac"
+
+
 def test_the_listener_is_on_the_target_port_and_so_is_its_route_name(world: Any, router: Any) -> None:
     made = world(SERVICE, gateway(http(), http("['a.com']", 9999)))
     listeners = made.listeners(router())

@@ -238,6 +238,23 @@ def test_http_manager_settings(world: Any, sidecar: Any) -> None:
     assert not manager_of(world(service("web", WEB)).listeners(sidecar())["0.0.0.0_80"]).access_log
 
 
+PATHS = [
+    ("DEFAULT", (True, False, "KEEP_UNCHANGED")),
+    ("NONE", (False, False, "KEEP_UNCHANGED")),
+    ("BASE", (True, False, "KEEP_UNCHANGED")),
+    ("MERGE_SLASHES", (True, True, "KEEP_UNCHANGED")),
+    ("DECODE_AND_MERGE_SLASHES", (True, True, "UNESCAPE_AND_FORWARD")),
+]
+
+
+@pytest.mark.parametrize(("stated", "expected"), PATHS)
+def test_paths_are_normalised_as_the_mesh_config_says(world: Any, sidecar: Any, stated: Any, expected: Any) -> None:
+    made = world(service("web", WEB, "10.0.0.1"), settings=MeshConfig(path_normalization=stated))
+    manager = manager_of(made.listeners(sidecar())["0.0.0.0_80"])
+    action = hcm_pb2.HttpConnectionManager.PathWithEscapedSlashesAction.Name(manager.path_with_escaped_slashes_action)
+    assert (manager.normalize_path.value, manager.merge_slashes, action) == expected
+
+
 def test_tls_and_tcp_routes(world: Any, sidecar: Any) -> None:
     routes = """
         apiVersion: networking.istio.io/v1

@@ -13,7 +13,8 @@ import yaml
 from pydantic import AfterValidator, ValidationError
 
 from mizzen.api.types import Bool, DurationOrZero, Model, Port, UInt32
-from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.app.extensionproviders import ExtensionProvider, authorizers, unique
+from mizzen.pilot.base.meshconfig import MeshConfig, PathNormalization
 from mizzen.runtime.errors import StartError
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,12 @@ class OutboundTrafficPolicy(Model):
     """What becomes of traffic to unknown hosts."""
 
     mode: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+
+
+class NormalizedPaths(Model):
+    """What is done to a request's path before routes and policies see it."""
+
+    normalization: PathNormalization = "DEFAULT"
 
 
 def _server_address(text: str) -> str:
@@ -59,6 +66,9 @@ class MeshConfigFile(Model):
     via_header: Bool | None = None
     enable_auto_mtls: Bool | None = None
     trust_domain: str | None = None
+    trust_domain_aliases: tuple[str, ...] | None = None
+    path_normalization: NormalizedPaths | None = None
+    extension_providers: Annotated[tuple[ExtensionProvider, ...], AfterValidator(unique)] | None = None
     root_namespace: str | None = None
     domain_suffix: str | None = None
 
@@ -77,12 +87,17 @@ def parse_mesh_config(text: str) -> MeshConfig:
         wrong = (f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors())
         raise ValueError("; ".join(wrong)) from error
     values = {name: _plain(getattr(stated, name)) for name in stated.model_fields_set}
+    providers = values.pop("extension_providers", None)
+    if providers is not None:
+        values["authorizers"] = authorizers(providers)
     return MeshConfig(**{name: value for name, value in values.items() if value is not None})
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
+    if isinstance(value, NormalizedPaths):
+        return value.normalization
     return value.mode if isinstance(value, OutboundTrafficPolicy) else value
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
+
+from mizzen.pilot.base.extauthz import ExtAuthz
+
+PathNormalization: TypeAlias = Literal["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]
+"""Each does what the one before it does, and more; DEFAULT is BASE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,26 @@ class MeshConfig:
     enable_auto_mtls: bool = False
     """Workloads that say they can (label security.istio.io/tlsMode) speak mutual TLS. Istio's default is true."""
     trust_domain: str = "cluster.local"
+    trust_domain_aliases: tuple[str, ...] = ()
+    """Other names of the trust domain: who is allowed under one is allowed under all."""
+    path_normalization: PathNormalization = "DEFAULT"
+    authorizers: tuple[ExtAuthz, ...] = ()
+    """`extensionProviders` that AuthorizationPolicies with action CUSTOM may name."""
     root_namespace: str = "istio-system"
     domain_suffix: str = "cluster.local"
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """All names of the trust domain, its own first."""
+        return tuple(dict.fromkeys((self.trust_domain, *self.trust_domain_aliases)))
 
     @property
     def mixer_hosts(self) -> frozenset[str]:
         """The services that proxies ask and tell; empty without Mixer."""
         servers = filter(None, (self.mixer_check_server, self.mixer_report_server))
         return frozenset(server.rpartition(":")[0] for server in servers)
+
+    @property
+    def consulted_hosts(self) -> frozenset[str]:
+        """The services that proxies themselves call: Mixer, and whom policies ask."""
+        return self.mixer_hosts | {each.service.rpartition("/")[2] for each in self.authorizers}

@@ -35,7 +35,7 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
     scopes = tuple(_scope(mesh, proxy) for mesh in meshes)
     for mesh, scope in zip(meshes, scopes, strict=True):
         if any(
-            key.hostname in new.settings.mixer_hosts or _sees(scope, key) or _stands_for(mesh, proxy, key)
+            key.hostname in new.settings.consulted_hosts or _sees(scope, key) or _stands_for(mesh, proxy, key)
             for key in change.services
         ):
             return ORDER
@@ -49,7 +49,7 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
     if old.policy != new.policy and new.settings.mixer_hosts:
         found |= {LISTENER, ROUTE}
     for service in change.endpoints:
-        if service.hostname in new.settings.mixer_hosts:
+        if service.hostname in new.settings.consulted_hosts:
             found.add(ENDPOINT)
         if any(_sees(scope, service) for scope in scopes):
             found |= _of_endpoints(service, proxy, old, new)

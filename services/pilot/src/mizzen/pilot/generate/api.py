@@ -105,14 +105,14 @@ def _endpoints(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> N
         cluster = names.parse_cluster(name)
         found: tuple[Endpoint, ...] = ()
         if cluster is not None:
-            service = node.scope.service(cluster.host) or node.mixers.get(cluster.host)
+            service = node.scope.service(cluster.host) or node.consulted.get(cluster.host)
             rule = node.rule(service) if service is not None else None
             found = capable(node.mesh, endpoints.select(node.mesh, service, rule, cluster))
         harvest.take(name, endpoints.endpoint_set, endpoints.EndpointInputs(name, found, node.proxy.cluster_id))
 
 
 def _clusters(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None:
-    for service in (*node.scope.services, *node.mixers.values()):
+    for service in (*node.scope.services, *node.consulted.values()):
         for port in service.ports:
             if port.protocol is not Protocol.UDP:
                 _service_clusters(node, harvest, service, port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.generate import names
@@ -41,6 +42,7 @@ def _listener(node: Node, port: GatewayPort, name: str) -> ListenerInputs:
             edge=True,
             accept_http_10=node.proxy.accept_http_10,
             idle_timeout=node.proxy.idle_timeout,
+            guards=node.http_guards,
         )
         chains = [HttpChain(ANY, http, names.gateway_route(port.port, port.bind))]
     else:
@@ -76,5 +78,6 @@ def _tcp(node: Node, servers: Iterable[TcpServer]) -> list[TcpChain]:
             ):
                 continue
             for chain in gateway_chains(routing, server.port, context):
-                found.setdefault(chain.match, chain)
+                guarded = replace(chain, tcp=replace(chain.tcp, guards=node.guards.tcp))
+                found.setdefault(chain.match, guarded)
     return list(found.values())

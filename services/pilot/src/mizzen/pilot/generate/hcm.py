@@ -15,7 +15,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.http.header_formatters.preserve_case.v3 import preserve_case_pb2
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 
-from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.base.meshconfig import MeshConfig, PathNormalization
 from mizzen.pilot.generate.accesslog import access_logs
 from mizzen.pilot.generate.mixer import envoy, istio
 from mizzen.pilot.generate.mixer.use import Side, Use
@@ -57,8 +57,7 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
         via=_via(inputs) if settings.via_header else "",
         stream_idle_timeout=duration(0),
         use_remote_address=boolean(inputs.edge),
-        normalize_path=boolean(True),
-        path_with_escaped_slashes_action=hcm_pb2.HttpConnectionManager.KEEP_UNCHANGED,
+        **_path_handling(settings.path_normalization),
         access_log=[*access_logs(settings), *_reports(inputs.mixer)],
         http_filters=_filters(inputs),
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
@@ -83,6 +82,17 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
     else:
         message.route_config.CopyFrom(routes)
     return listener_components_pb2.Filter(name=MANAGER_FILTER, typed_config=pack(message))
+
+
+def _path_handling(normalization: PathNormalization) -> dict[str, Any]:
+    """What is done to a path before routes and policies see it. Source: Istio's ProxyPathNormalization."""
+    decodes = normalization == "DECODE_AND_MERGE_SLASHES"
+    manager = hcm_pb2.HttpConnectionManager
+    return {
+        "normalize_path": boolean(normalization != "NONE"),
+        "merge_slashes": decodes or normalization == "MERGE_SLASHES",
+        "path_with_escaped_slashes_action": manager.UNESCAPE_AND_FORWARD if decodes else manager.KEEP_UNCHANGED,
+    }
 
 
 def _via(inputs: HttpInputs) -> str:

@@ -70,7 +70,7 @@ def _undeclared(node: Node) -> list[HttpChain | TcpChain]:
         server_name=SERVER_NAME,
         accept_http_10=node.proxy.accept_http_10,
         idle_timeout=node.proxy.idle_timeout,
-        guards=node.guards.http,
+        guards=node.http_guards,
     )
     found: list[HttpChain | TcpChain] = []
     for way in ways(node.accepts(0), Protocol.UNSUPPORTED, 0, http_protocols(node.proxy)):
@@ -121,7 +121,7 @@ def _http_chain(node: Node, port: InboundPort, way: Way) -> HttpChain:
         grpc_web=port.protocol is Protocol.GRPC_WEB,
         accept_http_10=node.proxy.accept_http_10,
         idle_timeout=node.proxy.idle_timeout,
-        guards=node.guards.http,
+        guards=node.http_guards,
         names_client=way.ends_tls,
     )
     route = InboundRoute(names.inbound(port.number), port.service_port, port.host, retries=port.protocol not in _GRPC)

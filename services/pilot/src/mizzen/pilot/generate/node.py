@@ -14,7 +14,8 @@ from mizzen.api.sidecar import OutboundTrafficMode, Sidecar
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate import names
-from mizzen.pilot.generate.authz.filters import Guards, guards_of, policies_for
+from mizzen.pilot.generate.authz.extauthz import resolve
+from mizzen.pilot.generate.authz.filters import Guards, Setting, guards_of, policies_for
 from mizzen.pilot.generate.endpoints import TLS_MODE
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.mesh import Mesh
@@ -60,9 +61,9 @@ class Node:
         return targets(self.mesh, self.proxy)
 
     @cached_property
-    def mixers(self) -> Mapping[str, Service]:
-        """Mixer's services by host that are out of scope, because a Sidecar resource does not know of them."""
-        found = (self.mesh.by_host.get(host, ()) for host in sorted(self.mesh.settings.mixer_hosts))
+    def consulted(self) -> Mapping[str, Service]:
+        """Services that the proxy itself asks, by host, and that a Sidecar resource puts out of scope."""
+        found = (self.mesh.by_host.get(host, ()) for host in sorted(self.mesh.settings.consulted_hosts))
         return {s.hostname: s for services in found for s in services[:1] if self.scope.service(s.hostname) is None}
 
     @cached_property
@@ -86,7 +87,13 @@ class Node:
         """The filters that AuthorizationPolicies make."""
         mesh, proxy = self.mesh, self.proxy
         found = policies_for(mesh.authorization, proxy.namespace, proxy.labels, mesh.settings.root_namespace)
-        return guards_of(found, (mesh.settings.trust_domain,))
+        authorizers = {each.name: resolve(each, mesh.by_host) for each in mesh.settings.authorizers}
+        return guards_of(found, Setting(mesh.settings.trust_domains, authorizers))
+
+    @cached_property
+    def http_guards(self) -> tuple[bytes, ...]:
+        """The filters that say which requests may come in, in their order."""
+        return (*self.guards.custom, *self.guards.http)
 
     def rule(self, service: Service) -> Rule | None:
         return self.mesh.rule(service, self.proxy.namespace, self.labels)

@@ -15,14 +15,14 @@ from mizzen.api.sidecar import Sidecar
 from mizzen.api.virtualservice import VirtualService
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
-from mizzen.pilot.snapshot import conflicts, delegates, destinationrule, kubernetes, serviceentry
+from mizzen.pilot.snapshot import authorizers, conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
 from mizzen.pilot.snapshot.gatewayapi.translate import Translation, translate
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
-from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey
+from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey, by_host
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
 ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "Node", "WorkloadEntry"})
@@ -58,6 +58,8 @@ def build(
     problems += conflicts.of_gateways(gateways)
     problems += conflicts.of_sidecars(sidecars)
     problems += conflicts.of_rules(rules, mutual_tls=settings.enable_auto_mtls)
+    policies = tuple(of_kind(known, AuthorizationPolicy))
+    problems += authorizers.problems(policies, settings, by_host(services))
     problems += conflicts.of_token_checks(of_kind(known, RequestAuthentication))
     problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
     return Mesh(
@@ -70,7 +72,7 @@ def build(
         gateways=gateways,
         sidecars=sidecars,
         peers=PeerAuthentications(tuple(of_kind(known, PeerAuthentication)), settings.root_namespace),
-        authorization=tuple(of_kind(known, AuthorizationPolicy)),
+        authorization=policies,
         translation=translation,
         policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,

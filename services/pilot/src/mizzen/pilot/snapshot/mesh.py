@@ -19,7 +19,7 @@ from mizzen.pilot.snapshot.gatewayapi.translate import Translation
 from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import Policy
 from mizzen.pilot.snapshot.scope import Scope, choose_sidecar, scope_of
-from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey
+from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey, by_host
 from mizzen.pilot.snapshot.virtualservice import Routing
 
 
@@ -63,10 +63,7 @@ class Mesh:
     @cached_property
     def by_host(self) -> Mapping[str, tuple[Service, ...]]:
         """Services of a host name, oldest first."""
-        found: dict[str, list[Service]] = {}
-        for service in self.services:
-            found.setdefault(service.hostname, []).append(service)
-        return {host: tuple(services) for host, services in found.items()}
+        return by_host(self.services)
 
     @cached_property
     def by_address(self) -> Mapping[str, tuple[tuple[ServiceKey, Endpoint], ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -105,3 +106,11 @@ class Endpoint:
     namespace: str = ""
     network: str = ""
     service_account: str = ""
+
+
+def by_host(services: Iterable[Service]) -> Mapping[str, tuple[Service, ...]]:
+    """Services of a host name, in their order."""
+    found: dict[str, list[Service]] = {}
+    for service in services:
+        found.setdefault(service.hostname, []).append(service)
+    return {host: tuple(named) for host, named in found.items()}

@@ -1,8 +1,9 @@
-"""The RBAC filters of a workload: audit, then deny, then allow."""
+"""The filters of a workload: who asks an authorizer; then audit, deny and allow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from envoy.config.listener.v3 import listener_components_pb2
@@ -13,18 +14,26 @@ from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_pb2
 
 from mizzen.api.resource import Resource
 from mizzen.api.rules.authorizationpolicy import DRY_RUN
-from mizzen.api.security import AuthorizationAction, AuthorizationPolicy
+from mizzen.api.security import AuthorizationAction, AuthorizationPolicy, PolicyTargetReference
 from mizzen.pilot.base.labels import Labels, labels
+from mizzen.pilot.generate.authz import extauthz
 from mizzen.pilot.generate.authz.conditions import Where
+from mizzen.pilot.generate.authz.extauthz import Authorizer, Unusable
 from mizzen.pilot.generate.authz.rules import policy_of
 from mizzen.pilot.generate.protos import pack
 
 HTTP_FILTER: Final = "envoy.filters.http.rbac"
 NETWORK_FILTER: Final = "envoy.filters.network.rbac"
 TCP_PREFIX: Final = "tcp."
+DENY: Final = rbac_pb2.RBAC.Action.DENY
+GATEWAY: Final = ("gateway.networking.k8s.io", "Gateway")
+GATEWAY_LABEL: Final = "gateway.networking.k8s.io/gateway-name"
+"""Of the proxies of a Gateway of the Gateway API."""
+NOBODY_TO_ASK: Final = "-deny-due-to-bad-CUSTOM-action"
+"""How rules end that deny because of their provider."""
 _ACTIONS: Final = {
     AuthorizationAction.AUDIT: rbac_pb2.RBAC.Action.LOG,
-    AuthorizationAction.DENY: rbac_pb2.RBAC.Action.DENY,
+    AuthorizationAction.DENY: DENY,
     AuthorizationAction.ALLOW: rbac_pb2.RBAC.Action.ALLOW,
 }
 """In the order in which they are asked."""
@@ -37,86 +46,164 @@ DRY_RUN_PREFIX: Final = {
 class Guards(NamedTuple):
     """Serialized filters, so that what they are part of can be compared at a glance."""
 
+    custom: tuple[bytes, ...] = ()
+    """HTTP filters that come before all others, also before tokens are read."""
     http: tuple[bytes, ...] = ()
     tcp: tuple[bytes, ...] = ()
+
+
+class Setting(NamedTuple):
+    """What of the mesh decides what policies mean."""
+
+    trust_domains: tuple[str, ...]
+    """The mesh's own first, then its aliases."""
+    authorizers: Mapping[str, Authorizer | Unusable] = MappingProxyType({})
+    """By the name of the provider."""
 
 
 Policies = Sequence[Resource[AuthorizationPolicy]]
 
 
 def policies_for(policies: Iterable[Resource[AuthorizationPolicy]], namespace: str, own: Labels, root: str) -> Policies:
-    """Those for a workload: of its namespace and of the root namespace, with a selector that fits or none."""
+    """Those for a workload: of its namespace and of the root namespace, with a selector that fits or none.
+
+    One that targets a Gateway is for the proxies of that Gateway alone; other targets are of ambient meshes.
+    """
     return [
         policy
         for policy in policies
         if policy.metadata.namespace in (namespace, root)
-        and not policy.spec.target_ref
-        and not policy.spec.target_refs
-        and (policy.spec.selector is None or labels(policy.spec.selector.match_labels) <= own)
+        and (_targets(policy, namespace, own) if _references(policy) else _selects(policy, own))
     ]
 
 
-def guards_of(policies: Policies, trust_domains: tuple[str, ...]) -> Guards:
+def _references(policy: Resource[AuthorizationPolicy]) -> tuple[PolicyTargetReference, ...]:
+    spec = policy.spec
+    return spec.target_refs or ((spec.target_ref,) if spec.target_ref else ())
+
+
+def _selects(policy: Resource[AuthorizationPolicy], own: Labels) -> bool:
+    selector = policy.spec.selector
+    return selector is None or labels(selector.match_labels) <= own
+
+
+def _targets(policy: Resource[AuthorizationPolicy], namespace: str, own: Labels) -> bool:
+    return policy.metadata.namespace == namespace and any(
+        (each.group, each.kind) == GATEWAY and (GATEWAY_LABEL, each.name) in own for each in _references(policy)
+    )
+
+
+def guards_of(policies: Policies, setting: Setting) -> Guards:
     """The filters of a workload with these policies."""
     if not policies:
         return Guards()
     return Guards(
-        tuple(each.SerializeToString(deterministic=True) for each in http_filters(policies, trust_domains)),
-        tuple(each.SerializeToString(deterministic=True) for each in network_filters(policies, trust_domains)),
+        *(
+            tuple(each.SerializeToString(deterministic=True) for each in filters(policies, setting))
+            for filters in (custom_filters, http_filters, network_filters)
+        )
     )
 
 
-def http_filters(policies: Policies, trust_domains: tuple[str, ...]) -> list[Any]:
-    """Filters of an HTTP connection manager."""
+def custom_filters(policies: Policies, setting: Setting) -> list[Any]:
+    """Filters of an HTTP connection manager that ask an authorizer."""
+    custom = _custom(policies, setting)
+    if custom is None:
+        return []
+    made = [hcm_pb2.HttpFilter(name=HTTP_FILTER, typed_config=pack(http_pb2.RBAC(**_questions(custom, setting))))]
+    if isinstance(custom.authorizer, Authorizer):
+        asks = extauthz.http_filter(custom.authorizer, HTTP_FILTER)
+        made.append(hcm_pb2.HttpFilter(name=extauthz.HTTP_FILTER, typed_config=pack(asks)))
+    return made
+
+
+def http_filters(policies: Policies, setting: Setting) -> list[Any]:
+    """Filters of an HTTP connection manager that decide themselves."""
     return [
         hcm_pb2.HttpFilter(name=HTTP_FILTER, typed_config=pack(http_pb2.RBAC(**fields)))
-        for fields in _configs(policies, trust_domains, for_tcp=False)
+        for fields in _configs(policies, setting, for_tcp=False)
     ]
 
 
-def network_filters(policies: Policies, trust_domains: tuple[str, ...]) -> list[Any]:
+def network_filters(policies: Policies, setting: Setting) -> list[Any]:
     """Filters of a TCP filter chain."""
-    return [
-        listener_components_pb2.Filter(
-            name=NETWORK_FILTER, typed_config=pack(network_pb2.RBAC(**fields, stat_prefix=TCP_PREFIX))
-        )
-        for fields in _configs(policies, trust_domains, for_tcp=True)
-    ]
+    made = [_network_rbac(fields) for fields in _configs(policies, setting, for_tcp=True)]
+    custom = _custom(policies, setting)
+    if custom is None:
+        return made
+    questions = _network_rbac(_questions(custom, setting, for_tcp=True))
+    if not isinstance(custom.authorizer, Authorizer):
+        return [questions, *made]
+    asks = extauthz.network_filter(custom.authorizer, NETWORK_FILTER)
+    if asks is None:
+        return made
+    asking = listener_components_pb2.Filter(name=extauthz.NETWORK_FILTER, typed_config=pack(asks))
+    return [questions, asking, *made]
 
 
-def _configs(policies: Policies, trust_domains: tuple[str, ...], *, for_tcp: bool) -> Iterable[dict[str, Any]]:
+def _network_rbac(fields: dict[str, Any]) -> Any:
+    return listener_components_pb2.Filter(
+        name=NETWORK_FILTER, typed_config=pack(network_pb2.RBAC(**fields, stat_prefix=TCP_PREFIX))
+    )
+
+
+class Custom(NamedTuple):
+    """The policies of a workload with action CUSTOM, and who is asked."""
+
+    policies: Policies
+    authorizer: Authorizer | Unusable
+
+
+def _custom(policies: Policies, setting: Setting) -> Custom | None:
+    custom = [policy for policy in policies if policy.spec.action is AuthorizationAction.CUSTOM]
+    if not custom:
+        return None
+    names = {policy.spec.provider.name if policy.spec.provider else "" for policy in custom}
+    if len(names) > 1:
+        return Custom(custom, Unusable(f"a workload can ask one provider only, and its policies name {sorted(names)}"))
+    (name,) = names
+    missing = Unusable(f"the mesh config has no extensionProvider {name!r} that can be asked")
+    return Custom(custom, setting.authorizers.get(name, missing))
+
+
+def _questions(custom: Custom, setting: Setting, *, for_tcp: bool = False) -> dict[str, Any]:
+    """Which requests the authorizer is asked about; without one that can be asked, they are refused."""
+    if isinstance(custom.authorizer, Unusable):
+        rules = _rules(custom.policies, DENY, setting, for_tcp=for_tcp, suffix=NOBODY_TO_ASK)
+        return {"rules": rules}
+    rules = _rules(custom.policies, DENY, setting, for_tcp=for_tcp, prefix=f"{extauthz.RULE_PREFIX}-")
+    return {"shadow_rules": rules, "shadow_rules_stat_prefix": extauthz.STAT_PREFIX}
+
+
+def _configs(policies: Policies, setting: Setting, *, for_tcp: bool) -> Iterable[dict[str, Any]]:
     """The fields of each filter. Rules that are only tried go as shadow rules of the same filter."""
     for action, code in _ACTIONS.items():
         fields: dict[str, Any] = {}
-        enforced = [p for p in policies if _effect(p) is action and not _is_tried(p)]
+        enforced = [p for p in policies if p.spec.action is action and not _is_tried(p)]
         if enforced:
-            fields["rules"] = _rules(enforced, code, trust_domains, for_tcp=for_tcp)
-        tried = [p for p in policies if _effect(p) is action and _is_tried(p)]
+            fields["rules"] = _rules(enforced, code, setting, for_tcp=for_tcp)
+        tried = [p for p in policies if p.spec.action is action and _is_tried(p)]
         if tried:
-            fields["shadow_rules"] = _rules(tried, code, trust_domains, for_tcp=for_tcp)
+            fields["shadow_rules"] = _rules(tried, code, setting, for_tcp=for_tcp)
             fields["shadow_rules_stat_prefix"] = DRY_RUN_PREFIX[action]
         if fields:
             yield fields
-
-
-def _effect(policy: Resource[AuthorizationPolicy]) -> AuthorizationAction:
-    """CUSTOM denies what it matches: there is no provider that could be asked, and Istio then lets nobody in."""
-    action = policy.spec.action
-    return AuthorizationAction.DENY if action is AuthorizationAction.CUSTOM else action
 
 
 def _is_tried(policy: Resource[AuthorizationPolicy]) -> bool:
     return policy.metadata.annotations.get(DRY_RUN) == "true"
 
 
-def _rules(policies: Policies, action: int, trust_domains: tuple[str, ...], *, for_tcp: bool) -> Any:
+def _rules(
+    policies: Policies, action: int, setting: Setting, *, for_tcp: bool, prefix: str = "", suffix: str = ""
+) -> Any:
     rules = rbac_pb2.RBAC(action=action)
     allows = action == rbac_pb2.RBAC.Action.ALLOW
     for policy in policies:
-        where = Where(policy.metadata.namespace, trust_domains)
+        where = Where(policy.metadata.namespace, setting.trust_domains)
         for index, rule in enumerate(policy.spec.rules or ()):
             made = policy_of(rule, where, for_tcp=for_tcp, allows=allows)
             if made is not None:
                 name = f"ns[{policy.metadata.namespace}]-policy[{policy.metadata.name}]-rule[{index}]"
-                rules.policies[name].CopyFrom(made)
+                rules.policies[f"{prefix}{name}{suffix}"].CopyFrom(made)
     return rules
