@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
@@ -25,10 +26,14 @@ class Request:
     method: bytes = b"GET"
     scheme: bytes = b"http"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    findings: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
     def header(self, name: bytes, /) -> bytes | None:
         values = [value for key, value in self.headers if key.lower() == name]
         return b",".join(values) if values else None
+
+    def metadata(self, namespace: str, /) -> Mapping[str, object]:
+        return self.findings.get(namespace, {})
 
 
 @dataclass

@@ -27,6 +27,9 @@ class Request:
     def header(self, name: bytes) -> bytes | None:
         return self.headers.get(name)
 
+    def metadata(self, namespace: str) -> Mapping[str, object]:
+        raise NotImplementedError("the subject is asked")
+
 
 @dataclass
 class Subject:

@@ -30,12 +30,14 @@ DOWNSTREAM_REMOTE_DISCONNECT: Final = "downstream_remote_disconnect"
 
 @dataclass(frozen=True, slots=True)
 class LocalReply:
-    """A response of the proxy's own: flag ("" for none), status, %RESPONSE_CODE_DETAILS% and body."""
+    """A response of the proxy's own: flag ("" for none), status, %RESPONSE_CODE_DETAILS%, body and further headers."""
 
     flag: str
     status: int
     details: str
     body: bytes = b""
+    lines: tuple[bytes, ...] = ()
+    """Headers, each with a name of its own."""
 
 
 NO_ROUTE: Final = LocalReply(NO_ROUTE_FOUND, 404, "route_not_found")

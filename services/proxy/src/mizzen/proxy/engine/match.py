@@ -5,13 +5,13 @@ Facts: envoy.type.matcher.v3.StringMatcher, envoy.config.route.v3.{HeaderMatcher
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import re2
 
-from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, QueryMatch, StringMatch
+from mizzen.proxy.engine.match_plan import HeaderMatch, MetadataMatch, PathMatch, QueryMatch, RouteMatch, StringMatch
 from mizzen.proxy.engine.request import RequestView
 
 Test: TypeAlias = Callable[[bytes], bool]
@@ -117,6 +117,31 @@ def bind_query(plan: QueryMatch) -> Condition:
     return Condition(holds, f"query parameter {plan.name} {describe(plan.value)}")
 
 
+def bind_path_and_conditions(plan: RouteMatch) -> Callable[[RequestView], bool]:
+    """All conditions of a RouteMatch as one function."""
+    is_path = bind_string(plan.path)
+    tests = [condition.holds for condition in bind_conditions(plan)]
+
+    def holds(request: RequestView) -> bool:
+        if not is_path(request.path.partition(b"?")[0]):
+            return False
+        for test in tests:  # noqa: SIM110 - all() would make a generator for each request
+            if not test(request):
+                return False
+        return True
+
+    return holds
+
+
+def bind_conditions(plan: RouteMatch) -> tuple[Condition, ...]:
+    """The conditions besides the path."""
+    return (
+        *map(bind_header, plan.headers),
+        *map(bind_query, plan.query),
+        *map(bind_findings, plan.metadata),
+    )
+
+
 def query_value(path: bytes, name: bytes) -> bytes | None:
     """The first value of a query parameter: "" when it has no `=`, None when it is not there."""
     _, mark, query = path.partition(b"?")
@@ -127,6 +152,37 @@ def query_value(path: bytes, name: bytes) -> bytes | None:
         if key == name:
             return value
     return None
+
+
+def bind_metadata(plan: MetadataMatch) -> Callable[[Mapping[str, object]], bool]:
+    """A function of what the filter `plan.namespace` found out. Nothing is no text, and so meets no condition."""
+    path, invert = plan.path, plan.invert
+    tests = [(bind_string(value.text), value.in_list) for value in plan.values]
+
+    def holds(findings: Mapping[str, object]) -> bool:
+        found: object = findings
+        for key in path:
+            if not isinstance(found, Mapping) or key not in found:
+                return invert
+            found = found[key]
+        texts = found if isinstance(found, list) else [found]
+        for test, in_list in tests:
+            if in_list is isinstance(found, list):
+                for text in texts:
+                    if isinstance(text, str) and test(text.encode()):
+                        return not invert
+        return invert
+
+    return holds
+
+
+def bind_findings(plan: MetadataMatch) -> Condition:
+    """A condition of a route on what a filter found out."""
+    holds = bind_metadata(plan)
+    namespace = plan.namespace
+    values = " or ".join(dict.fromkeys(describe(value.text) for value in plan.values))
+    what = f"{namespace} {'.'.join(plan.path)} {'not ' if plan.invert else ''}{values}"
+    return Condition(lambda request: holds(request.metadata(namespace)), what)
 
 
 def describe(plan: StringMatch | PathMatch) -> str:

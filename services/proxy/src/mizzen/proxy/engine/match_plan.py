@@ -36,6 +36,26 @@ class QueryMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueMatch:
+    """A text that meets the condition: the value itself, or one of a list when `in_list`."""
+
+    text: StringMatch
+    in_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataMatch:
+    """One condition on what a filter found out, such as a claim of a token."""
+
+    namespace: str
+    """Of the filter."""
+    path: tuple[str, ...]
+    values: tuple[ValueMatch, ...]
+    """Alternatives."""
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PathMatch:
     """The condition on the path without its query; `prefix` is a plain string prefix."""
 
@@ -51,3 +71,4 @@ class RouteMatch:
     path: PathMatch
     headers: tuple[HeaderMatch, ...] = ()
     query: tuple[QueryMatch, ...] = ()
+    metadata: tuple[MetadataMatch, ...] = ()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from mizzen.proxy.engine.jwt.plan import JwtPlan
 from mizzen.proxy.engine.match_plan import RouteMatch
 from mizzen.proxy.engine.mixer_plan import MixerPlan, ServicePlan, TcpMixerPlan
 from mizzen.proxy.engine.rbac_plan import RbacPlan
@@ -175,6 +176,8 @@ class HttpPlan:
     access_logs: tuple[AccessLogPlan, ...] = ()
     accept_http_10: bool = False
     mixer: MixerPlan | None = None
+    tokens: JwtPlan | None = None
+    """What the tokens of requests must be, which is looked at first; None: they are not."""
     guards: tuple[RbacPlan, ...] = ()
     """Who may come in: asked in this order before anything else."""
     client_cert: ClientCertPlan = ClientCertPlan()

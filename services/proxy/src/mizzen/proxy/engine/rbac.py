@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from mizzen.proxy.engine.match import bind_header, bind_string, regex
+from mizzen.proxy.engine.match import bind_header, bind_metadata, bind_string, regex
 from mizzen.proxy.engine.rbac_plan import (
     AllOf,
     AnyOf,
@@ -116,8 +116,10 @@ def bind_rule(rule: Rule) -> Predicate:
                 return lambda subject: bool(subject.peer_names)
             is_peer = bind_string(text)
             return lambda subject: any(map(is_peer, subject.peer_names))
-        case Metadata():
-            return _metadata(rule)
+        case Metadata(match):
+            found = bind_metadata(match)
+            namespace = match.namespace
+            return lambda subject: found(subject.metadata(namespace))
 
 
 def template_pattern(template: str) -> str:
@@ -184,21 +186,3 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
-
-
-def _metadata(rule: Metadata) -> Predicate:
-    is_value = bind_string(rule.match)
-
-    def holds(subject: Subject) -> bool:
-        found: object = subject.metadata(rule.namespace)
-        for key in rule.path:
-            if not isinstance(found, Mapping) or key not in found:
-                return False
-            found = found[key]
-        if rule.in_list:
-            return isinstance(found, list | tuple) and any(
-                isinstance(each, str) and is_value(each.encode()) for each in found
-            )
-        return isinstance(found, str) and is_value(found.encode())
-
-    return holds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mizzen.proxy.engine.match_plan import HeaderMatch, StringMatch
+from mizzen.proxy.engine.match_plan import HeaderMatch, MetadataMatch, StringMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,9 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """A text that another filter found out: itself, or as a member of a list when `in_list`."""
+    """What another filter found out."""
 
-    namespace: str
-    path: tuple[str, ...]
-    match: StringMatch
-    in_list: bool
+    match: MetadataMatch
 
 
 Rule: TypeAlias = (

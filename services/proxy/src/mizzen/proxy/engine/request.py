@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol, TypeAlias
+
+Findings: TypeAlias = dict[str, Mapping[str, object]]
+"""What filters found out of a request, by the filter's name: Envoy's dynamic metadata."""
+NO_FINDINGS: Final[Findings] = {}
+NOTHING_FOUND: Final[Mapping[str, object]] = {}
 
 
 class RequestView(Protocol):
@@ -25,6 +31,9 @@ class RequestView(Protocol):
 
     def header(self, name: bytes, /) -> bytes | None:
         """The value of a header by lower-case name, repeated ones joined by `,`; None when absent."""
+
+    def metadata(self, namespace: str, /) -> Mapping[str, object]:
+        """What a filter found out, such as the claims of a token; empty for nothing."""
 
 
 class Record(Protocol):

@@ -180,6 +180,14 @@ class RbacStats:
 
 
 @dataclass(slots=True)
+class JwtStats:
+    """`http.<prefix>.jwt_authn_*`: what the filter of tokens decided."""
+
+    jwt_authn_allowed: int = 0
+    jwt_authn_denied: int = 0
+
+
+@dataclass(slots=True)
 class ListenerStats:
     """`listener.<address>.*`."""
 
@@ -202,7 +210,7 @@ class ListenerStats:
     """Handshakes that failed, and connections that TLS found broken."""
 
 
-Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats | RbacStats
+Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats | RbacStats | JwtStats
 
 
 def export(scope: str, name: str, cells: Cells, into: Stats) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from mizzen.proxy.base.authority import without_port
-from mizzen.proxy.engine.match import Condition, Test, bind_header, bind_query, bind_string, describe
+from mizzen.proxy.engine.match import Condition, Test, bind_conditions, bind_string, describe
 from mizzen.proxy.engine.plan import RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.request import RequestView
 from mizzen.proxy.engine.route import Route, bind_route, tls_redirect
@@ -163,7 +163,7 @@ def _bind_node(
     plan: RoutePlan, host: VirtualHostPlan, table: RouteTablePlan
 ) -> tuple[Node, tuple[str, tuple[Condition, ...]]]:
     match = plan.match
-    conditions = (*map(bind_header, match.headers), *map(bind_query, match.query))
+    conditions = bind_conditions(match)
     plain_prefix = match.path.kind == "prefix" and not match.path.ignore_case
     node: Node = (
         match.path.value.encode() if plain_prefix else None,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.engine.rbac import Guard, Subject
 from mizzen.proxy.engine.rbac_plan import RbacPlan
-from mizzen.proxy.engine.request import RequestView
+from mizzen.proxy.engine.request import NOTHING_FOUND, RequestView
 from mizzen.proxy.engine.stats import RbacStats
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.arrival import Arrival
     from mizzen.proxy.io.exchange import Exchange
+    from mizzen.proxy.io.tokens import Tokens
 
-_NOTHING: Final[Mapping[str, object]] = {}
 _BODY: Final = b"RBAC: access denied"
 
 
@@ -50,18 +50,18 @@ class Entrant:
         return self.arrival.server_name if self.arrival is not None else ""
 
     def metadata(self, namespace: str, /) -> Mapping[str, object]:
-        """No filter of this proxy finds anything out yet."""
-        return _NOTHING
+        return NOTHING_FOUND if self.request is None else self.request.metadata(namespace)
 
 
 class Authorization:
-    """The filters of one listener, in their order."""
+    """The filters of one listener, in their order: tokens say who a request's user is, then policies decide."""
 
-    __slots__ = ("_guards", "_stats")
+    __slots__ = ("_guards", "_stats", "_tokens")
 
-    def __init__(self, plans: Sequence[RbacPlan], stats: RbacStats) -> None:
+    def __init__(self, plans: Sequence[RbacPlan], stats: RbacStats, tokens: Tokens | None = None) -> None:
         self._guards = [(plan.is_shadow, plan.action == "LOG", Guard(plan)) for plan in plans]
         self._stats = stats
+        self._tokens = tokens
 
     def refusal(self, entrant: Subject) -> str | None:
         """None lets it in; else the policy that keeps it out, "" where it is that none lets it in."""
@@ -83,6 +83,10 @@ class Authorization:
 
     def refuse(self, x: Exchange) -> tuple[LocalReply, str] | None:
         """What a request is answered that may not come in, and why; None lets it in."""
+        if self._tokens is not None:
+            refusal = self._tokens.refuse(x)
+            if refusal is not None or not self._guards:
+                return refusal
         downstream = x.downstream
         client = x.remote_address or downstream.peer_address
         policy = self.refusal(Entrant(x, downstream.arrival, downstream.peer_address, client, downstream.local_address))

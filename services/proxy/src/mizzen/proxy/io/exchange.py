@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from mizzen.proxy.codec.headers import Head, value_of
 from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.plan import Respond, RoutePlan, RouteTablePlan, VirtualHostPlan
+from mizzen.proxy.engine.request import NO_FINDINGS, NOTHING_FOUND
 from mizzen.proxy.engine.route import Target, bind_route
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Exchange:
         "downstream",
         "ended_at",
         "endpoint",
+        "findings",
         "flags",
         "forwarded",
         "head",
@@ -102,6 +105,8 @@ class Exchange:
         self.authority = b""
         self.scheme = b"http"
         self.head: Head = NO_HEAD
+        self.findings = NO_FINDINGS
+        """What filters found out of it."""
         self.http_10 = False
         self.keep_alive = True
         """The client allows another request on its connection."""
@@ -149,16 +154,18 @@ class Exchange:
         """The client behind trusted hops; "" when it is the peer."""
         self.bytes_received = 0
         self.bytes_sent = 0
-        self.sent_at = 0.0
-        self.request_ended_at = 0.0
-        self.response_started_at = 0.0
-        self.ended_at = 0.0
+        self.sent_at = self.request_ended_at = 0.0
+        self.response_started_at = self.ended_at = 0.0
         self.done = False
         """Answered, or given up; nothing more is written for it."""
 
     def header(self, name: bytes, /) -> bytes | None:
         """The value of a request header by lower-case name, repeated ones joined by a comma."""
         return value_of(self.head, name)
+
+    def metadata(self, namespace: str, /) -> Mapping[str, object]:
+        """What a filter found out of the request; empty for nothing."""
+        return self.findings.get(namespace, NOTHING_FOUND)
 
     @property
     def client_host(self) -> bytes:

@@ -35,6 +35,8 @@ def reply(x: Exchange, local: LocalReply, reason: str, *, by_route: bool = True)
     head: Head = {}
     if local.body:
         head[b"content-type"] = TEXT
+    for one in local.lines:
+        head[one.partition(b":")[0].lower()] = one
     head[b"x-mesh-reason"] = line(b"x-mesh-reason", mesh_reason)
     answer(x, local.status, head, local.body)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from itertools import count
+from typing import TYPE_CHECKING
 
 from mizzen.proxy.engine.chains import ChainTable
 from mizzen.proxy.engine.control import Stats, Update
@@ -22,7 +23,7 @@ from mizzen.proxy.engine.plan import (
     RouteTablePlan,
     TcpPlan,
 )
-from mizzen.proxy.engine.stats import HttpStats, RbacStats, TcpStats, export
+from mizzen.proxy.engine.stats import HttpStats, JwtStats, RbacStats, TcpStats, export
 from mizzen.proxy.engine.table import RouteTable, bind_table
 from mizzen.proxy.engine.tls_plan import SecretPlan, ServerTlsPlan
 from mizzen.proxy.io.authorization import Authorization
@@ -42,6 +43,9 @@ from mizzen.proxy.io.tcp_manager import TcpManager
 from mizzen.proxy.io.telemetry import Telemetry
 from mizzen.proxy.io.timers import Wheel
 from mizzen.proxy.io.tls_contexts import TlsContexts, check_secrets
+
+if TYPE_CHECKING:
+    from mizzen.proxy.io.tokens import Tokens
 
 
 class Runtime:
@@ -82,6 +86,7 @@ class Runtime:
         self._http_stats: dict[str, HttpStats] = {}
         self._tcp_stats: dict[str, TcpStats] = {}
         self._authorizations: dict[tuple[str, str], RbacStats] = {}
+        self._jwt_stats: dict[str, JwtStats] = {}
         self._connection_ids = count(1)
         self._unix_offset = time.time() - loop.time()
         self._date = b""
@@ -179,12 +184,21 @@ class Runtime:
         manager = HttpManager(listener.name, handler, table, logs, stats)
         manager.direction = listener.direction
         manager.samples = self.telemetry.samples
-        if handler.guards:
-            manager.authorization = Authorization(handler.guards, self._rbac_stats("http", handler.stat_prefix))
+        if handler.guards or handler.tokens is not None:
+            stats_of_guards = self._rbac_stats("http", handler.stat_prefix)
+            manager.authorization = Authorization(handler.guards, stats_of_guards, self._bind_tokens(handler))
         if handler.mixer is not None:
             manager.mixer = guard = Guard(self.mixer, handler.mixer)
             manager.logs = (*logs, MixerLog(guard, self.reports))
         return manager
+
+    def _bind_tokens(self, handler: HttpPlan) -> Tokens | None:
+        if handler.tokens is None:
+            return None
+        # What verifies signatures takes 18 MB: only workers that are shown tokens load it.
+        from mizzen.proxy.io.tokens import Tokens
+
+        return Tokens(handler.tokens, self._jwt_stats.setdefault(handler.stat_prefix, JwtStats()))
 
     def _rbac_stats(self, scope: str, prefix: str) -> RbacStats:
         return self._authorizations.setdefault((scope, prefix), RbacStats())
@@ -309,6 +323,8 @@ class Runtime:
             export("http", prefix, http, stats)
         for prefix, tcp in self._tcp_stats.items():
             export("tcp", prefix, tcp, stats)
+        for prefix, jwt in self._jwt_stats.items():
+            export("http", prefix, jwt, stats)
         for (scope, prefix), rbac in self._authorizations.items():
             export(scope, prefix, rbac, stats)
         for name, listener in self.listeners.items():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
+from mizzen.proxy.engine.jwt.plan import JwtPlan
 from mizzen.proxy.engine.mixer_plan import MixerPlan, TcpMixerPlan
 from mizzen.proxy.engine.plan import ClientCertMode, ClientCertPlan, HttpPlan, RouteTablePlan, TcpPlan, WeightedCluster
 from mizzen.proxy.engine.rbac_plan import RbacPlan
 from mizzen.proxy.snapshot.accesslogs import access_logs
+from mizzen.proxy.snapshot.jwt import jwt_filter
 from mizzen.proxy.snapshot.mixer import HTTP_CONFIG, TCP_CONFIG, http_filter, tcp_filter
 from mizzen.proxy.snapshot.rbac import rbac_filter
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
@@ -55,6 +58,7 @@ _HTTP = (
 )
 _KEEP_ESCAPED_SLASHES = (0, 1)
 _HTTP_RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
+_JWT = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 _CLIENT_CERT: Final[tuple[ClientCertMode, ...]] = (
     "sanitize",
     "forward_only",
@@ -65,7 +69,6 @@ _CLIENT_CERT: Final[tuple[ClientCertMode, ...]] = (
 _GUARDS = frozenset(
     {
         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
-        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         "envoy.extensions.filters.http.oauth2.v3.OAuth2",
         "envoy.extensions.filters.http.basic_auth.v3.BasicAuth",
         "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
@@ -116,7 +119,7 @@ def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
 
 def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
     notes.check(message, _HTTP)
-    mixer, guards = _read_filters(message, notes, inbound=inbound)
+    filters = _read_filters(message, notes, inbound=inbound)
     common, http1 = message.common_http_protocol_options, message.http_protocol_options
     notes.check(common, ("idle_timeout", "max_requests_per_connection"))
     notes.check(http1, ("header_key_format", "accept_http_10", "allow_absolute_url"))
@@ -141,8 +144,9 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
         max_requests_per_connection=wrapped(common, "max_requests_per_connection", 0),
         access_logs=access_logs(message.access_log, notes),
         accept_http_10=http1.accept_http_10,
-        mixer=mixer,
-        guards=guards,
+        mixer=filters.mixer,
+        tokens=filters.tokens,
+        guards=tuple(filters.guards),
         client_cert=_client_cert(message, notes),
     )
 
@@ -166,28 +170,43 @@ def _routes(message: Any, notes: Notes) -> RouteTablePlan | str:
     raise Invalid(kind or "rds", "needs one of rds, route_config")
 
 
-def _read_filters(message: Any, notes: Notes, *, inbound: bool) -> tuple[MixerPlan | None, tuple[RbacPlan, ...]]:
-    """Mixer's, if there is one, and who may come in.
+@dataclass(slots=True)
+class _Filters:
+    """What the HTTP filters before the router do."""
 
-    A filter that changes or refuses requests must not be left out in silence.
-    """
     mixer: MixerPlan | None = None
-    guards: list[RbacPlan] = []
+    tokens: JwtPlan | None = None
+    guards: list[RbacPlan] = field(default_factory=list)
+
+
+def _read_filters(message: Any, notes: Notes, *, inbound: bool) -> _Filters:
+    """A filter that changes or refuses requests must not be left out in silence."""
+    filters = _Filters()
     kinds = [type_name(item.typed_config) for item in message.http_filters]
     if not kinds or kinds[-1] != _ROUTER:
         raise Invalid("http_filters", "the last one must be the router")
-    for index, kind in enumerate(kinds):
-        if kind in _GUARDS:
-            raise Invalid(f"http_filters[{index}]", f"{kind} is not supported, and without it everyone would get in")
-        if kind == _HTTP_RBAC:
-            with at(f"http_filters[{index}].typed_config"):
-                guards += rbac_filter(unpack(message.http_filters[index].typed_config, http_rbac_pb2.RBAC))
-        elif kind == HTTP_CONFIG:
-            with at(f"http_filters[{index}].typed_config"):
-                mixer = http_filter(message.http_filters[index].typed_config, notes, inbound=inbound)
-        elif kind not in _HARMLESS_FILTERS:
-            notes.add(kind)
-    return mixer, tuple(guards)
+    for index, (kind, item) in enumerate(zip(kinds, message.http_filters, strict=True)):
+        with at(f"http_filters[{index}]"):
+            _read_filter(kind, item.typed_config, filters, notes, inbound=inbound)
+    return filters
+
+
+def _read_filter(kind: str, config: Any, filters: _Filters, notes: Notes, *, inbound: bool) -> None:
+    if kind in _GUARDS:
+        raise Invalid("", f"{kind} is not supported, and without it everyone would get in")
+    if kind == _JWT:
+        if filters.tokens is not None or filters.guards:
+            raise Invalid("", f"{kind} is supported once, before {_HTTP_RBAC}")
+        with at("typed_config"):
+            filters.tokens = jwt_filter(unpack(config, jwt_pb2.JwtAuthentication), notes)
+    elif kind == _HTTP_RBAC:
+        with at("typed_config"):
+            filters.guards += rbac_filter(unpack(config, http_rbac_pb2.RBAC))
+    elif kind == HTTP_CONFIG:
+        with at("typed_config"):
+            filters.mixer = http_filter(config, notes, inbound=inbound)
+    elif kind not in _HARMLESS_FILTERS:
+        notes.add(kind)
 
 
 def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None, guards: tuple[RbacPlan, ...]) -> TcpPlan:

@@ -9,7 +9,15 @@ from typing import Any
 
 import re2
 
-from mizzen.proxy.engine.match_plan import HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch
+from mizzen.proxy.engine.match_plan import (
+    HeaderMatch,
+    MetadataMatch,
+    PathMatch,
+    QueryMatch,
+    RouteMatch,
+    StringMatch,
+    ValueMatch,
+)
 from mizzen.proxy.snapshot.result import Invalid, at
 from mizzen.proxy.snapshot.values import wrapped
 
@@ -86,6 +94,25 @@ def query_match(matcher: Any) -> QueryMatch:
     return QueryMatch(matcher.name, None)
 
 
+def metadata_match(matcher: Any) -> MetadataMatch:
+    """A MetadataMatcher of texts, of lists of them, or of alternatives."""
+    if not matcher.filter:
+        raise Invalid("filter", "is missing")
+    path = tuple(segment.key for segment in matcher.path)
+    return MetadataMatch(matcher.filter, path, _values(matcher.value, in_list=False), matcher.invert)
+
+
+def _values(message: Any, *, in_list: bool) -> tuple[ValueMatch, ...]:
+    kind = message.WhichOneof("match_pattern")
+    if kind == "string_match":
+        return (ValueMatch(string_match(message.string_match), in_list),)
+    if kind == "list_match" and not in_list:
+        return _values(message.list_match.one_of, in_list=True)
+    if kind == "or_match":
+        return tuple(value for each in message.or_match.value_matchers for value in _values(each, in_list=in_list))
+    raise NotEvaluable(f"{message.DESCRIPTOR.full_name}.{kind}")
+
+
 def path_match(match: Any) -> PathMatch:
     """The path part of a RouteMatch."""
     kind = match.WhichOneof("path_specifier")
@@ -107,9 +134,8 @@ def route_match(match: Any) -> RouteMatch:
     for field in ("runtime_fraction", "grpc", "tls_context"):
         if match.HasField(field):
             raise NotEvaluable(f"{match.DESCRIPTOR.full_name}.{field}")
-    for field in ("dynamic_metadata", "filter_state"):
-        if getattr(match, field):
-            raise NotEvaluable(f"{match.DESCRIPTOR.full_name}.{field}")
+    if match.filter_state:
+        raise NotEvaluable(f"{match.DESCRIPTOR.full_name}.filter_state")
     path = path_match(match)
     headers = []
     for index, matcher in enumerate(match.headers):
@@ -119,4 +145,8 @@ def route_match(match: Any) -> RouteMatch:
     for index, matcher in enumerate(match.query_parameters):
         with at(f"query_parameters[{index}]"):
             query.append(query_match(matcher))
-    return RouteMatch(path, tuple(headers), tuple(query))
+    metadata = []
+    for index, matcher in enumerate(match.dynamic_metadata):
+        with at(f"dynamic_metadata[{index}]"):
+            metadata.append(metadata_match(matcher))
+    return RouteMatch(path, tuple(headers), tuple(query), tuple(metadata))

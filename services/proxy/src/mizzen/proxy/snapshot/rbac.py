@@ -24,7 +24,7 @@ from mizzen.proxy.engine.rbac_plan import (
     ServerName,
     UrlPath,
 )
-from mizzen.proxy.snapshot.matchers import NotEvaluable, header_match, string_match
+from mizzen.proxy.snapshot.matchers import NotEvaluable, header_match, metadata_match, string_match
 from mizzen.proxy.snapshot.result import Invalid, at
 from mizzen.proxy.snapshot.values import unpack, wrapped
 
@@ -118,7 +118,7 @@ def _rule(message: Any) -> Rule:
                 named = value.HasField("principal_name")
                 return Authenticated(string_match(value.principal_name) if named else None)
             case "metadata":
-                return _metadata(value)
+                return Metadata(metadata_match(value))
             case _ if kind in _ENDS:
                 return _network(kind, value)
     raise NotEvaluable(f"{message.DESCRIPTOR.full_name}.{kind}")
@@ -137,22 +137,3 @@ def _network(kind: str, message: Any) -> Network:
     except ValueError as error:
         raise Invalid("", str(error)) from None
     return Network(_ENDS[kind], block)
-
-
-def _metadata(message: Any) -> Rule:
-    path = tuple(segment.key for segment in message.path)
-    rule = _value(message.filter, path, message.value, in_list=False)
-    return Not(rule) if message.invert else rule
-
-
-def _value(namespace: str, path: tuple[str, ...], message: Any, *, in_list: bool) -> Rule:
-    """A ValueMatcher of texts, of lists of them, or alternatives."""
-    kind = message.WhichOneof("match_pattern")
-    if kind == "string_match":
-        return Metadata(namespace, path, string_match(message.string_match), in_list)
-    if kind == "list_match" and not in_list:
-        return _value(namespace, path, message.list_match.one_of, in_list=True)
-    if kind == "or_match":
-        alternatives = message.or_match.value_matchers
-        return AnyOf(tuple(_value(namespace, path, each, in_list=in_list) for each in alternatives))
-    raise NotEvaluable(f"{message.DESCRIPTOR.full_name}.{kind}")
