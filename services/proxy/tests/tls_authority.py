@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.keys import PrivateKey, key_to_pem, new_key
@@ -37,16 +40,34 @@ class TestAuthority:
 
     def secret(self, account: str, ends: timedelta = DAY, *, name: str = "default") -> SecretPlan:
         """A certificate of `spiffe://cluster.local/ns/default/sa/<account>`."""
-        now, key = datetime.now(UTC), new_key()
         identity = f"spiffe://cluster.local/ns/default/sa/{account}"
-        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
+        secret = self._issue(name, [x509.UniformResourceIdentifier(identity)], ends)
+        return replace(secret, identity=identity)
+
+    def server(self, *names: str, name: str = "default") -> SecretPlan:
+        """A certificate of these DNS names and IP addresses."""
+        return self._issue(name, [_general_name(each) for each in names], DAY)
+
+    def revoked(self, *secrets: SecretPlan) -> str:
+        """A list of these certificates, PEM."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).last_update(now - DAY)
+        builder = builder.next_update(now + DAY)
+        for secret in secrets:
+            serial = x509.load_pem_x509_certificate(secret.chain.encode()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - DAY).build()
+            builder = builder.add_revoked_certificate(revoked)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+    def _issue(self, name: str, names: list[x509.GeneralName], ends: timedelta) -> SecretPlan:
+        now, key = datetime.now(UTC), new_key()
         leaf = (
             self._builder(key, x509.Name([]), now - 2 * DAY, now + ends)
-            .add_extension(names, critical=True)
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return SecretPlan(name, certificate_to_pem(leaf), key_to_pem(key), identity=identity)
+        return SecretPlan(name, certificate_to_pem(leaf), key_to_pem(key))
 
     def _builder(
         self, key: PrivateKey, subject: x509.Name, begins: datetime, ends: datetime
@@ -60,3 +81,10 @@ class TestAuthority:
             .not_valid_before(begins)
             .not_valid_after(ends)
         )
+
+
+def _general_name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,41 +21,9 @@ from google.protobuf import json_format
 
 from mizzen.proto import status_pb2
 from mizzen.proxy.app import servers
-from mizzen.proxy.app.agent import Agent
-from mizzen.proxy.app.settings import read_settings
 from mizzen.proxy.engine.control import Stats
-from mizzen.runtime.lifecycle import Lifecycle
 
 CLUSTER = "inbound|9080||"
-
-
-@pytest.fixture
-async def pilot() -> AsyncIterator[FakePilot]:
-    running = FakePilot()
-    await running.start()
-    yield running
-    await running.close()
-
-
-@pytest.fixture
-async def agent(pilot: FakePilot, app: SimpleNamespace, tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
-    """The agent, a way to ask its pages, and what would stop it."""
-    ports = [app.unused_port() for _ in range(3)]
-    arguments = [
-        *("--name", "web-1", "--labels", "app=web", "--bind-address", "127.0.0.1", "--drain-seconds", "0.5"),
-        *("--admin-address", f"127.0.0.1:{ports[0]}", "--status-port", str(ports[1])),
-        *("--prometheus-port", str(ports[2]), "--discovery-address", f"127.0.0.1:{pilot.port}"),
-        *("--state-dir", str(tmp_path)),
-    ]
-    lifecycle = Lifecycle()
-    running = Agent(read_settings(arguments, {}), lifecycle)
-    await running.start()
-
-    async def get(path: str, method: str = "GET", port: int = ports[0]) -> Any:
-        return await app.fetch("127.0.0.1", port, path, method)
-
-    yield SimpleNamespace(agent=running, lifecycle=lifecycle, get=get, status=ports[1], prometheus=ports[2])
-    await running.close()
 
 
 def cluster() -> Any:

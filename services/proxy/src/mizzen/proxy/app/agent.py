@@ -55,7 +55,7 @@ class Agent:
         addresses = Addresses(session.store, str(settings.mixer_address or ""))
         mixer = MixerHub(self._embedded or MixerCalls(addresses.find, settings.mixer_check_seconds))
         workers.connect(mixer.heard)
-        deliverer = Deliverer(workers, self._sockets, time.time)
+        deliverer = Deliverer(workers, self._sockets, time.time, session.store.secret_names)
         self._identity = WorkloadIdentity(settings.identity, deliverer.keep) if settings.identity else None
         credentials = self._identity.channel_credentials if self._identity is not None else None
         client = XdsClient(str(settings.discovery_address), session, deliverer.deliver, credentials)
@@ -79,7 +79,8 @@ class Agent:
         await self.state.workers.start()
         if self._identity is not None:
             self._background.append(asyncio.create_task(self._identity.run()))
-        self._background += [asyncio.create_task(self.state.client.run()), asyncio.create_task(self._sample())]
+        running = (self.state.client.run(), self.state.deliverer.files.watch(), self._sample())
+        self._background += [asyncio.create_task(each) for each in running]
         log.info("%s: %d workers, admin on %s", settings.node.id, settings.concurrency, settings.admin_address)
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from google.protobuf import any_pb2, json_format
 
 from mizzen.proxy.app.state import AgentState
 from mizzen.proxy.engine.plan import PlanKind
+from mizzen.proxy.engine.tls_plan import SecretPlan
 from mizzen.proxy.snapshot.store import TYPE_URLS, Held
 
 _ADMIN = "type.googleapis.com/envoy.admin.v3"
@@ -60,6 +62,8 @@ _ENTRY_TYPES = {
     "dynamic_endpoint_configs": "DynamicEndpointConfig",
     "dynamic_listeners": "DynamicListener",
     "dynamic_route_configs": "DynamicRouteConfig",
+    "dynamic_active_secrets": "DynamicSecret",
+    "dynamic_warming_secrets": "DynamicSecret",
     "unsupported": "UnsupportedField",
 }
 
@@ -86,6 +90,7 @@ def _sections(state: AgentState, include_endpoints: bool) -> Iterator[dict[str, 
         "dynamic_listeners": _listeners(state),
     }
     yield _section(state, "RoutesConfigDump", "dynamic_route_configs", "route_table", "route_config")
+    yield _secrets(state)
     yield {"@type": _STATUS, "unsupported": unsupported(state)}
 
 
@@ -104,6 +109,42 @@ def _listeners(state: AgentState) -> list[dict[str, Any]]:
         error = _error(errors.pop(held.name, None))
         shown.append({"name": held.name, place: _entry(state, "listener", held, "listener")} | error)
     return shown + [{"name": name} | _error(reason) for name, reason in sorted(errors.items())]
+
+
+def _secrets(state: AgentState) -> dict[str, Any]:
+    """Those that the workers have, and those that are waited for; never a key (Envoy's SecretsConfigDump)."""
+    store, known = state.session.store, state.deliverer.secrets
+    errors = store.errors("secret") | state.deliverer.files.errors
+    shown = []
+    for name, plan in sorted(known.items()):
+        held = store.kinds["secret"].get(name)
+        entry = {"name": name, "version_info": held.version if held else "", "secret": _redacted(plan)}
+        updated = state.deliverer.updated.get(("secret", name))
+        shown.append(entry | ({"last_updated": _timestamp(updated)} if updated else {}) | _error(errors.get(name)))
+    awaited = sorted(store.secret_names() - known.keys())
+    return {
+        "@type": f"{_ADMIN}.SecretsConfigDump",
+        "dynamic_active_secrets": shown,
+        "dynamic_warming_secrets": [{"name": name} | _error(errors.get(name)) for name in awaited],
+    }
+
+
+def _redacted(plan: SecretPlan) -> dict[str, Any]:
+    """envoy.extensions.transport_sockets.tls.v3.Secret without what nobody may see."""
+    secret: dict[str, Any] = {"@type": TYPE_URLS["secret"], "name": plan.name}
+    if plan.key:
+        secret["tls_certificate"] = {
+            "certificate_chain": _inline(plan.chain),
+            "private_key": {"inline_string": "[redacted]"},
+        }
+    else:
+        known = {"trusted_ca": plan.roots, "crl": plan.crl}
+        secret["validation_context"] = {field: _inline(pem) for field, pem in known.items() if pem}
+    return secret
+
+
+def _inline(pem: str) -> dict[str, str]:
+    return {"inline_bytes": b64encode(pem.encode()).decode()}
 
 
 def _error(reason: str | None) -> dict[str, Any]:

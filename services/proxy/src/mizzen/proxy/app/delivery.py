@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from mizzen.proxy.app.configuration import PlanKey, plan_key
+from mizzen.proxy.app.secrets.files import FileSecrets, is_file
 from mizzen.proxy.app.sockets import ListeningSockets
 from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.engine.control import Update
@@ -24,7 +25,18 @@ DIRECTIONS: Final = ("inbound", "outbound", "unspecified")
 class Deliverer:
     """Applies deliveries one after the other."""
 
-    def __init__(self, workers: Workers, sockets: ListeningSockets, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        sockets: ListeningSockets,
+        now: Callable[[], float],
+        wanted: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """`wanted` are the names of all secrets that listeners and clusters refer to."""
+        self.files = FileSecrets(self.keep)
+        self.secrets: dict[str, SecretPlan] = {}
+        """Those that the workers have."""
+        self._wanted = wanted
         self.updated: dict[PlanKey, float] = {}
         """When the workers took each plan."""
         self._workers = workers
@@ -47,15 +59,17 @@ class Deliverer:
         when they do not even part with what was removed.
         """
         async with self._busy:
-            rejected, reason = await self._apply(delivery.plans, delivery.removed)
+            from_files, gone = self._file_secrets()
+            plans, removed = (*from_files, *delivery.plans), (*delivery.removed, *gone)
+            rejected, reason = await self._apply(plans, removed)
             if not reason:
                 return rejected
             log.error("The workers refuse an update: %s", reason)
             found: list[Rejected] = []
-            for plan in delivery.plans:
+            for plan in plans:
                 rejected, reason = await self._apply((plan,), ())
                 found += [Rejected(title(plan), "", reason)] if reason else rejected
-            _, reason = await self._apply((), delivery.removed)
+            _, reason = await self._apply((), removed)
             if reason:
                 raise RuntimeError(f"the workers refuse a removal: {reason}")
             return tuple(found)
@@ -66,6 +80,14 @@ class Deliverer:
             _, reason = await self._apply(secrets, ())
         if reason:
             raise RuntimeError(f"the workers refuse a certificate: {reason}")
+
+    def _file_secrets(self) -> tuple[tuple[SecretPlan, ...], tuple[PlanKey, ...]]:
+        """What the workers need of files and do not have, and what they have and need no more."""
+        self.files.want(filter(is_file, self._wanted()))
+        current = self.files.current
+        fresh = tuple(plan for plan in current.values() if self.secrets.get(plan.name) != plan)
+        gone = tuple(name for name in self.secrets if is_file(name) and name not in current)
+        return fresh, tuple(("secret", name) for name in gone)
 
     async def close_listeners(self, directions: Collection[str] = DIRECTIONS) -> None:
         """Take no more connections, now and for plans to come; those that are open go on."""
@@ -104,7 +126,11 @@ class Deliverer:
             self.updated.pop(key, None)
             if key[0] == "listener":
                 self._listeners.pop(key[1], None)
+            elif key[0] == "secret":
+                self.secrets.pop(key[1], None)
         for plan in plans:
             self.updated[plan_key(plan)] = self._now()
             if isinstance(plan, ListenerPlan):
                 self._listeners[plan.name] = plan
+            elif isinstance(plan, SecretPlan):
+                self.secrets[plan.name] = plan

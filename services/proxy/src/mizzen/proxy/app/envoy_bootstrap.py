@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-from mizzen.proxy.app.identity.settings import CERTIFICATE, ROOTS
 from mizzen.proxy.app.settings import Settings
+from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, OWN_ROOTS
 from mizzen.runtime.address import Address
 
 XDS_CLUSTER = "xds-grpc"
@@ -91,10 +91,10 @@ def _mutual_tls(host: str) -> dict[str, Any]:
         "common_tls_context": {
             "alpn_protocols": ["h2"],
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-            "tls_certificate_sds_secret_configs": [_secret(CERTIFICATE)],
+            "tls_certificate_sds_secret_configs": [_secret(OWN_CERTIFICATE)],
             "combined_validation_context": {
                 "default_validation_context": expected,
-                "validation_context_sds_secret_config": _secret(ROOTS),
+                "validation_context_sds_secret_config": _secret(OWN_ROOTS),
             },
         },
     }

@@ -308,6 +308,14 @@ class ListenerPlan:
         found = tuple(chain.handler for chain in self.handler.chains)
         return found if self.handler.default is None else (*found, self.handler.default)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of all secrets that its filter chains need."""
+        if not isinstance(self.handler, ChoicePlan):
+            return ()
+        plans = (*(chain.tls for chain in self.handler.chains), self.handler.default_tls)
+        return tuple(dict.fromkeys(name for plan in plans if plan is not None for name in plan.common.secrets))
+
 
 # -- clusters -------------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,30 @@ _GAUGE: Final = {"gauge": True}
 
 
 @dataclass(slots=True)
+class TlsStats:
+    """`listener.<address>.ssl.*` and `cluster.<name>.ssl.*`."""
+
+    handshake: int = 0
+    connection_error: int = 0
+    """What OpenSSL found broken, besides certificates."""
+    session_reused: int = 0
+    no_certificate: int = 0
+    """Good handshakes of peers that showed none."""
+    fail_verify_no_cert: int = 0
+    fail_verify_error: int = 0
+    fail_verify_san: int = 0
+    fail_verify_cert_hash: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
+    """How often versions (`versions.TLSv1.3`) and ciphers (`ciphers.AES256-GCM-SHA384`) were agreed on."""
+
+    def agree(self, version: str, cipher: str) -> None:
+        """Count a good handshake and its parameters."""
+        self.handshake += 1
+        for name in (f"versions.{version}", f"ciphers.{cipher}"):
+            self.parameters[name] = self.parameters.get(name, 0) + 1
+
+
+@dataclass(slots=True)
 class ClusterStats:
     """`cluster.<name>.*`."""
 
@@ -106,6 +130,8 @@ class ClusterStats:
     upstream_rq_time: Histogram = field(default_factory=Histogram)
     upstream_cx_connect_ms: Histogram = field(default_factory=Histogram)
     upstream_cx_length_ms: Histogram = field(default_factory=Histogram)
+    ssl: TlsStats | None = None
+    """None until there is TLS: most clusters have none."""
 
 
 @dataclass(slots=True)
@@ -205,9 +231,9 @@ class ListenerStats:
     """The filter chain speaks HTTP, and this proxy does not speak that version yet."""
     tls_refused: int = 0
     """The filter chain asks for something of TLS that this proxy does not have, or not yet, as a certificate."""
-    ssl_handshake: int = 0
-    ssl_connection_error: int = 0
-    """Handshakes that failed, and connections that TLS found broken."""
+    downstream_cx_transport_socket_connect_timeout: int = 0
+    ssl: TlsStats | None = None
+    """None until there is TLS."""
 
 
 Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats | RbacStats | JwtStats
@@ -217,7 +243,11 @@ def export(scope: str, name: str, cells: Cells, into: Stats) -> None:
     """Add all cells of one object to a worker's answer, under (scope, name, metric)."""
     for cell in fields(cells):
         value = getattr(cells, cell.name)
-        if isinstance(value, Histogram):
+        if value is None:
+            continue
+        if isinstance(value, TlsStats):
+            _export_tls(scope, name, value, into)
+        elif isinstance(value, Histogram):
             into.histograms[scope, name, cell.name] = value.export()
         elif isinstance(value, StatusCells):
             prefix = cell.metadata["prefix"]
@@ -230,3 +260,11 @@ def export(scope: str, name: str, cells: Cells, into: Stats) -> None:
             into.gauges[scope, name, cell.name] = value
         else:
             into.counters[scope, name, cell.name] = value
+
+
+def _export_tls(scope: str, name: str, stats: TlsStats, into: Stats) -> None:
+    for cell in fields(stats):
+        if cell.name != "parameters":
+            into.counters[scope, name, f"ssl.{cell.name}"] = getattr(stats, cell.name)
+    for parameter, count in stats.parameters.items():
+        into.counters[scope, name, f"ssl.{parameter}"] = count

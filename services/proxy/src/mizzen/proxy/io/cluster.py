@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mizzen.proxy.codec.headers import value_of
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
 from mizzen.proxy.engine.state import ClusterState, EndpointState
+from mizzen.proxy.engine.stats import TlsStats
+from mizzen.proxy.io.connect import ClientSecurity
 from mizzen.proxy.io.destinations import Destinations
 from mizzen.proxy.io.pool import Pool
-from mizzen.proxy.io.tls_contexts import Security
 
 if TYPE_CHECKING:
+    from mizzen.proxy.io.exchange import Exchange
     from mizzen.proxy.io.runtime import Runtime
 
 
@@ -24,7 +27,8 @@ class Cluster:
         self.name = plan.name
         self.state = ClusterState(plan, runtime.chance)
         self.stats = self.state.stats
-        self._pools: dict[EndpointState, Pool] = {}
+        self._pools: dict[tuple[EndpointState, str], Pool] = {}
+        """By endpoint and, where it goes by that, the host that requests are for."""
         self.destinations: Destinations | None = None
         """Makes endpoints where clients want to go; None where they are known beforehand."""
         self._take(plan)
@@ -35,8 +39,8 @@ class Cluster:
             self.destinations = None
         elif self.destinations is None:
             self.destinations = Destinations(self)
-        self.is_special = plan.http2 or self.destinations is not None
-        """Not every request goes to an endpoint that the balancer picks: one look for the hot path."""
+        self.is_special = plan.http2 or self.destinations is not None or plan.sockets.goes_by_host
+        """Not every request goes where the balancer says, over any connection: one look for the hot path."""
 
     def follow(self, plan: ClusterPlan, endpoints: EndpointSetPlan) -> None:
         """Take over new plans; connections to endpoints that are gone finish what they carry."""
@@ -48,9 +52,9 @@ class Cluster:
         if stays:  # its endpoints are the clients' affair
             self.state.plan = plan
             return
-        for endpoint in self.state.adopt(plan, endpoints):
-            pool = self._pools.get(endpoint)
-            if pool is not None:
+        removed = self.state.adopt(plan, endpoints)
+        for pool in tuple(self._pools.values()) if removed else ():
+            if pool.endpoint in removed:
                 pool.close_idle()
 
     def source(self, address: str) -> str:
@@ -60,21 +64,31 @@ class Cluster:
                 return source
         return ""
 
-    def security(self, endpoint: EndpointState, *, http: bool = False) -> Security | None:
+    def security(self, endpoint: EndpointState, *, http: bool = False, host: str = "") -> ClientSecurity | None:
         """How to secure a connection to an endpoint; None for plain text. Raises NoSecret."""
-        plan = self.plan.sockets.of(endpoint.says)
-        return None if plan is None else self.runtime.tls.security(plan, http=http)
+        sockets, contexts = self.plan.sockets, self.runtime.tls
+        plan = sockets.of(endpoint.says)
+        if plan is None:
+            return None
+        if self.stats.ssl is None:
+            self.stats.ssl = TlsStats()
+        security = contexts.security_of_host(plan, sockets, host) if host else contexts.security(plan, http=http)
+        return ClientSecurity(security, self.stats.ssl)
 
-    def pool(self, endpoint: EndpointState) -> Pool:
+    def pool(self, endpoint: EndpointState, host: str = "") -> Pool:
         """The endpoint's pool, made at its first request."""
-        pool = self._pools.get(endpoint)
+        pool = self._pools.get((endpoint, host))
         if pool is None:
-            pool = self._pools[endpoint] = Pool(self, endpoint)
+            pool = self._pools[endpoint, host] = Pool(self, endpoint, host)
         return pool
+
+    def pool_of(self, endpoint: EndpointState, x: Exchange) -> Pool:
+        """The endpoint's pool for a request of a special cluster."""
+        return self.pool(endpoint, host_of(x) if self.plan.sockets.goes_by_host else "")
 
     def forget_pool(self, pool: Pool) -> None:
         """A pool without connections need not be kept."""
-        self._pools.pop(pool.endpoint, None)
+        self._pools.pop((pool.endpoint, pool.host), None)
 
     def close(self) -> None:
         """The cluster is gone from the configuration."""
@@ -89,3 +103,11 @@ class Cluster:
         """Close all connections that rest."""
         for pool in tuple(self._pools.values()):
             pool.close_idle()
+
+
+def host_of(x: Exchange) -> str:
+    """Whom a request is for, as the endpoint will read it, without the port."""
+    host = (value_of(x.head, b"host") or b"").decode("latin-1").lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, cast
+from typing import NamedTuple, Protocol, TypeAlias, cast
 
+from mizzen.proxy.engine.stats import TlsStats
 from mizzen.proxy.io.tls import TlsConnection
 from mizzen.proxy.io.tls_contexts import Security
 
 Address: TypeAlias = tuple[str, int]
+
+
+class ClientSecurity(NamedTuple):
+    """How a connection is secured, and what counts that."""
+
+    security: Security
+    stats: TlsStats
 
 
 class ConnectFailed(Protocol):
@@ -33,7 +41,7 @@ class Connector:
         limit: float,
         failed: ConnectFailed,
         source: str = "",
-        security: Security | None = None,
+        security: ClientSecurity | None = None,
     ) -> None:
         """Connect to an IP address and port within `limit` seconds, from `source` unless that is empty.
 
@@ -50,7 +58,7 @@ class Connector:
         limit: float,
         failed: ConnectFailed,
         source: str,
-        security: Security | None,
+        security: ClientSecurity | None,
     ) -> None:
         local = (source, 0) if source else None
         try:
@@ -76,7 +84,7 @@ class _NotSecured(Exception):
     """The handshake failed; the message says why."""
 
 
-async def _secure(raw: asyncio.Transport, security: Security, address: Address, attempt: _Attempt) -> None:
+async def _secure(raw: asyncio.Transport, client: ClientSecurity, address: Address, attempt: _Attempt) -> None:
     """Begin TLS, whose inside `attempt` gets; raises _NotSecured."""
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -90,7 +98,8 @@ async def _secure(raw: asyncio.Transport, security: Security, address: Address, 
             over.set_exception(_NotSecured(reason))
 
     try:
-        TlsConnection(security, ready, failed, security.session(address)).begin(raw)
+        security = client.security
+        TlsConnection(security, client.stats, ready, failed, security.session(address)).begin(raw)
         await over
     except BaseException:
         raw.abort()

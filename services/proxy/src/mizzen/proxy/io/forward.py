@@ -90,6 +90,8 @@ def attempt(x: Exchange, cluster: Cluster) -> None:
     idle = endpoint.idle
     if idle:
         idle.pop().send(x)
+    elif cluster.is_special:
+        cluster.pool_of(endpoint, x).wait(x)
     else:
         cluster.pool(endpoint).wait(x)
 

@@ -15,12 +15,13 @@ from mizzen.proxy.codec import h2, sniff
 from mizzen.proxy.codec.sniff import HttpSniffer, TlsSniffer
 from mizzen.proxy.engine.arrival import Arrival
 from mizzen.proxy.engine.plan import PortRanges, RefusePlan
+from mizzen.proxy.engine.stats import TlsStats
 from mizzen.proxy.engine.tls_plan import ServerTlsPlan
 from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.stream_record import StreamRecord
 from mizzen.proxy.io.timers import NEVER
-from mizzen.proxy.io.tls import TlsConnection
+from mizzen.proxy.io.tls import TOO_LONG, TlsConnection
 from mizzen.proxy.io.tls_contexts import NoSecret
 
 if TYPE_CHECKING:
@@ -218,14 +219,16 @@ class Intake(asyncio.Protocol, StreamRecord):
             self.listener.stats.tls_refused += 1
             self._refuse(str(error), self.arrival.in_words())
             return
-        secured = TlsConnection(security, partial(self._secured, chain), self._not_secured)
+        stats = self.listener.stats
+        if stats.ssl is None:
+            stats.ssl = TlsStats()
+        secured = TlsConnection(security, stats.ssl, partial(self._secured, chain), self._not_secured)
         secured.begin(self.transport, bytes(self._seen), plan.handshake_timeout)
 
     def _secured(self, chain: Chain, connection: TlsConnection) -> None:
         if self._done:
             connection.abort()
             return
-        self.listener.stats.ssl_handshake += 1
         if chain.draining:  # its listener or its plan has gone meanwhile
             self._end("chain_removed")
             return
@@ -236,7 +239,8 @@ class Intake(asyncio.Protocol, StreamRecord):
 
     def _not_secured(self, reason: str) -> None:
         if not self._done:
-            self.listener.stats.ssl_connection_error += 1
+            if reason == TOO_LONG:
+                self.listener.stats.downstream_cx_transport_socket_connect_timeout += 1
             self.flags = flags.DOWNSTREAM_PROTOCOL_ERROR
             self.listener.warn(f"TLS: {reason}", self.arrival.in_words())
             self._end("tls_handshake_failed")

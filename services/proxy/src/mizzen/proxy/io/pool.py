@@ -25,13 +25,16 @@ MAX_PENDING: Final = 1024
 
 
 class Pool:
-    """Connections of one endpoint of one cluster. The idle ones are in `endpoint.idle`, newest last."""
+    """Connections of one endpoint of one cluster. The idle ones are in `idle`, newest last."""
 
-    __slots__ = ("_connecting", "_open", "_pending", "cluster", "endpoint", "idle_timeout", "runtime")
+    __slots__ = ("_connecting", "_open", "_pending", "cluster", "endpoint", "host", "idle", "idle_timeout", "runtime")
 
-    def __init__(self, cluster: Cluster, endpoint: EndpointState) -> None:
+    def __init__(self, cluster: Cluster, endpoint: EndpointState, host: str = "") -> None:
+        """With `host`, the connections are for requests of that Host alone."""
         self.cluster = cluster
         self.endpoint = endpoint
+        self.host = host
+        self.idle = [] if host else endpoint.idle
         self.runtime = cluster.runtime
         self.idle_timeout = cluster.plan.idle_timeout or NEVER
         self._pending: deque[Exchange] = deque()
@@ -40,6 +43,9 @@ class Pool:
 
     def wait(self, x: Exchange) -> None:
         """Queue for a connection, and open one more when there are more waiting than being opened."""
+        if self.idle:
+            self.idle.pop().send(x)
+            return
         stats = self.cluster.stats
         if len(self._pending) >= MAX_PENDING:
             stats.upstream_rq_pending_overflow += 1
@@ -60,7 +66,7 @@ class Pool:
         stats.upstream_cx_http1_total += 1
         self.endpoint.total_connections += 1
         try:
-            security = self.cluster.security(self.endpoint, http=True)
+            security = self.cluster.security(self.endpoint, http=True, host=self.host)
         except NoSecret as error:
             self.runtime.loop.call_soon(partial(self._failed, f"TLS_error: {error}", timed_out=False))
             return
@@ -122,14 +128,14 @@ class Pool:
         elif self.endpoint.draining:
             connection.close()
         else:
-            self.endpoint.idle.append(connection)
+            self.idle.append(connection)
             if connection.look_at == NEVER:
                 self.runtime.wheel.look(connection, connection.active_at + self.idle_timeout)
 
     def withdraw(self, connection: Upstream) -> None:
         """The connection closes; it must not be given out any more."""
-        if connection in self.endpoint.idle:
-            self.endpoint.idle.remove(connection)
+        if connection in self.idle:
+            self.idle.remove(connection)
 
     def closed(self, connection: Upstream) -> None:
         """The connection is gone."""
@@ -149,5 +155,5 @@ class Pool:
 
     def close_idle(self) -> None:
         """Close what rests; what is under way ends by itself."""
-        for connection in tuple(self.endpoint.idle):
+        for connection in tuple(self.idle):
             connection.close()

@@ -12,8 +12,13 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from mizzen.proxy.engine.peer import Peer
+from mizzen.proxy.engine.stats import TlsStats
 from mizzen.proxy.io.tls_contexts import Security
 
+TOO_LONG: Final = "the handshake took too long"
+_NO_CERTIFICATE: Final = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+"""OpenSSL's word."""
+_LONGEST_SHOWN: Final = 200
 _RECORD: Final = 256 * 1024
 """Bytes asked for at once; a record has 16 KiB at most."""
 
@@ -32,6 +37,7 @@ class TlsConnection(asyncio.Transport):
         "_ready",
         "_security",
         "_session_due",
+        "_stats",
         "_tls",
         "_why",
         "identity",
@@ -41,12 +47,14 @@ class TlsConnection(asyncio.Transport):
     def __init__(
         self,
         security: Security,
+        stats: TlsStats,
         ready: Callable[[TlsConnection], None],
         failed: Callable[[str], None],
         session: ssl.SSLSession | None = None,
     ) -> None:
         super().__init__()
         self._security = security
+        self._stats = stats
         self._ready: Callable[[TlsConnection], None] | None = ready
         self._failed = failed
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -67,7 +75,7 @@ class TlsConnection(asyncio.Transport):
         """Shake hands within `limit` seconds, if it is not 0; `seen` are the bytes that have arrived already."""
         self._raw = raw
         if limit:
-            self._deadline = asyncio.get_running_loop().call_later(limit, self._fail, "the handshake took too long")
+            self._deadline = asyncio.get_running_loop().call_later(limit, self._fail, TOO_LONG)
         raw.set_protocol(cast("asyncio.Protocol", self))
         if seen:
             self.data_received(seen)
@@ -179,7 +187,7 @@ class TlsConnection(asyncio.Transport):
             return
         except ssl.SSLError as error:
             self._flush()  # the alert
-            self._fail(error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else _reason(error))
+            self._fail(self._count(error))
             return
         self._flush()
         reason = self._verify()
@@ -195,15 +203,34 @@ class TlsConnection(asyncio.Transport):
 
     def _verify(self) -> str:
         """Why the peer is not who it should be; "" when it is."""
-        certificate = self._tls.getpeercert()
-        encoded = self._tls.getpeercert(True)
-        if certificate and encoded:
-            self.peer = Peer(certificate, encoded)
-            if not self._security.is_peer(certificate.get("subjectAltName", ())):  # type: ignore[arg-type]
-                shown = ", ".join(self.peer.uris or self.peer.dns) or "no names"
-                self.peer = None
-                return f"the certificate is of {shown}, which is not who is expected here"
+        stats, tls = self._stats, self._tls
+        encoded = tls.getpeercert(True)
+        if encoded:
+            peer = Peer(tls.getpeercert() or {}, encoded)
+            wrong = self._security.judge(peer.names, encoded)
+            if wrong:
+                setattr(stats, wrong, getattr(stats, wrong) + 1)
+                return f"the certificate is of {_shown(peer)}, which is not who is expected here"
+            if self._security.verifies:
+                self.peer = peer
+        else:
+            stats.no_certificate += 1
+        cipher = tls.cipher()
+        stats.agree(tls.version() or "", cipher[0] if cipher else "")
+        if tls.session_reused:
+            stats.session_reused += 1
         return ""
+
+    def _count(self, error: ssl.SSLError) -> str:
+        """What went wrong, in words."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self._stats.fail_verify_error += 1
+            return error.verify_message
+        if error.reason == _NO_CERTIFICATE:
+            self._stats.fail_verify_no_cert += 1
+        else:
+            self._stats.connection_error += 1
+        return _reason(error)
 
     def _read(self) -> None:
         """Hand all that has arrived to the protocol, once."""
@@ -248,7 +275,7 @@ class TlsConnection(asyncio.Transport):
         """What arrives is no TLS of this connection; or the peer says that it does not like us."""
         self._flush()
         self._is_closing = True
-        self._why = _reason(error)
+        self._why = self._count(error)
         self._raw.close()
 
     def _end_handshake(self) -> None:
@@ -264,6 +291,12 @@ class TlsConnection(asyncio.Transport):
         self._is_closing = True
         self._failed(reason)
         self._raw.close()
+
+
+def _shown(peer: Peer) -> str:
+    """Its names, which are the peer's own words: in a log they must not break a line."""
+    names = ", ".join(peer.uris or peer.dns or (peer.subject or "nobody",))
+    return names[:_LONGEST_SHOWN].encode("unicode_escape").decode()
 
 
 def _reason(error: ssl.SSLError) -> str:

@@ -7,21 +7,33 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from mizzen.identity.inmemory import load_pair
-from mizzen.proxy.engine.peer import bind_names
-from mizzen.proxy.engine.tls_plan import ClientTlsPlan, SecretPlan, ServerTlsPlan, TlsPlan
+from mizzen.identity.inmemory import load_pair, load_roots
+from mizzen.proxy.engine.match_plan import StringMatch
+from mizzen.proxy.engine.peer import Judge, bind_judge
+from mizzen.proxy.engine.tls_plan import (
+    ClientTlsPlan,
+    NameMatch,
+    SecretPlan,
+    ServerTlsPlan,
+    SocketsPlan,
+    TlsPlan,
+)
 
 if TYPE_CHECKING:
     import asyncio
 
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-MAX_SESSIONS: Final = 1_000
-"""Endpoints of one cluster with which a connection begins sooner the next time."""
+MAX_KEPT: Final = 1_000
+"""Endpoints of one cluster with which a connection begins sooner the next time, and contexts."""
 _ISTIO: Final = "istio"
 _HTTP_PROTOCOLS: Final = ("istio-http/1.1", _ISTIO, "http/1.1")
 """What a client that speaks HTTP/1.1 says in place of a mesh's protocols (Istio's filter istio.alpn)."""
+
+_Plan: TypeAlias = ServerTlsPlan | ClientTlsPlan
 
 
 class NoSecret(Exception):
@@ -31,16 +43,26 @@ class NoSecret(Exception):
 class Security:
     """A plan of TLS that can be used: wraps connections, checks peers, remembers sessions."""
 
-    __slots__ = ("_context", "_server_name", "_sessions", "identity", "is_peer", "server_side")
+    __slots__ = ("_context", "_server_name", "_sessions", "identity", "judge", "server_side", "verifies")
 
-    def __init__(self, context: ssl.SSLContext, plan: ServerTlsPlan | ClientTlsPlan, identity: str) -> None:
+    def __init__(self, context: ssl.SSLContext, plan: _Plan, identity: str, judge: Judge | None = None) -> None:
+        """`judge` in place of the plan's own."""
         self._context = context
         self.identity: Final = identity
         """What the own certificate says."""
         self.server_side: Final = isinstance(plan, ServerTlsPlan)
         self._server_name = plan.server_name if isinstance(plan, ClientTlsPlan) else ""
-        self.is_peer: Final = bind_names(plan.common.names)
+        self.judge: Final = judge or bind_judge(plan.common)
+        self.verifies: Final = bool(plan.common.roots)
+        """Somebody vouches for peers; else their certificates prove nothing."""
         self._sessions: dict[Any, ssl.SSLSession] = {}
+
+    def toward(self, plan: ClientTlsPlan) -> Security:
+        """The same towards another name, which must be proved besides, with sessions of its own."""
+        before, besides = self.judge, bind_judge(plan.common)
+        return Security(
+            self._context, plan, self.identity, lambda names, encoded: before(names, encoded) or besides(names, encoded)
+        )
 
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, session: ssl.SSLSession | None) -> ssl.SSLObject:
         """One connection."""
@@ -55,36 +77,50 @@ class Security:
         peer = raw.get_extra_info("peername")
         if session is None or not peer:
             return
-        if len(self._sessions) >= MAX_SESSIONS:
+        if len(self._sessions) >= MAX_KEPT:
             self._sessions.clear()
         self._sessions[peer[:2]] = session
 
 
 class TlsContexts:
-    """By plan. `follow` replaces secrets; what was made of them is made anew when it is next asked for."""
+    """By plan. `follow` replaces secrets; what was made of those that changed is made anew when it is asked for."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, SecretPlan] = {}
-        self._made: dict[tuple[ServerTlsPlan | ClientTlsPlan, bool], Security] = {}
+        self._made: dict[tuple[_Plan, bool, str], Security] = {}
 
     def follow(self, secrets: Mapping[str, SecretPlan]) -> None:
         """Use these from now on."""
-        if secrets != self._secrets:
-            self._secrets = dict(secrets)
-            self._made.clear()
+        before, self._secrets = self._secrets, dict(secrets)
+        changed = {name for name in before.keys() | secrets.keys() if before.get(name) != secrets.get(name)}
+        if changed:
+            self._made = {
+                key: security for key, security in self._made.items() if changed.isdisjoint(key[0].common.secrets)
+            }
 
-    def security(self, plan: ServerTlsPlan | ClientTlsPlan, *, http: bool = False) -> Security:
+    def security(self, plan: _Plan, *, http: bool = False) -> Security:
         """Raises NoSecret. `http`: a client that will speak HTTP/1.1 and, in a mesh, says so."""
-        found = self._made.get((plan, http))
+        found = self._made.get((plan, http, ""))
         if found is None:
-            if len(self._made) >= MAX_SESSIONS:
-                self._made.clear()
-            found = self._made[plan, http] = Security(
-                self._context(plan, http=http), plan, self._identity(plan.common.certificate)
-            )
+            context = self._context(plan, http=http)
+            found = self._keep((plan, http, ""), Security(context, plan, self._identity(plan.common.certificate)))
         return found
 
-    def _context(self, plan: ServerTlsPlan | ClientTlsPlan, *, http: bool) -> ssl.SSLContext:
+    def security_of_host(self, plan: ClientTlsPlan, sockets: SocketsPlan, host: str) -> Security:
+        """For HTTP requests with this Host header, without its port. Raises NoSecret."""
+        found = self._made.get((plan, True, host))
+        if found is None:
+            toward = _toward(plan, sockets, host)
+            found = self._keep((plan, True, host), self.security(plan, http=True).toward(toward))
+        return found
+
+    def _keep(self, key: tuple[_Plan, bool, str], security: Security) -> Security:
+        if len(self._made) >= MAX_KEPT:
+            self._made.clear()
+        self._made[key] = security
+        return security
+
+    def _context(self, plan: _Plan, *, http: bool) -> ssl.SSLContext:
         common = plan.common
         server = isinstance(plan, ServerTlsPlan)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
@@ -92,17 +128,33 @@ class TlsContexts:
         context.minimum_version = _VERSIONS[common.lowest]
         context.maximum_version = _VERSIONS[common.highest]
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        if isinstance(plan, ServerTlsPlan) and not plan.tickets:
+            context.options |= ssl.OP_NO_TICKET
+            context.num_tickets = 0
         if common.ciphers:
             context.set_ciphers(":".join(common.ciphers))
         protocols = _HTTP_PROTOCOLS if http and _ISTIO in common.protocols else common.protocols
         if protocols:
             context.set_alpn_protocols(list(protocols))
         if common.certificate:
-            self._load_pair(context, common)
+            secret = self._secret(common.certificate, "key")
+            load_pair(context, secret.chain, secret.key)
         if common.roots:
-            context.load_verify_locations(cadata=self._secret(common.roots, "roots").roots)
+            self._load_roots(context, common)
         context.verify_mode = _verify_mode(plan)
         return context
+
+    def _load_roots(self, context: ssl.SSLContext, common: TlsPlan) -> None:
+        secret = self._secret(common.roots, "roots")
+        load_roots(context, secret.roots)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # whatever is given is trusted, as in Envoy
+        lists = [secret.crl] if secret.crl else []
+        if common.crl:
+            lists.append(self._secret(common.crl, "crl").crl)
+        for each in lists:
+            load_roots(context, each)
+            leaf = common.only_leaf_crl
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF if leaf else ssl.VERIFY_CRL_CHECK_CHAIN
 
     def _secret(self, name: str, part: str) -> SecretPlan:
         found = self._secrets.get(name)
@@ -113,24 +165,41 @@ class TlsContexts:
     def _identity(self, name: str) -> str:
         return self._secrets[name].identity if name else ""
 
-    def _load_pair(self, context: ssl.SSLContext, common: TlsPlan) -> None:
-        secret = self._secret(common.certificate, "key")
-        load_pair(context, secret.chain, secret.key)
-
 
 def check_secrets(secrets: Iterable[SecretPlan]) -> None:
     """ValueError for what the library cannot use, before anything depends on it."""
     for secret in secrets:
-        contexts = TlsContexts()
-        contexts.follow({secret.name: secret})
-        plan = TlsPlan(secret.name if secret.key else "", secret.name if secret.roots else "")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            contexts.security(ServerTlsPlan(plan))
-        except (ssl.SSLError, NoSecret) as error:
+            if secret.key:
+                load_pair(context, secret.chain, secret.key)
+            for text in filter(None, (secret.roots, secret.crl)):
+                load_roots(context, text)
+        except ssl.SSLError as error:
             raise ValueError(f"secret {secret.name}: {error}") from error
 
 
-def _verify_mode(plan: ServerTlsPlan | ClientTlsPlan) -> ssl.VerifyMode:
+def _toward(plan: ClientTlsPlan, sockets: SocketsPlan, host: str) -> ClientTlsPlan:
+    """What a request's host adds: an IP address is no name to ask for, but one to be proved."""
+    is_address = _is_address(host)
+    if sockets.host_is_peer_name and plan.common.roots:
+        kind: Final = "IP Address" if is_address else "DNS"
+        expected = NameMatch(kind, StringMatch("exact", host))
+        plan = replace(plan, common=replace(plan.common, names=(expected,)))
+    if sockets.host_is_server_name and not is_address:
+        plan = replace(plan, server_name=host)
+    return plan
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _verify_mode(plan: _Plan) -> ssl.VerifyMode:
     if not plan.common.roots:
         return ssl.CERT_NONE
     if isinstance(plan, ServerTlsPlan) and not plan.requires_certificate:

@@ -135,7 +135,8 @@ class AdsSession:
             held.state, held.error = "live", ""
 
     def retry(self, now: float) -> bool:
-        """Make due again what was refused long enough ago; whether there is anything to deliver."""
+        """Make due what was refused long enough ago or has waited too long; whether there is anything to deliver."""
+        self.store.wait_no_longer(now)
         for held in self.store.refused():
             if held.due_at <= now:
                 held.state = "due"
@@ -157,7 +158,12 @@ class AdsSession:
 
     def _wanted(self) -> dict[PlanKind, set[str]]:
         """What is subscribed to by name, because something held refers to it."""
-        return {"endpoint_set": self.store.endpoint_set_names(), "route_table": self.store.route_table_names()}
+        store = self.store
+        return {
+            "endpoint_set": store.endpoint_set_names(),
+            "route_table": store.route_table_names(),
+            "secret": store.asked_secret_names(),
+        }
 
     def _put(self, kind: PlanKind, resource: Any) -> Rejected | None:
         if resource.resource.type_url != TYPE_URLS[kind]:
@@ -168,7 +174,7 @@ class AdsSession:
             return Rejected(resource.name, "", f"cannot be decoded: {error}")
 
     def _drop_unreferenced(self) -> None:
-        """Endpoint sets and route tables live as long as something refers to them."""
+        """Endpoint sets, route tables and secrets live as long as something refers to them."""
         kinds = self.store.kinds
         for kind, wanted in self._wanted().items():
             self._removed += self.store.forget(kind, kinds[kind].keys() - wanted)

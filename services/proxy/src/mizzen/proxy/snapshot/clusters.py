@@ -92,7 +92,7 @@ def cluster(message: Any, notes: Notes) -> ClusterPlan:
         http2=_http2(message, options),
         sources=_sources(message.upstream_bind_config, notes, source),
         destination=_destination(message, notes, source) if discovery == "original_dst" else DestinationPlan(),
-        sockets=sockets(message, notes),
+        sockets=sockets(message, options, notes),
         service=service(message.metadata),
         origin=source,
     )
@@ -172,7 +172,7 @@ def _http_options(message: Any, notes: Notes, source: str) -> Any | None:
         with at(f"typed_extension_protocol_options[{name}]"):
             if name == _HTTP_OPTIONS:
                 found = unpack(packed, http_protocol_options_pb2.HttpProtocolOptions)
-                known = ("common_http_protocol_options", *_PROTOCOL_CHOICES)
+                known = ("common_http_protocol_options", "upstream_http_protocol_options", *_PROTOCOL_CHOICES)
                 notes.check(found, known, source)
             else:
                 notes.add(f"{message.DESCRIPTOR.full_name}.typed_extension_protocol_options[{name}]", source)

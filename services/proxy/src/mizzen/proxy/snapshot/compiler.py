@@ -12,6 +12,7 @@ from mizzen.proxy.snapshot.endpoints import endpoint_set
 from mizzen.proxy.snapshot.listeners import listener
 from mizzen.proxy.snapshot.result import Compiled, Invalid, Notes, Rejected
 from mizzen.proxy.snapshot.routes import route_table
+from mizzen.proxy.snapshot.secrets import secret
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,13 @@ _COMPILERS: Final[dict[str, Callable[[Any, Notes], Plan]]] = {
     "RouteConfiguration": route_table,
     "Cluster": cluster,
     "ClusterLoadAssignment": endpoint_set,
+    "Secret": secret,
 }
 """By the message's short name."""
 
 
 def compile_resource(message: Any) -> Compiled | Rejected:
-    """Compile a Listener, RouteConfiguration, Cluster or ClusterLoadAssignment; never raises for its contents."""
+    """Compile a resource of any type that a proxy is sent; never raises for its contents."""
     kind = message.DESCRIPTOR.name
     resource = f"{kind} {message.cluster_name if kind == 'ClusterLoadAssignment' else message.name}"
     notes = Notes()

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 
 from mizzen.identity.inmemory import load_pair, load_roots
 from mizzen.proxy.engine.tls_plan import SecretPlan
-from mizzen.proxy.snapshot.result import Invalid
+from mizzen.proxy.snapshot.result import Invalid, Notes, at
 
 MAX_PEM: Final = 1024 * 1024
 """Letters of one PEM text; the bundle of an operating system has about a quarter of that."""
+
+
+def secret(message: Any, _: Notes) -> SecretPlan:
+    """Of a Secret with its contents in it; raises Invalid."""
+    kind = message.WhichOneof("type")
+    if kind == "tls_certificate":
+        with at(kind):
+            fields = _contents(message.tls_certificate, ("certificate_chain", "private_key"))
+        return pair(message.name, fields["certificate_chain"], fields["private_key"])
+    if kind == "validation_context":
+        with at(kind):
+            fields = _contents(message.validation_context, ("trusted_ca", "crl"))
+        return roots(message.name, fields["trusted_ca"], fields["crl"])
+    raise Invalid(kind or "type", "must be tls_certificate or validation_context")
 
 
 def pair(name: str, chain: str, key: str) -> SecretPlan:
@@ -37,6 +51,30 @@ def roots(name: str, pem: str, crl: str = "") -> SecretPlan:
             except ssl.SSLError as error:
                 raise Invalid(f"validation_context.{field}", f"cannot be read: {_reason(error)}") from None
     return SecretPlan(name, roots=pem, crl=crl)
+
+
+def _contents(message: Any, known: tuple[str, ...]) -> dict[str, str]:
+    """The texts of DataSources by field; raises Invalid for other fields, which would be guards."""
+    for field, _ in message.ListFields():
+        if field.name not in known:
+            raise Invalid(field.name, "is not supported in a Secret")
+    return {name: _text(message, name) for name in known}
+
+
+def _text(message: Any, field: str) -> str:
+    source = getattr(message, field)
+    match source.WhichOneof("specifier"):
+        case None:
+            return ""
+        case "inline_string":
+            return str(source.inline_string)
+        case "inline_bytes":
+            try:
+                return bytes(source.inline_bytes).decode()
+            except UnicodeDecodeError:
+                raise Invalid(field, "is not text, PEM is expected") from None
+        case other:
+            raise Invalid(field, f"must have its contents in it, not {other}")
 
 
 def _check_size(*texts: str) -> None:

@@ -10,6 +10,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
 from mizzen.proxy.engine.plan import (
     ClusterPlan,
@@ -22,20 +23,24 @@ from mizzen.proxy.engine.plan import (
     RouteTablePlan,
     TcpPlan,
 )
-from mizzen.proxy.engine.tls_plan import SecretPlan
+from mizzen.proxy.engine.tls_plan import SecretPlan, is_from_pilot
 from mizzen.proxy.snapshot.compiler import compile_resource
 from mizzen.proxy.snapshot.result import Rejected, Unsupported
 
-KINDS: Final[tuple[PlanKind, ...]] = ("cluster", "endpoint_set", "listener", "route_table")
+KINDS: Final[tuple[PlanKind, ...]] = ("cluster", "endpoint_set", "listener", "route_table", "secret")
 """In the order in which a client asks for them."""
-_RELEASE_ORDER: Final[tuple[PlanKind, ...]] = ("cluster", "endpoint_set", "route_table", "listener")
+_RELEASE_ORDER: Final[tuple[PlanKind, ...]] = ("secret", "cluster", "endpoint_set", "route_table", "listener")
 """What is referred to comes before what refers to it."""
 MESSAGES: Final[dict[PlanKind, Any]] = {
     "cluster": cluster_pb2.Cluster,
     "endpoint_set": endpoint_pb2.ClusterLoadAssignment,
     "listener": listener_pb2.Listener,
     "route_table": route_pb2.RouteConfiguration,
+    "secret": secret_pb2.Secret,
 }
+SECRET_SECONDS: Final = 15.0
+"""How long secrets are waited for; a listener goes on without one that nobody knows, for others may be in use (Envoy's
+initial_fetch_timeout)."""
 TYPE_URLS: Final[dict[PlanKind, str]] = {
     kind: f"type.googleapis.com/{message.DESCRIPTOR.full_name}" for kind, message in MESSAGES.items()
 }
@@ -73,6 +78,8 @@ class Store:
     waits for that any more."""
     rejected: dict[tuple[PlanKind, str], str] = field(default_factory=dict)
     """Why the newest version of a resource did not compile."""
+    _awaited: dict[str, float] = field(default_factory=dict)
+    """Until when secrets that nobody has spoken of are waited for, in seconds of the session's clock."""
 
     def put(self, kind: PlanKind, name: str, version: str, body: bytes) -> Rejected | None:
         """Take a new version in; when it does not compile, the last one that did stays."""
@@ -91,10 +98,13 @@ class Store:
         return None
 
     def lacks(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
-        """The server has none of these (any more); returns those that were known."""
+        """The server has none of these (any more); returns those that were known and shall go.
+
+        A secret that something refers to stays in use, as in Envoy: connections would fail without it.
+        """
         names = tuple(names)
         self.answered.update((kind, name) for name in names)
-        return self._remove(kind, names)
+        return () if kind == "secret" else self._remove(kind, names)
 
     def forget(self, kind: PlanKind, names: Iterable[str]) -> tuple[tuple[PlanKind, str], ...]:
         """Nothing refers to these any more; returns those that were known."""
@@ -115,7 +125,8 @@ class Store:
         """Make due what waits for nothing any more.
 
         Route tables and TCP listeners wait for the endpoints of the clusters they name, and listeners for their
-        routes, as Envoy warms clusters and listeners: what is a moment old must not answer 503 or 404.
+        routes, and whatever speaks TLS for its secrets, as Envoy warms clusters and listeners: what is a moment old
+        must not answer 503 or 404.
         """
         for kind in _RELEASE_ORDER:
             for held in self.kinds[kind].values():
@@ -151,6 +162,24 @@ class Store:
         """RDS names that listeners refer to."""
         return {name for held in self.kinds["listener"].values() for name in _tables_of(held.plan)}
 
+    def secret_names(self) -> set[str]:
+        """All secrets that listeners and clusters refer to."""
+        held = (*self.kinds["listener"].values(), *self.kinds["cluster"].values())
+        return {name for each in held for name in _secrets_of(each.plan)}
+
+    def asked_secret_names(self) -> set[str]:
+        """Those among them that Pilot has."""
+        return {name for name in self.secret_names() if is_from_pilot(name)}
+
+    def wait_no_longer(self, now: float) -> None:
+        """Give up on secrets that have been waited for too long."""
+        missing = {name for name in self.asked_secret_names() if ("secret", name) not in self.answered}
+        self._awaited = {name: self._awaited.get(name, now + SECRET_SECONDS) for name in missing}
+        late = {name for name, until in self._awaited.items() if until <= now}
+        if late:
+            self.answered.update(("secret", name) for name in late)
+            self.release()
+
     def unsupported(self) -> dict[Unsupported, int]:
         """What has no effect, and in how many resources."""
         counts: dict[Unsupported, int] = {}
@@ -161,7 +190,11 @@ class Store:
         return counts
 
     def _is_waiting(self, plan: Plan) -> bool:
-        if isinstance(plan, ClusterPlan | EndpointSetPlan | SecretPlan):
+        if isinstance(plan, EndpointSetPlan | SecretPlan):
+            return False
+        if any(is_from_pilot(name) and ("secret", name) not in self.answered for name in _secrets_of(plan)):
+            return True
+        if isinstance(plan, ClusterPlan):
             return False
         if any(self._is_unknown(name) for name in _tables_of(plan)):
             return True
@@ -173,10 +206,12 @@ class Store:
         return ("route_table", name) not in self.answered if table is None else table.state == "waiting"
 
     def _is_cold(self, name: str) -> bool:
-        """Whether a cluster is here and its endpoints are not; one that nobody sends answers 503 NC."""
+        """Whether a cluster is here and its secrets or endpoints are not; one that nobody sends answers 503 NC."""
         cluster = self.kinds["cluster"].get(name)
         if cluster is None or not isinstance(cluster.plan, ClusterPlan):
             return False
+        if cluster.state == "waiting":
+            return True
         eds = cluster.plan.endpoint_set
         return isinstance(eds, str) and bool(eds) and ("endpoint_set", eds) not in self.answered
 
@@ -203,5 +238,12 @@ def _tables_of(plan: Plan) -> Iterator[str]:
             yield handler.route_table
 
 
-# A kind without a place here would be lost in silence. Secrets do not come from Pilot.
-assert {*KINDS, "secret"} == set(get_args(PlanKind))  # noqa: S101
+def _secrets_of(plan: Plan) -> tuple[str, ...]:
+    """The names of the secrets that a listener or a cluster needs."""
+    if isinstance(plan, ListenerPlan):
+        return plan.secrets
+    return plan.sockets.secrets if isinstance(plan, ClusterPlan) else ()
+
+
+# A kind without a place here would be lost in silence.
+assert set(KINDS) == set(get_args(PlanKind))  # noqa: S101

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.runtime.address import Address
-
-CERTIFICATE: Final = "default"
-ROOTS: Final = "ROOTCA"
-"""The names of Istio's secrets."""
 
 
 @dataclass(frozen=True, slots=True)

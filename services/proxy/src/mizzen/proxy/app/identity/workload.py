@@ -11,8 +11,8 @@ import grpc
 from mizzen.identity.credentials import Credentials
 from mizzen.proxy.app.identity.authority import CertificateService
 from mizzen.proxy.app.identity.keeper import CertificateKeeper
-from mizzen.proxy.app.identity.settings import CERTIFICATE, ROOTS, IdentitySettings
-from mizzen.proxy.engine.tls_plan import SecretPlan
+from mizzen.proxy.app.identity.settings import IdentitySettings
+from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, OWN_ROOTS, SecretPlan
 
 
 class WorkloadIdentity:
@@ -48,5 +48,5 @@ class WorkloadIdentity:
 
 def secrets(credentials: Credentials) -> tuple[SecretPlan, ...]:
     """As listeners and clusters know them."""
-    own = SecretPlan(CERTIFICATE, credentials.chain_pem, credentials.key_pem, identity=str(credentials.identity))
-    return own, SecretPlan(ROOTS, roots=credentials.roots_pem)
+    own = SecretPlan(OWN_CERTIFICATE, credentials.chain_pem, credentials.key_pem, identity=str(credentials.identity))
+    return own, SecretPlan(OWN_ROOTS, roots=credentials.roots_pem)
