@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
+from mizzen.proxy.engine.peer import TlsFacts
 from mizzen.proxy.engine.plan import (
     EndpointPlan,
     EndpointSetPlan,
@@ -63,6 +64,8 @@ class Exchange:
     downstream_remote_address: str = "127.0.0.1:50000"
     downstream_direct_remote_address: str = "[::1]:50001"
     server_name: str = ""
+    tls: TlsFacts | None = None
+    downstream_transport_failure_reason: str = ""
     route_name: str = ""
     connection_id: int = 7
 

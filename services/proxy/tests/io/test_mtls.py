@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tls_authority import TestAuthority
+from tls_proxies import GET, Proxy, application, ask, get, http, proxy, static, tcp
 
-from mizzen.proxy.engine.control import Update
-from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch, StringMatch
+from mizzen.proxy.engine.match_plan import StringMatch
 from mizzen.proxy.engine.plan import (
     ChainMatch,
     ChainPlan,
     ChoicePlan,
     ClientCertPlan,
-    ClusterPlan,
-    EndpointPlan,
-    EndpointSetPlan,
-    Forward,
     HttpPlan,
     ListenerPlan,
-    Plan,
-    RoutePlan,
-    RouteTablePlan,
     SniffPlan,
     TcpPlan,
-    VirtualHostPlan,
-    WeightedCluster,
 )
 from mizzen.proxy.engine.rbac_plan import AllOf, AnyOf, Anything, Authenticated, PolicyPlan, RbacPlan
 from mizzen.proxy.engine.tls_plan import (
-    PLAINTEXT,
     ClientTlsPlan,
     NameMatch,
     SecretPlan,
@@ -47,7 +35,6 @@ from mizzen.proxy.engine.tls_plan import (
     SocketsPlan,
     TlsPlan,
 )
-from mizzen.proxy.io.runtime import Runtime
 from mizzen.proxy.io.telemetry import read_key
 
 ROOT, STRANGER = TestAuthority(), TestAuthority()
@@ -61,26 +48,6 @@ CLIENT = ClientTlsPlan(
 )
 AUTO = SocketsPlan((SocketMatch((("tlsMode", "istio"),), CLIENT), SocketMatch((), None)))
 SAYS_ISTIO = frozenset({("tlsMode", "istio")})
-GET = b"GET / HTTP/1.1\r\nHost: reviews\r\n\r\n"
-
-
-def http(cluster: str) -> HttpPlan:
-    everything = RoutePlan("r", RouteMatch(PathMatch("prefix", "/")), Forward((WeightedCluster(cluster),)))
-    return HttpPlan(cluster, RouteTablePlan("t", (VirtualHostPlan("v", ("*",), (everything,)),)))
-
-
-def tcp(cluster: str) -> TcpPlan:
-    return TcpPlan(cluster, (WeightedCluster(cluster),))
-
-
-def static(name: str, port: int, sockets: SocketsPlan = PLAINTEXT, says: Any = frozenset()) -> ClusterPlan:
-    return ClusterPlan(
-        name,
-        "static",
-        endpoint_set=EndpointSetPlan(name, (EndpointPlan("127.0.0.1", port, says=says),)),
-        connect_timeout=5.0,
-        sockets=sockets,
-    )
 
 
 PRODUCTPAGE = "spiffe://cluster.local/ns/default/sa/productpage"
@@ -100,75 +67,6 @@ def inbound(handler: HttpPlan | TcpPlan, *, strict: bool = False, tls: ServerTls
     plain = () if strict else (ChainPlan("in", ChainMatch(transport="raw_buffer"), handler),)
     chains = ChoicePlan((encrypted, *plain))
     return ListenerPlan("in", "127.0.0.1", 1, "inbound", chains, sniff=SniffPlan(tls=((1, 65536),)))
-
-
-@dataclass
-class Proxy:
-    """A worker's runtime with one listener."""
-
-    runtime: Runtime
-    port: int = 0
-
-    async def apply(self, *plans: Plan, removed: Iterable[Any] = ()) -> None:
-        await self.runtime.apply(Update(1, plans, tuple(removed)), {})
-
-    def count(self, metric: str, scope: str = "listener") -> int:
-        counters = self.runtime.stats(1).counters
-        return sum(value for (of, _, name), value in counters.items() if of == scope and name == metric)
-
-
-@asynccontextmanager
-async def proxy(listener: ListenerPlan, *plans: Plan) -> AsyncIterator[Proxy]:
-    runtime = Runtime(asyncio.get_running_loop(), random.random)
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    port = sock.getsockname()[1]
-    await runtime.apply(Update(1, (listener, *plans), (), (listener.name,)), {listener.name: sock})
-    try:
-        yield Proxy(runtime, port)
-    finally:
-        await runtime.drain(0.0, stop=True)
-        await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def application(answer: bytes = b"hello") -> AsyncIterator[tuple[int, list[bytes]]]:
-    """An HTTP server; the heads that it got."""
-    heads: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                heads.append(await reader.readuntil(b"\r\n\r\n"))
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1], heads
-    finally:
-        server.close()
-
-
-async def get(port: int, request: bytes = GET) -> tuple[int, bytes]:
-    """Status, and body or head of a refusal, of one request on a connection of its own."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        return await ask(reader, writer, request)
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes = GET) -> tuple[int, bytes]:
-    writer.write(request)
-    async with asyncio.timeout(20):
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        body = await reader.readexactly(length)
-        status = int(head[9:12])
-        return status, body if status == 200 else head
 
 
 @asynccontextmanager

@@ -252,12 +252,12 @@ def test_an_answer_does_not_wait_for_routes_that_nothing_refers_to(talk: Convers
 
 
 def test_an_operator_that_is_not_evaluated_costs_its_header_alone(talk: Conversation, make: Make) -> None:
-    header = {"header": {"key": "x-san", "value": "%DOWNSTREAM_PEER_URI_SAN%"}}
+    header = {"header": {"key": "x-san", "value": "%DOWNSTREAM_NOPE%"}}
     talk.hear(make["response"]("1", make["listener"]("l")))
     (_, answer) = talk.hear(make["response"]("2", make["routes"]("routes", "x", request_headers_to_add=[header])))
     assert not answer.HasField("error_detail")
     assert [item.field for item in talk.session.store.unsupported()] == [
-        "envoy.config.core.v3.HeaderValueOption.header.value[%DOWNSTREAM_PEER_URI_SAN%]"
+        "envoy.config.core.v3.HeaderValueOption.header.value[%DOWNSTREAM_NOPE%]"
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
-from mizzen.proxy.engine.peer import Peer
+from mizzen.proxy.engine.peer import Peer, TlsFacts
 
 Ip: TypeAlias = IPv4Address | IPv6Address
 _SHOWN: Final = 8
@@ -24,6 +24,7 @@ class Arrival:
         "restored",
         "server_name",
         "source",
+        "tls",
         "transport",
     )
 
@@ -42,6 +43,8 @@ class Arrival:
         """Whose certificate was verified; None without one."""
         self.is_secured = False
         """TLS ended here."""
+        self.tls: TlsFacts | None = None
+        """What was agreed on when TLS ended here."""
         self.own = ""
         """The identity that this proxy showed: the URI in its certificate; empty in plain text."""
 

@@ -14,6 +14,7 @@ import re2
 
 from mizzen.proxy.engine.match import header_reader
 from mizzen.proxy.engine.request import Record
+from mizzen.proxy.engine.tls_formats import TLS_OPERATORS
 
 Value: TypeAlias = str | int | None
 """What an operator yields; None when there is nothing to say."""
@@ -79,7 +80,7 @@ def _bind_operator(name: str, argument: str | None, limit: str | None, hostname:
         return start_time(argument or _DEFAULT_TIME)
     if name == "HOSTNAME":
         return lambda record: hostname or None
-    operator = _PLAIN.get(name)
+    operator = _PLAIN.get(name) or TLS_OPERATORS.get(name)
     if operator is None or argument is not None:
         raise ValueError(f"unknown operator %{name}{'' if argument is None else f'({argument})'}%")
     return _truncate(operator, size)

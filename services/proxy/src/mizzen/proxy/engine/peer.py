@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha1, sha256
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias
@@ -76,6 +77,21 @@ class Peer:
     def quoted_pem(self) -> str:
         """The certificate in PEM, encoded for a URL."""
         return quote(ssl.DER_cert_to_PEM_cert(self.encoded), safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What both sides of a connection agreed on."""
+
+    version: str
+    """`TLSv1.3`."""
+    cipher: str
+    session_id: str
+    """Hexadecimal; empty for none."""
+    own: str
+    """The URI in this proxy's certificate; empty for none."""
+    peer: Peer | None
+    """None without a certificate that somebody vouches for."""
 
 
 def _distinguished(parts: Iterable[Iterable[tuple[str, str]]]) -> str:

@@ -147,6 +147,8 @@ class ClientCertPlan:
     """What becomes of x-forwarded-client-cert."""
 
     mode: ClientCertMode = "sanitize"
+    cert: bool = False
+    """All of the certificate, in PEM."""
     subject: bool = False
     uri: bool = False
     dns: bool = False

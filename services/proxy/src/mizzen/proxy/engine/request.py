@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from mizzen.proxy.engine.peer import TlsFacts
 
 Findings: TypeAlias = dict[str, Mapping[str, object]]
 """What filters found out of a request, by the filter's name: Envoy's dynamic metadata."""
@@ -126,6 +129,14 @@ class Record(Protocol):
     @property
     def server_name(self) -> str:
         """SNI of the downstream connection."""
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        """Of the downstream connection; None in plain text."""
+
+    @property
+    def downstream_transport_failure_reason(self) -> str:
+        """Why TLS of the downstream connection failed."""
 
     @property
     def route_name(self) -> str: ...

@@ -31,6 +31,8 @@ def write_client_cert(head: Head, plan: ClientCertPlan, arrival: Arrival | None)
 def _hop(plan: ClientCertPlan, arrival: Arrival, peer: Peer) -> str:
     said = [f"By={_value(arrival.own)}"] if arrival.own else []
     said.append(f"Hash={peer.digest}")
+    if plan.cert:
+        said.append(f'Cert="{peer.quoted_pem}"')
     if plan.subject:
         said.append(f'Subject="{_escaped(peer.subject)}"')
     if plan.uri:

@@ -13,6 +13,7 @@ from mizzen.proxy.engine.route import Target, bind_route
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.check_cache import Context
+    from mizzen.proxy.engine.peer import TlsFacts
     from mizzen.proxy.engine.state import EndpointState
     from mizzen.proxy.engine.verdict import Verdict
     from mizzen.proxy.io.cluster import Cluster
@@ -234,6 +235,15 @@ class Exchange:
     def server_name(self) -> str:
         arrival = self.downstream.arrival
         return "" if arrival is None else arrival.server_name
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        arrival = self.downstream.arrival
+        return None if arrival is None else arrival.tls
+
+    @property
+    def downstream_transport_failure_reason(self) -> str:
+        return ""
 
     @property
     def route_name(self) -> str:

@@ -25,6 +25,7 @@ from mizzen.proxy.io.tls import TOO_LONG, TlsConnection
 from mizzen.proxy.io.tls_contexts import NoSecret
 
 if TYPE_CHECKING:
+    from mizzen.proxy.engine.peer import TlsFacts
     from mizzen.proxy.io.chain import Chain
     from mizzen.proxy.io.listener import Listener
 
@@ -234,6 +235,7 @@ class Intake(asyncio.Protocol, StreamRecord):
             return
         self.arrival.is_secured = True
         self.arrival.peer = connection.peer
+        self.arrival.tls = connection.facts
         self.arrival.own = connection.identity
         self._hand_over(chain, connection)
 
@@ -242,6 +244,7 @@ class Intake(asyncio.Protocol, StreamRecord):
             if reason == TOO_LONG:
                 self.listener.stats.downstream_cx_transport_socket_connect_timeout += 1
             self.flags = flags.DOWNSTREAM_PROTOCOL_ERROR
+            self.downstream_transport_failure_reason = f"TLS_error:{flags.without_blanks(reason)}"
             self.listener.warn(f"TLS: {reason}", self.arrival.in_words())
             self._end("tls_handshake_failed")
             for log in self.listener.logs:
@@ -277,6 +280,10 @@ class Intake(asyncio.Protocol, StreamRecord):
     @property
     def server_name(self) -> str:
         return self.arrival.server_name
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        return self.arrival.tls
 
     @property
     def start_time(self) -> float:

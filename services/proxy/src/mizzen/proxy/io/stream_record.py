@@ -22,6 +22,7 @@ class StreamRecord:
     upstream_transport_failure_reason = ""
     downstream_remote_address = ""
     downstream_local_address = ""
+    downstream_transport_failure_reason = ""
 
     def response_header(self, name: bytes, /) -> bytes | None:
         return None

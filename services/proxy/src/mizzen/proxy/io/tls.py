@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from mizzen.proxy.engine.peer import Peer
+from mizzen.proxy.engine.peer import Peer, TlsFacts
 from mizzen.proxy.engine.stats import TlsStats
 from mizzen.proxy.io.tls_contexts import Security
 
@@ -40,6 +40,7 @@ class TlsConnection(asyncio.Transport):
         "_stats",
         "_tls",
         "_why",
+        "facts",
         "identity",
         "peer",
     )
@@ -68,6 +69,8 @@ class TlsConnection(asyncio.Transport):
         self._session_due = not security.server_side
         self.identity = security.identity
         """What this proxy shows to the peer."""
+        self.facts: TlsFacts | None = None
+        """None until the handshake is over."""
         self.peer: Peer | None = None
         """None until the handshake is over, and for a peer without a certificate."""
 
@@ -215,11 +218,22 @@ class TlsConnection(asyncio.Transport):
                 self.peer = peer
         else:
             stats.no_certificate += 1
-        cipher = tls.cipher()
-        stats.agree(tls.version() or "", cipher[0] if cipher else "")
+        self._note_agreement()
+        return ""
+
+    def _note_agreement(self) -> None:
+        tls, stats = self._tls, self._stats
+        cipher, session = tls.cipher(), tls.session
+        self.facts = facts = TlsFacts(
+            tls.version() or "",
+            cipher[0] if cipher else "",
+            session.id.hex() if session is not None else "",
+            self.identity,
+            self.peer,
+        )
+        stats.agree(facts.version, facts.cipher)
         if tls.session_reused:
             stats.session_reused += 1
-        return ""
 
     def _count(self, error: ssl.SSLError) -> str:
         """What went wrong, in words."""

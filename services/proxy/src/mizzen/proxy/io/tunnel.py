@@ -19,6 +19,7 @@ from mizzen.proxy.io.tls_contexts import NoSecret
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.arrival import Arrival
+    from mizzen.proxy.engine.peer import TlsFacts
     from mizzen.proxy.io.chain import Chain
 
 
@@ -299,6 +300,10 @@ class Tunnel(StreamRecord):
     @property
     def server_name(self) -> str:
         return self.arrival.server_name if self.arrival is not None else ""
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        return self.arrival.tls if self.arrival is not None else None
 
     @property
     def attempts(self) -> int:

@@ -153,9 +153,9 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
 
 def _client_cert(message: Any, notes: Notes) -> ClientCertPlan:
     said = message.set_current_client_cert_details
-    notes.check(said, ("subject", "uri", "dns"))
+    notes.check(said, ("cert", "subject", "uri", "dns"))
     mode = _CLIENT_CERT[message.forward_client_cert_details]
-    return ClientCertPlan(mode, wrapped(said, "subject", False), said.uri, said.dns)
+    return ClientCertPlan(mode, said.cert, wrapped(said, "subject", False), said.uri, said.dns)
 
 
 def _routes(message: Any, notes: Notes) -> RouteTablePlan | str:
