@@ -43,9 +43,12 @@ LEASE = "leases.coordination.k8s.io"
 REGISTRY = ("services", "pods", "nodes", "namespaces", "endpointslices.discovery.k8s.io")
 CONFIG = sorted(name for name in crd_names() if name.endswith(CONFIG_GROUPS))
 GATEWAY_API = [collection.name for collection in CONFIG_COLLECTIONS if collection.optional]
+GATEWAY_API_STATUS = [kind for kind in GATEWAY_API if not kind.startswith("referencegrants.")]
 PILOT_MAY = [
     *(Right(verb, resource) for verb in FOLLOW for resource in (*REGISTRY, *CONFIG, *GATEWAY_API)),
     *(Right("patch", kind, part="status") for kind in CONFIG if kind.endswith(STATUS_GROUPS)),
+    *(Right("get", kind) for kind in GATEWAY_API_STATUS),
+    *(Right("patch", kind, part="status") for kind in GATEWAY_API_STATUS),
     *(Right(verb, LEASE, OWN, name="mizzen-pilot") for verb in ("get", "update")),
     Right("create", "tokenreviews.authentication.k8s.io"),
     *(Right(verb, "configmaps", name="istio-ca-root-cert") for verb in (*FOLLOW, "create", "patch")),

@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.kube.programs import CHART, REPOSITORY, gateway_api, program
 
-from mizzen.runtime.address import unused_port
+from mizzen.pilot.app.pilot import Pilot
+from mizzen.pilot.app.settings import Settings
+from mizzen.pilot.ingest.kubernetes import status
+from mizzen.runtime.address import Address, unused_port
 
-ROOT = Path(__file__).parents[4]
-CRDS = ROOT / "charts/mizzen/crds"
+CRDS = CHART / "crds"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 START_SECONDS = 60
 TOKEN = "admin"
 SERVICE_ACCOUNTS_KEY = "service-accounts.pem"
-
-
-def program(name: str) -> str:
-    """A program of KUBEBUILDER_ASSETS or e2e/tools/bin, or of the system."""
-    folder = Path(os.environ.get("KUBEBUILDER_ASSETS") or ROOT / "e2e/tools/bin")
-    if (folder / name).is_file():
-        return str(folder / name)
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"no {name} in {folder} nor in PATH: run `make e2e-tools`, or set KUBEBUILDER_ASSETS")
-    return found
 
 
 class ApiServer:
@@ -109,6 +101,29 @@ class ApiServer:
             "PATCH", f"{path}/{name}?fieldManager=test&force=true", item, "application/apply-patch+yaml"
         )
 
+    def define(self, folder: Path) -> None:
+        """Install the definitions in a folder, and wait until they are served."""
+        definitions = _definitions(folder)
+        for item in definitions:
+            self.apply(DEFINITIONS, item)
+        _await_served({version_path(item) for item in definitions}, self)
+
+    def undefine(self, folder: Path) -> None:
+        """Remove them with all their objects, and wait until they are gone."""
+        paths = {f"{DEFINITIONS}/{item['metadata']['name']}" for item in _definitions(folder)}
+        for path in paths:
+            self.delete(path)
+        deadline = time.monotonic() + START_SECONDS
+        while paths:
+            try:
+                self.request("GET", next(iter(paths)))
+                assert time.monotonic() < deadline, f"{paths} stay"
+                time.sleep(0.1)
+            except urllib.error.HTTPError as error:
+                if error.code != 404:
+                    raise
+                paths.pop()
+
     def delete(self, path: str) -> None:
         self.request("DELETE", path)
 
@@ -155,13 +170,15 @@ def kube_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]
     try:
         server.start_etcd()
         server.start()
-        definitions = [item for file in sorted(CRDS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text())]
-        for item in definitions:
-            server.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", item)
-        _await_served({version_path(item) for item in definitions}, server)
+        server.define(CRDS)
         yield server
     finally:
         server.close()
+
+
+def _definitions(folder: Path) -> list[dict[str, Any]]:
+    files = sorted(folder.glob("*.yaml"))
+    return [item for file in files for item in yaml.safe_load_all(file.read_text()) if item]
 
 
 def version_path(definition: dict[str, Any]) -> str:
@@ -182,6 +199,14 @@ def _await_served(paths: set[str], server: ApiServer) -> None:
 
 
 @pytest.fixture
+def gateway_api_definitions(kube_server: ApiServer) -> Iterator[None]:
+    """Those of the Gateway API, for this test alone."""
+    kube_server.define(gateway_api())
+    yield
+    kube_server.undefine(gateway_api())
+
+
+@pytest.fixture
 def namespace(kube_server: ApiServer) -> str:
     """A new one."""
     name = f"test-{uuid.uuid4().hex[:8]}"
@@ -199,7 +224,7 @@ class Rights:
     @staticmethod
     def documented() -> list[list[dict[str, Any]]]:
         """Of reading, of writing status, of leading; of judging tokens and giving roots, of keeping the authority."""
-        text = (ROOT / "docs/install/pilot-on-kubernetes.md").read_text()
+        text = (REPOSITORY / "docs/install/pilot-on-kubernetes.md").read_text()
         return [yaml.safe_load(block)["rules"] for block in re.findall(r"```yaml\n(rules:.*?)```", text, re.DOTALL)]
 
     def kubeconfig(self, folder: Path) -> Path:
@@ -229,6 +254,30 @@ class Rights:
 @pytest.fixture
 def rights(kube_server: ApiServer, namespace: str) -> Rights:
     return Rights(kube_server, namespace)
+
+
+@asynccontextmanager
+async def _running(kubeconfig: Path, namespace: str) -> AsyncIterator[Pilot]:
+    anywhere = Address("127.0.0.1", 0)
+    lease = (namespace, "mizzen-pilot")
+    pilot = Pilot(Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig), status_lease=lease))
+    following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
+    try:
+        async with asyncio.timeout(30):
+            await pilot.start()
+        following = asyncio.ensure_future(pilot.run())
+        yield pilot
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await pilot.close()
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], AbstractAsyncContextManager[Pilot]]:
+    """Runs a Pilot that leads by a Lease of the namespace and writes status without delay."""
+    monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
+    return _running
 
 
 class Relay:

@@ -10,7 +10,7 @@ from mizzen.api.parse import parse_object
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.kubernetes.reflector import Revision
-from mizzen.pilot.ingest.kubernetes.conditions import MAX_MESSAGE, statements, status_of
+from mizzen.pilot.ingest.kubernetes.conditions import MAX_MESSAGE, statements
 
 KEY = ResourceKey("VirtualService", "shop", "reviews")
 
@@ -65,18 +65,18 @@ def test_conditions(problems: Any, in_use: Any, validated: Any, reconciled: Any)
 
 def test_messages_are_bounded() -> None:
     many = [problem("error", f"{number}") for number in range(1000)]
-    first, _ = statements({KEY: Revision("u", 2)}, many, {})[KEY].conditions
-    assert len(first.message) == MAX_MESSAGE
+    written = statements({KEY: Revision("u", 2)}, many, {})[KEY].status({}, "monday")
+    assert len(written["conditions"][0]["message"]) == MAX_MESSAGE
 
 
 def test_the_time_is_that_of_the_last_transition() -> None:
     good = statements({KEY: Revision("u", 2)}, [], used(2))[KEY]
     bad = statements({KEY: Revision("u", 3)}, [problem("error")], used(2))[KEY]
-    first = status_of(good, {"addresses": []}, "monday")
+    first = good.status({"addresses": []}, "monday")
     assert first["observedGeneration"] == 2
     assert [item["lastTransitionTime"] for item in first["conditions"]] == ["monday", "monday"]
-    assert status_of(good, first, "tuesday") == first
-    second = status_of(bad, first, "tuesday")
+    assert good.status(first, "tuesday") == first
+    second = bad.status(first, "tuesday")
     assert [(item["status"], item["lastTransitionTime"]) for item in second["conditions"]] == [("False", "tuesday")] * 2
     again = statements({KEY: Revision("u", 3)}, [problem("error", "otherwise")], used(2))[KEY]
-    assert [item["lastTransitionTime"] for item in status_of(again, second, "friday")["conditions"]] == ["tuesday"] * 2
+    assert [item["lastTransitionTime"] for item in again.status(second, "friday")["conditions"]] == ["tuesday"] * 2

@@ -240,14 +240,15 @@ async def test_what_happens_during_an_outage_is_known_afterwards(
 
 
 def counting_lists(pilot: Pilot) -> list[str]:
-    """The collections that are listed from now on."""
+    """The collections that are listed from now on, without those that are asked for until they are served."""
     assert pilot._cluster is not None
     client = pilot._cluster.client
     listed: list[str] = []
     original = client.list_all
 
     async def counted(collection: Any) -> Any:
-        listed.append(collection.name)
+        if not collection.optional:
+            listed.append(collection.name)
         return await original(collection)
 
     client.list_all = counted  # type: ignore[method-assign]

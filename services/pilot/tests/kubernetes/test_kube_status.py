@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mizzen.api.resource import ResourceKey
-from mizzen.pilot.app.pilot import Pilot
-from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.ingest.kubernetes import status
-from mizzen.runtime.address import Address
 
 pytestmark = pytest.mark.kube
 GROUP = "/apis/networking.istio.io/v1"
+CLASSES = "/apis/gateway.networking.k8s.io/v1/gatewayclasses"
 LEASES = "/apis/coordination.k8s.io/v1"
-
-
-@asynccontextmanager
-async def running(kubeconfig: Path, namespace: str) -> AsyncIterator[Pilot]:
-    anywhere = Address("127.0.0.1", 0)
-    lease = (namespace, "mizzen-pilot")
-    pilot = Pilot(Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig), status_lease=lease))
-    following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
-    try:
-        async with asyncio.timeout(30):
-            await pilot.start()
-        following = asyncio.ensure_future(pilot.run())
-        yield pilot
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await pilot.close()
 
 
 class Objects:
@@ -52,6 +32,22 @@ class Objects:
         item = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
         path = f"{GROUP}/namespaces/{self.namespace}/virtualservices"
         await asyncio.to_thread(self._server.apply, path, item)
+
+    async def gateway_class(self) -> str:
+        """One of ours; its name."""
+        spec = {"controllerName": "mizzen.io/gateway-controller"}
+        item = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "spec": spec}
+        await asyncio.to_thread(self._server.apply, CLASSES, item | {"metadata": {"name": self.namespace}})
+        return self.namespace
+
+    async def until_accepted(self, name: str) -> None:
+        """Wait until the class is said to be ours."""
+        async with asyncio.timeout(30):
+            while True:
+                found = await asyncio.to_thread(self._server.request, "GET", f"{CLASSES}/{name}")
+                if found["status"]["conditions"][0]["reason"] == "Accepted":
+                    return
+                await asyncio.sleep(0.1)
 
     async def status(self) -> Any:
         path = f"{GROUP}/namespaces/{self.namespace}/virtualservices/reviews"
@@ -89,9 +85,8 @@ def objects(kube_server: Any, namespace: str) -> Objects:
 
 
 async def test_a_resource_tells_what_became_of_it(
-    kube_server: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube_server: Any, objects: Objects, running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
     config = kube_server.kubeconfig(tmp_path / "kubeconfig")
     await objects.virtual_service(1)
     async with running(config, objects.namespace):
@@ -108,13 +103,18 @@ async def test_a_resource_tells_what_became_of_it(
 
 
 async def test_the_documented_rights_are_needed_and_enough(
-    rights: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rights: Any,
+    gateway_api_definitions: None,
+    objects: Objects,
+    running: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(status, "RETRY_SECONDS", 0.5)
     namespace = objects.namespace
     config = rights.kubeconfig(tmp_path)
     await objects.virtual_service(1)
+    name = await objects.gateway_class()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2), running(config, namespace):
             pytest.fail("nothing may be read without rights")
@@ -125,12 +125,12 @@ async def test_the_documented_rights_are_needed_and_enough(
         rights.grant("lead", lead, inside=True)
         rights.grant("write", write, inside=False)
         await objects.until(1, *GOOD)
+        await objects.until_accepted(name)
 
 
 async def test_one_of_two_writes_and_the_other_takes_over_what_is_there(
-    kube_server: Any, objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kube_server: Any, objects: Objects, running: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
     config = kube_server.kubeconfig(tmp_path / "kubeconfig")
     await objects.virtual_service(1)
     async with AsyncExitStack() as first, AsyncExitStack() as second:

@@ -126,7 +126,7 @@ KINDS: Mapping[str, Kind] = {
         *(_mixer(name, model) for name, model in mixer_kinds.MODELS.items()),
         Kind(ServiceRole, "rbac.istio.io", ("v1alpha1",)),
         Kind(ServiceRoleBinding, "rbac.istio.io", ("v1alpha1",)),
-        Kind(kubernetes.Service, "", ("v1",), label_name=True),
+        Kind(kubernetes.Service, "", ("v1",), status=kubernetes.ServiceStatus, label_name=True),
         Kind(kubernetes.Endpoints, "", ("v1",), flat=True),
         Kind(kubernetes.EndpointSlice, "discovery.k8s.io", ("v1",), flat=True),
         Kind(kubernetes.Pod, "", ("v1",), status=kubernetes.PodStatus),

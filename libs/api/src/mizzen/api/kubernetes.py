@@ -66,6 +66,25 @@ class Service(KubernetesModel):
     publish_not_ready_addresses: Bool = False
 
 
+class LoadBalancerIngress(KubernetesModel):
+    """Where a load balancer takes traffic: one of both is set."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancerStatus(KubernetesModel):
+    """What a cloud's load balancer has been given; empty as long as it has no address."""
+
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class ServiceStatus(KubernetesModel):
+    """A Service's state."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+
 class ObjectReference(KubernetesModel):
     """Another object, usually the Pod behind an address."""
 

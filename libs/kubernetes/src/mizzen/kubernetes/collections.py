@@ -77,15 +77,19 @@ TOPOLOGY = frozenset(
 )
 """Labels of Nodes that place an endpoint."""
 
-STATUS_GROUPS = ("networking.istio.io", "security.istio.io")
+STATUS_GROUPS = ("networking.istio.io", "security.istio.io", GATEWAY_API)
 CONFIG = tuple(
     Collection(kind, optional=not kind.is_own)
     for group in CONFIG_GROUPS
     for kind in KINDS.values()
     if kind.group == group
 )
-WITH_STATUS = tuple(collection for collection in CONFIG if collection.kind.group in STATUS_GROUPS)
-"""Those whose status Pilot writes; what becomes of Mixer's resources is for Mixer to say."""
+WITH_STATUS = tuple(
+    collection
+    for collection in CONFIG
+    if collection.kind.group in STATUS_GROUPS and collection.kind.name != "ReferenceGrant"
+)
+"""Those whose status Pilot writes. What becomes of Mixer's resources is for Mixer to say; a ReferenceGrant has none."""
 REGISTRY = (
     Collection(KINDS["Namespace"], metadata_only=True, annotations=False),
     Collection(KINDS["Node"], metadata_only=True, annotations=False, labels=TOPOLOGY),

@@ -19,12 +19,14 @@ from mizzen.kubernetes.reflector import Revision
 from mizzen.kubernetes.server import Access
 from mizzen.kubernetes.store import KubernetesStore
 from mizzen.pilot.app.world import World
-from mizzen.pilot.ingest.kubernetes.conditions import Statement, statements
+from mizzen.pilot.ingest.kubernetes.conditions import statements
+from mizzen.pilot.ingest.kubernetes.gatewaystatus import gateway_statements
 from mizzen.pilot.ingest.kubernetes.roots import RootsKeeper
-from mizzen.pilot.ingest.kubernetes.status import StatusWriter
+from mizzen.pilot.ingest.kubernetes.status import Statement, StatusWriter
 from mizzen.pilot.snapshot.mesh import Mesh
 
-_KINDS = frozenset(collection.kind.name for collection in WITH_STATUS)
+_ISTIO = frozenset(collection.kind.key for collection in WITH_STATUS if collection.kind.is_own)
+_GATEWAY_API = frozenset(collection.kind.key for collection in WITH_STATUS) - _ISTIO
 
 
 class Findings:
@@ -38,10 +40,15 @@ class Findings:
         self._stated: Mapping[ResourceKey, Statement] = {}
 
     def __call__(self) -> Mapping[ResourceKey, Statement]:
-        mesh, revisions = self._world.mesh, self._store.revisions(_KINDS)
+        mesh, revisions = self._world.mesh, self._store.revisions(_ISTIO | _GATEWAY_API)
         if mesh is not self._mesh or revisions != self._revisions:
             problems = (*self._store.contents.problems, *mesh.problems)
-            self._stated = statements(revisions, problems, mesh.resources)
+            istio = {key: revision for key, revision in revisions.items() if key.kind in _ISTIO}
+            others = {key: revision for key, revision in revisions.items() if key.kind in _GATEWAY_API}
+            self._stated = {
+                **statements(istio, problems, mesh.resources),
+                **gateway_statements(others, problems, mesh.resources, mesh.translation.states),
+            }
             self._mesh, self._revisions = mesh, revisions
         return self._stated
 

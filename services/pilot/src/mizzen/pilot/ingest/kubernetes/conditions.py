@@ -1,14 +1,15 @@
-"""What Pilot says of a resource in its status. No I/O."""
+"""What Pilot says of a resource of Istio's in its status. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.kubernetes.reflector import Revision
+from mizzen.pilot.base.condition import Condition
 
 VALIDATED = "PassedValidation"
 RECONCILED = "Reconciled"
@@ -17,21 +18,21 @@ MAX_MESSAGE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """One aspect of a resource; reasons are Istio's where it has one."""
-
-    type: str
-    status: bool
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Statement:
     """What there is to say of one revision of a resource."""
 
     revision: Revision
     conditions: tuple[Condition, ...]
+    is_shared: ClassVar[bool] = False
+
+    @property
+    def uid(self) -> str:
+        return self.revision.uid
+
+    def status(self, before: Mapping[str, Any], now: str) -> dict[str, Any]:
+        """The status to write over `before`."""
+        conditions = transitions(self.conditions, before.get("conditions"), now)
+        return {"observedGeneration": self.revision.generation, "conditions": conditions}
 
 
 def statements(
@@ -53,8 +54,6 @@ def _validated(problems: Iterable[Problem]) -> Condition:
     found = list(dict.fromkeys(problems))
     is_good = all(problem.severity != "error" for problem in found)
     text = "; ".join(f"{problem.severity}: {problem.path}: {problem.message}" for problem in found) or "No errors found"
-    if len(text) > MAX_MESSAGE:
-        text = text[: MAX_MESSAGE - 3] + "..."
     return Condition(VALIDATED, is_good, "noErrorsFound" if is_good else "errorsFound", text)
 
 
@@ -67,22 +66,27 @@ def _reconciled(revision: Revision, used: Resource | None) -> Condition:
     return Condition(RECONCILED, True, "ready", "This generation is in use")
 
 
-def status_of(statement: Statement, before: Mapping[str, Any], now: str) -> dict[str, Any]:
-    """The status to write over `before`; a condition that is as it was keeps the time of its last transition."""
+def transitions(conditions: Iterable[Condition], before: Any, now: str) -> list[dict[str, Any]]:
+    """Conditions as a status has them; one that is as it was in `before` keeps the time of its last transition."""
     times = {}
-    for item in before.get("conditions") or ():
+    for item in before or ():
         if isinstance(item, dict):
             times[item.get("type"), item.get("status")] = item.get("lastTransitionTime")
-    conditions = []
-    for condition in statement.conditions:
+    found = []
+    for condition in conditions:
         status = "True" if condition.status else "False"
-        conditions.append(
+        found.append(
             {
                 "type": condition.type,
                 "status": status,
                 "reason": condition.reason,
-                "message": condition.message,
+                "message": bounded(condition.message),
                 "lastTransitionTime": times.get((condition.type, status)) or now,
             }
         )
-    return {"observedGeneration": statement.revision.generation, "conditions": conditions}
+    return found
+
+
+def bounded(message: str) -> str:
+    """As much of it as goes into a condition."""
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."

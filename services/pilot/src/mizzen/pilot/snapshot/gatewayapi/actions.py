@@ -18,8 +18,8 @@ from mizzen.api.gatewayapi.filters import (
     PathModifierType,
 )
 from mizzen.api.gatewayapi.httproute import HTTPRouteRule, HTTPRouteTimeouts
+from mizzen.pilot.base.condition import Condition
 from mizzen.pilot.snapshot.gatewayapi.backends import Backends
-from mizzen.pilot.snapshot.gatewayapi.conditions import Condition
 from mizzen.pilot.snapshot.gatewayapi.matches import Path
 
 FAILS = 500

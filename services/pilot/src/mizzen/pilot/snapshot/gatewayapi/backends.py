@@ -10,7 +10,7 @@ from mizzen.api.gatewayapi import GROUP
 from mizzen.api.gatewayapi.reference import BackendObjectReference, ReferenceGrant
 from mizzen.api.resource import Resource
 from mizzen.api.types import PortSelector
-from mizzen.pilot.snapshot.gatewayapi.conditions import Condition
+from mizzen.pilot.base.condition import Condition
 from mizzen.pilot.snapshot.kubernetes import hostname
 from mizzen.pilot.snapshot.service import Service, ServiceKey
 

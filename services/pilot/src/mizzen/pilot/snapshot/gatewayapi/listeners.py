@@ -9,7 +9,8 @@ from mizzen.api import gateway as istio
 from mizzen.api.gatewayapi import GROUP
 from mizzen.api.gatewayapi.gateway import FromNamespaces, Gateway, LabelSelector, Listener, Operator
 from mizzen.api.resource import Metadata, Resource
-from mizzen.pilot.snapshot.gatewayapi.conditions import ACCEPTED, NO_CONFLICT, PROGRAMMED, RESOLVED, Condition
+from mizzen.pilot.base.condition import Condition
+from mizzen.pilot.base.gatewaystate import ACCEPTED, NO_CONFLICT, PROGRAMMED, RESOLVED
 
 SELECTOR = {"istio": "ingressgateway"}
 """The proxies that serve Gateways of our classes."""

@@ -14,9 +14,10 @@ from mizzen.api.gatewayapi.httproute import HTTPBackendRef, HTTPRoute, HTTPRoute
 from mizzen.api.gatewayapi.reference import ParentReference
 from mizzen.api.resource import Resource
 from mizzen.pilot.base import host as hosts
+from mizzen.pilot.base.condition import Condition
+from mizzen.pilot.base.gatewaystate import ACCEPTED, RESOLVED
 from mizzen.pilot.snapshot.gatewayapi.actions import Maker, answers, unsupported
 from mizzen.pilot.snapshot.gatewayapi.backends import Backends
-from mizzen.pilot.snapshot.gatewayapi.conditions import ACCEPTED, RESOLVED, Condition
 from mizzen.pilot.snapshot.gatewayapi.listeners import Namespaces, Place
 from mizzen.pilot.snapshot.gatewayapi.matches import Precedence, grpc_path, paths, request
 from mizzen.pilot.snapshot.select import created

@@ -14,16 +14,16 @@ from mizzen.api.kubernetes import Namespace
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.pilot.base import host as hosts
-from mizzen.pilot.snapshot.gatewayapi.backends import Backends
-from mizzen.pilot.snapshot.gatewayapi.conditions import (
+from mizzen.pilot.base.condition import Condition
+from mizzen.pilot.base.gatewaystate import (
     ACCEPTED,
     CONTROLLER,
-    PROGRAMMED,
-    Condition,
     ListenerState,
     ParentState,
     State,
 )
+from mizzen.pilot.snapshot.gatewayapi.addresses import Exposure, exposure
+from mizzen.pilot.snapshot.gatewayapi.backends import Backends
 from mizzen.pilot.snapshot.gatewayapi.listeners import Namespaces, Place, as_istio, places
 from mizzen.pilot.snapshot.gatewayapi.routes import (
     Entry,
@@ -72,7 +72,7 @@ def translate(
     if not ours:
         return Translation()
     grants = tuple(of_kind(ours, ReferenceGrant))
-    made = _Making(Backends(services, grants, suffix), _labels(resources))
+    made = _Making(Backends(services, grants, suffix), _labels(resources), exposure(resources, suffix))
     made.take_gateways(ours)
     for route in sorted(filter(None, map(route_of, ours)), key=lambda route: route.age):
         made.take_route(route)
@@ -91,6 +91,7 @@ class _Making:
 
     backends: Backends
     namespaces: Namespaces
+    exposure: Exposure
     states: dict[ResourceKey, State] = field(default_factory=dict)
     places: dict[tuple[str, str], tuple[Place, ...]] = field(default_factory=dict)
     """By namespace and name of the Gateway."""
@@ -194,7 +195,8 @@ class _Making:
 
     def _gateway_state(self, listed: tuple[Place, ...]) -> State:
         bad = [place.listener.name for place in listed if not place.is_served]
-        accepted, programmed = ACCEPTED, PROGRAMMED
+        accepted = ACCEPTED
+        programmed = self.exposure.programmed({place.listener.port for place in listed if place.is_served})
         if bad:
             accepted = Condition(
                 "Accepted", len(bad) < len(listed), "ListenersNotValid", f"not served: {', '.join(bad)}"
@@ -205,7 +207,7 @@ class _Making:
             ListenerState(place.listener.name, place.kinds, self.attached.get(place.reference, 0), place.conditions)
             for place in listed
         )
-        return State((accepted, programmed), listeners)
+        return State((accepted, programmed), self.exposure.addresses, listeners)
 
 
 def _routing(names: tuple[str, ...], gateways: frozenset[str], seen_by: frozenset[str], found: list[Entry]) -> Routing:

@@ -7,29 +7,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mizzen.api.gatewayapi.reference import ParentReference
+from mizzen.pilot.base.condition import Condition
 
 CONTROLLER = "mizzen.io/gateway-controller"
 """The controllerName of GatewayClasses that are ours."""
-BAD_WHEN_TRUE = frozenset({"Conflicted"})
-
-
-class Condition(NamedTuple):
-    """One aspect of an object."""
-
-    type: str
-    status: bool
-    reason: str
-    message: str = ""
-
-    @property
-    def is_good(self) -> bool:
-        return self.status != (self.type in BAD_WHEN_TRUE)
-
 
 ACCEPTED = Condition("Accepted", True, "Accepted")
 RESOLVED = Condition("ResolvedRefs", True, "ResolvedRefs")
 PROGRAMMED = Condition("Programmed", True, "Programmed")
 NO_CONFLICT = Condition("Conflicted", False, "NoConflicts")
+
+
+class Address(NamedTuple):
+    """Where a gateway is reached; `type` is IPAddress or Hostname."""
+
+    type: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +48,7 @@ class State:
     """What came of an object: classes and gateways have conditions, gateways listeners, and routes parents."""
 
     conditions: tuple[Condition, ...] = ()
+    addresses: tuple[Address, ...] = ()
     listeners: tuple[ListenerState, ...] = ()
     parents: tuple[ParentState, ...] = ()
 

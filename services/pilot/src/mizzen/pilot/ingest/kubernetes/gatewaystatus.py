@@ -1,0 +1,143 @@
+"""The status of the Gateway API's objects, merged into what others say there. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mizzen.api.gatewayapi import GROUP
+from mizzen.api.gatewayapi.reference import ParentReference
+from mizzen.api.problem import Problem
+from mizzen.api.resource import Resource, ResourceKey
+from mizzen.kubernetes.reflector import Revision
+from mizzen.pilot.base.condition import Condition
+from mizzen.pilot.base.gatewaystate import CONTROLLER, ListenerState, State
+from mizzen.pilot.ingest.kubernetes.conditions import transitions
+
+ROUTES = frozenset({"HTTPRoute", "GRPCRoute"})
+Item = dict[str, Any]
+Items = list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatement:
+    """What there is to say of an object: what came of the generation that is in use, and of the one that came last."""
+
+    kind: str
+    uid: str
+    generation: int
+    """The one in use, which `state` is about."""
+    state: State
+    fault: Condition | None = None
+    """Why the last one is not in use, in place of the condition of that type."""
+    last: int = 0
+    """Which one that is."""
+    is_shared: ClassVar[bool] = True
+
+    def status(self, before: Mapping[str, Any], now: str) -> Item:
+        """The parts of the status to write over those of `before`. What others wrote there stays, in its place."""
+        if self.kind in ROUTES:
+            return {"parents": self._parents(_items(before.get("parents")), now)}
+        found: Item = {"conditions": self._conditions(self.state.conditions, before, now)}
+        if self.kind == "GatewayClass":
+            return found
+        addresses = [{"type": address.type, "value": address.value} for address in self.state.addresses]
+        known = {item.get("name"): item for item in _items(before.get("listeners"))}
+        listeners = [self._listener(each, known.get(each.name, {}), now) for each in self.state.listeners]
+        return found | {"addresses": addresses, "listeners": listeners}
+
+    def _listener(self, listener: ListenerState, before: Mapping[str, Any], now: str) -> Item:
+        return {
+            "name": listener.name,
+            "attachedRoutes": listener.attached,
+            "supportedKinds": [{"group": GROUP, "kind": kind} for kind in listener.kinds],
+            "conditions": self._conditions(listener.conditions, before, now),
+        }
+
+    def _parents(self, before: Items, now: str) -> Items:
+        known = {_reference(item): item for item in before if item.get("controllerName") == CONTROLLER}
+        stated: dict[tuple[Any, ...], Item] = {}
+        for parent in self.state.parents:
+            written = _written(parent.parent)
+            reference = _reference({"parentRef": written})
+            conditions = self._conditions(parent.conditions, known.get(reference, {}), now)
+            stated[reference] = {"parentRef": written, "controllerName": CONTROLLER, "conditions": conditions}
+        entries = []
+        for item in before:
+            if item.get("controllerName") != CONTROLLER:
+                entries.append(item)
+            elif (mine := stated.pop(_reference(item), None)) is not None:
+                entries.append(mine)
+        return [*entries, *stated.values()]
+
+    def _conditions(self, conditions: Iterable[Condition], before: Mapping[str, Any], now: str) -> Items:
+        fault = self.fault
+        meant = [fault if fault is not None and fault.type == each.type else each for each in conditions]
+        old = _items(before.get("conditions"))
+        stated = {item["type"]: item for item in transitions(meant, old, now)}
+        for item in stated.values():
+            is_last = fault is not None and fault.type == item["type"]
+            item["observedGeneration"] = self.last if is_last else self.generation
+        return [*(stated.pop(item.get("type"), item) for item in old), *stated.values()]
+
+
+def gateway_statements(
+    revisions: Mapping[ResourceKey, Revision],
+    problems: Iterable[Problem],
+    used: Mapping[ResourceKey, Resource],
+    states: Mapping[ResourceKey, State],
+) -> dict[ResourceKey, GatewayStatement]:
+    """Of each object that is ours to speak of: classes and Gateways with a state, and all routes.
+
+    A route of which nothing is to be said any more loses what was said. Nothing is said of an object of which no
+    version was ever right.
+    """
+    errors: dict[str, list[str]] = {}
+    for problem in problems:
+        if problem.severity == "error":
+            errors.setdefault(problem.resource, []).append(f"{problem.path}: {problem.message}")
+    found = {}
+    for key, revision in revisions.items():
+        resource, state = used.get(key), states.get(key)
+        if resource is None or resource.metadata.uid != revision.uid or (state is None and key.kind not in ROUTES):
+            continue
+        generation = resource.metadata.generation or 0
+        wrong = errors.get(str(key), ()) if generation != revision.generation else ()
+        fault = Condition("Accepted", False, _refused(key.kind), "; ".join(dict.fromkeys(wrong))) if wrong else None
+        said = state or State()
+        found[key] = GatewayStatement(key.kind, revision.uid, generation, said, fault, revision.generation)
+    return found
+
+
+def _refused(kind: str) -> str:
+    """The reason of the specification for an object that is wrong in itself."""
+    if kind in ROUTES:
+        return "UnsupportedValue"
+    return "InvalidParameters" if kind == "GatewayClass" else "Invalid"
+
+
+def _items(given: Any) -> Items:
+    return [item for item in given or () if isinstance(item, dict)]
+
+
+def _written(parent: ParentReference) -> Item:
+    """As it stands in the route's spec."""
+    found: Item = {"group": parent.group, "kind": parent.kind, "name": parent.name}
+    if parent.namespace is not None:
+        found["namespace"] = parent.namespace
+    if parent.section_name:
+        found["sectionName"] = parent.section_name
+    if parent.port is not None:
+        found["port"] = parent.port
+    return found
+
+
+def _reference(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What identifies an entry of one controller: its parent."""
+    parent = entry.get("parentRef") or {}
+    default = {"group": GROUP, "kind": "Gateway"}
+    return tuple(parent.get(name, default.get(name)) for name in _PARENT)
+
+
+_PARENT = ("group", "kind", "namespace", "name", "sectionName", "port")
