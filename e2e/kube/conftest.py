@@ -12,7 +12,8 @@ import pytest
 from kube.harness.injector import Injector, injecting
 from support.kube import local
 from support.kube.cluster import Cluster
-from support.kube.programs import REPOSITORY, gateway_api
+from support.kube.gatewayapi import gateway_api_in
+from support.kube.programs import REPOSITORY
 from support.kube.release import Release
 
 RULES = REPOSITORY / "demo/bookinfo/policy/deny-reviews-v3.yaml"
@@ -42,15 +43,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def gateway_api_definitions(cluster: Cluster) -> Iterator[None]:
-    """Those of the Gateway API, which are the cluster's and not the chart's; left as they are where it has them."""
-    if cluster.names("customresourcedefinitions", "--ignore-not-found", "gateways.gateway.networking.k8s.io"):
+    with gateway_api_in(cluster):
         yield
-        return
-    files = f"--filename={gateway_api()}"
-    cluster.kubectl("apply", "--server-side", files)
-    cluster.kubectl("wait", "--for=condition=established", "--timeout=30s", files)
-    yield
-    cluster.kubectl("delete", files)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -116,6 +116,10 @@ class Mesh(ABC):
     @abstractmethod
     def redis(self) -> AbstractContextManager[str]:
         """A redis-server, by the address that Mixer reaches it at."""
+
+    def gateway_api(self) -> AbstractContextManager[None]:
+        """The Gateway API can be used meanwhile."""
+        return nullcontext()
 
     def mizzen(self, *args: str, stdin: str | None = None) -> Finished:
         """Run `mizzen ARGS`; whatever its exit status is."""

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from mizzen.cli.proxydump import endpoint_rows
 from mizzen.cli.syncz import sync_rows
 from support.kube.cluster import Cluster, Refused
+from support.kube.gatewayapi import gateway_api_in
 from support.kube.node import Node, node
 from support.kube.pods import Row, rows
 from support.kube.programs import REPOSITORY
@@ -130,6 +131,9 @@ class KubeMesh(Mesh):
             yield "redis.default:6379"
         finally:
             self.cluster.kubectl("delete", "pod/redis", "service/redis")
+
+    def gateway_api(self) -> AbstractContextManager[None]:
+        return gateway_api_in(self.cluster)
 
     def _down(self, args: tuple[str, ...], stdin: str | None) -> str:
         self._stack.close()
