@@ -184,27 +184,52 @@ def tls(message: Any) -> Any:
     return context
 
 
+def by_host(message: Any) -> tuple[bool, bool]:
+    """Whether requests' hosts are asked for, and must be proved."""
+    http = options(message).upstream_http_protocol_options
+    return http.auto_sni, http.auto_san_validation
+
+
+def roots(common: Any) -> str:
+    config = common.combined_validation_context.validation_context_sds_secret_config
+    (service,) = config.sds_config.api_config_source.grpc_services
+    assert service.envoy_grpc.cluster_name == "sds-grpc"
+    return str(config.name)
+
+
 def test_simple_tls_verifies_against_the_system_and_the_host(world: Any, sidecar: Any) -> None:
     message = cluster(world, sidecar(), {"tls": {"mode": "SIMPLE"}})
-    common = tls(message).common_tls_context
-    assert common.validation_context.trusted_ca.filename == "/etc/ssl/certs/ca-certificates.crt"
-    http = options(message).upstream_http_protocol_options
-    assert (http.auto_sni, http.auto_san_validation) == (True, True)
+    assert roots(tls(message).common_tls_context) == "file-root:system"
+    assert by_host(message) == (True, True)
 
 
 def test_tls_as_stated(world: Any, sidecar: Any) -> None:
     settings = {"mode": "SIMPLE", "sni": "a.com", "caCertificates": "/ca.pem", "subjectAltNames": ["a.com"]}
-    message = cluster(world, sidecar(), {"tls": settings}, port=81)
+    message = cluster(world, sidecar(), {"tls": settings | {"caCrl": "/crl.pem"}}, port=81)
     context = tls(message)
-    validation = context.common_tls_context.validation_context
-    assert (context.sni, validation.trusted_ca.filename) == ("a.com", "/ca.pem")
+    validation = context.common_tls_context.combined_validation_context.default_validation_context
+    assert (context.sni, roots(context.common_tls_context)) == ("a.com", "file-root:/ca.pem")
     assert validation.match_typed_subject_alt_names[0].matcher.exact == "a.com"
+    assert validation.crl.filename == "/crl.pem"
     assert list(context.common_tls_context.alpn_protocols) == ["h2"]
-    assert not options(message).upstream_http_protocol_options.auto_sni
+    assert by_host(message) == (False, False)
+
+
+def test_names_that_are_stated_must_be_proved_in_place_of_the_requests_host(world: Any, sidecar: Any) -> None:
+    message = cluster(world, sidecar(), {"tls": {"mode": "SIMPLE", "subjectAltNames": ["a.com"]}})
+    assert by_host(message) == (True, False)
+
+
+def test_mutual_tls_of_a_rule_shows_a_certificate_in_files(world: Any, sidecar: Any) -> None:
+    files = {"clientCertificate": "/a/tls.crt", "privateKey": "/a/tls.key", "caCertificates": "/a/ca.pem"}
+    common = tls(cluster(world, sidecar(), {"tls": {"mode": "MUTUAL"} | files})).common_tls_context
+    assert [config.name for config in common.tls_certificate_sds_secret_configs] == ["file-cert:/a/tls.crt~/a/tls.key"]
+    assert roots(common) == "file-root:/a/ca.pem"
 
 
 def test_tls_without_verification_and_without_tls(world: Any, sidecar: Any) -> None:
     insecure = cluster(world, sidecar(), {"tls": {"mode": "SIMPLE", "insecureSkipVerify": True}})
-    assert not tls(insecure).common_tls_context.HasField("validation_context")
+    assert tls(insecure).common_tls_context.WhichOneof("validation_context_type") is None
+    assert by_host(insecure) == (True, False)
     for mode in ("DISABLE", "ISTIO_MUTUAL"):
         assert not cluster(world, sidecar(), {"tls": {"mode": mode}}).HasField("transport_socket")

@@ -196,8 +196,7 @@ def _apply(message: Any, policy: Policy, protocol: Protocol) -> None:
     trafficpolicy.retry_budget(message, policy.retry_budget)
     trafficpolicy.outlier(message, policy.outlier_detection)
     upstream.transport(message, policy, protocol)
-    verified = upstream.verifies_by_host(policy.tls)
-    upstream.protocol_options(message, protocol, policy.connection_pool, auto_sni=verified)
+    upstream.protocol_options(message, protocol, policy.connection_pool, tls=policy.tls)
 
 
 def _secure(message: Any, policy: Policy, inputs: ClusterInputs) -> None:

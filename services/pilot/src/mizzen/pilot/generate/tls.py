@@ -1,4 +1,4 @@
-"""Transport sockets of mutual TLS inside of the mesh, with certificates by SDS."""
+"""Transport sockets of TLS, with certificates by SDS: of mutual TLS inside of the mesh, and as DestinationRules say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from envoy.config.core.v3 import base_pb2, config_source_pb2, grpc_service_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 
+from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings
 from mizzen.pilot.generate.protos import boolean, duration, pack, struct
 
 SOCKET: Final = "envoy.transport_sockets.tls"
@@ -17,6 +18,11 @@ CERTIFICATE: Final = "default"
 ROOTS: Final = "ROOTCA"
 SDS_CLUSTER: Final = "sds-grpc"
 """Where a stock Envoy finds its agent; our own proxy has its secrets from its agent anyway."""
+PAIR_FILES: Final = "file-cert:"
+"""`file-cert:CERTIFICATE~KEY` names what the agent reads from these files."""
+ROOTS_FILE: Final = "file-root:"
+SYSTEM_ROOTS: Final = "system"
+"""In place of a file: the authorities that the agent's operating system trusts."""
 MODE: Final = "tlsMode"
 MUTUAL: Final = "istio"
 HTTP: Final = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
@@ -59,11 +65,28 @@ def client_socket(server_name: str, identities: Sequence[str], *, http2: bool) -
     common.tls_params.tls_minimum_protocol_version = _Versions.TLSv1_2
     common.tls_params.tls_maximum_protocol_version = _Versions.TLSv1_3
     _add_secrets(common)
-    expected = common.combined_validation_context.default_validation_context.match_typed_subject_alt_names
-    for identity in identities:
-        matcher = expected.add()
-        matcher.san_type = _URI if "://" in identity else _DNS
-        matcher.matcher.exact = identity
+    _expect(common.combined_validation_context.default_validation_context, identities)
+    return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
+
+
+def rule_socket(settings: ClientTLSSettings, *, http2: bool) -> Any:
+    """Begins TLS as a DestinationRule in mode SIMPLE or MUTUAL says, with files that the proxy's agent reads."""
+    context = tls_pb2.UpstreamTlsContext(sni=settings.sni)
+    common = context.common_tls_context
+    common.tls_params.SetInParent()
+    if http2:
+        common.alpn_protocols.append("h2")
+    if settings.mode is ClientTLSMode.MUTUAL:
+        files = f"{PAIR_FILES}{settings.client_certificate}~{settings.private_key}"
+        common.tls_certificate_sds_secret_configs.append(_secret(files))
+    if not settings.insecure_skip_verify:
+        roots = ROOTS_FILE + (settings.ca_certificates or SYSTEM_ROOTS)
+        common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(_secret(roots))
+        expected = common.combined_validation_context.default_validation_context
+        expected.SetInParent()
+        if settings.ca_crl:
+            expected.crl.filename = settings.ca_crl
+        _expect(expected, settings.subject_alt_names)
     return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
 
 
@@ -77,6 +100,14 @@ def by_capability(socket: Any) -> list[Any]:
         match(name="tlsMode-istio", match=struct({MODE: MUTUAL}), transport_socket=socket),
         match(name="tlsMode-disabled", match=struct({}), transport_socket=plain),
     ]
+
+
+def _expect(validation: Any, names: Sequence[str]) -> None:
+    """One of these names must be in the peer's certificate."""
+    for name in names:
+        matcher = validation.match_typed_subject_alt_names.add()
+        matcher.san_type = _URI if "://" in name else _DNS
+        matcher.matcher.exact = name
 
 
 def _add_secrets(common: Any) -> None:

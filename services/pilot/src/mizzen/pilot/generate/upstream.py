@@ -7,7 +7,6 @@ from typing import Any
 from envoy.config.core.v3 import base_pb2, proxy_protocol_pb2
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
-from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from mizzen.api.destinationrule import (
@@ -20,11 +19,11 @@ from mizzen.api.destinationrule import (
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate.hcm import preserve_case
 from mizzen.pilot.generate.protos import duration, pack
+from mizzen.pilot.generate.tls import rule_socket
 from mizzen.pilot.snapshot.destinationrule import Policy
 
+_ORIGINATED = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-"""The authorities that an operating system trusts, where Debian and its kin keep them."""
 
 
 def protocol_options(
@@ -32,11 +31,11 @@ def protocol_options(
     protocol: Protocol,
     settings: ConnectionPoolSettings | None,
     *,
-    auto_sni: bool = False,
+    tls: ClientTLSSettings | None = None,
     upgrades: bool = True,
     idle: float | None = None,
 ) -> None:
-    """HTTP version towards the endpoints and limits of one connection; `idle` in seconds.
+    """HTTP version, limits of one connection, and what TLS takes from requests; `idle` in seconds.
 
     Without `upgrades`, HTTP/2 is for ports that declare it.
     """
@@ -59,28 +58,26 @@ def protocol_options(
         _connection_limits(options, settings)
         if chosen.HasField("http2_protocol_options"):
             _http2(chosen.http2_protocol_options, settings)
-    if auto_sni:
-        options.upstream_http_protocol_options.auto_sni = True
-        options.upstream_http_protocol_options.auto_san_validation = True
+    if tls is not None and tls.mode in _ORIGINATED:
+        _go_by_host(options, tls)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
 
 
-def verifies_by_host(tls: ClientTLSSettings | None) -> bool:
-    """Whether the certificate is checked against the host that the request names, because nothing else is stated."""
-    if tls is None or tls.mode not in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
-        return False
-    return not tls.sni and not tls.subject_alt_names and not tls.insecure_skip_verify
+def _go_by_host(options: Any, tls: ClientTLSSettings) -> None:
+    """The host that a request names is asked for, and has to be proved, where the rule states no other."""
+    if tls.sni:
+        return
+    options.upstream_http_protocol_options.auto_sni = True
+    if not tls.subject_alt_names and not tls.insecure_skip_verify:
+        options.upstream_http_protocol_options.auto_san_validation = True
 
 
 def transport(cluster: Any, policy: Policy, protocol: Protocol) -> None:
     """TLS, and the PROXY protocol around it."""
     socket = None
     tls = policy.tls
-    if tls is not None and tls.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL) and not tls.credential_name:
-        socket = base_pb2.TransportSocket(
-            name="envoy.transport_sockets.tls",
-            typed_config=pack(_tls_context(tls, http2=protocol.is_http2)),
-        )
+    if tls is not None and tls.mode in _ORIGINATED and not tls.credential_name:
+        socket = rule_socket(tls, http2=protocol.is_http2)
     if policy.proxy_protocol is not None:
         socket = _proxy_protocol(policy.proxy_protocol.version, socket)
     if socket is not None:
@@ -112,28 +109,6 @@ def _http2(message: Any, settings: ConnectionPoolSettings) -> None:
         if alive.interval is not None:
             message.connection_keepalive.interval.CopyFrom(duration(alive.interval))
         message.connection_keepalive.timeout.CopyFrom(duration(alive.timeout))
-
-
-def _tls_context(tls: ClientTLSSettings, *, http2: bool) -> Any:
-    context = tls_pb2.UpstreamTlsContext(sni=tls.sni)
-    common = context.common_tls_context
-    common.tls_params.SetInParent()
-    if http2:
-        common.alpn_protocols.append("h2")
-    if tls.mode is ClientTLSMode.MUTUAL:
-        pair = common.tls_certificates.add()
-        pair.certificate_chain.filename = tls.client_certificate
-        pair.private_key.filename = tls.private_key
-    if not tls.insecure_skip_verify:
-        common.validation_context.trusted_ca.filename = tls.ca_certificates or SYSTEM_CERTIFICATES
-        if tls.ca_crl:
-            common.validation_context.crl.filename = tls.ca_crl
-        for name in tls.subject_alt_names:
-            matcher = common.validation_context.match_typed_subject_alt_names.add()
-            uri = "://" in name
-            matcher.san_type = matcher.SanType.URI if uri else matcher.SanType.DNS
-            matcher.matcher.exact = name
-    return context
 
 
 def _proxy_protocol(version: ProxyProtocolVersion, inner: Any | None) -> Any:
