@@ -18,7 +18,8 @@ from google.protobuf import json_format
 from mizzen.api.parse import parse
 from mizzen.pilot.base.labels import labels
 from mizzen.pilot.generate.authz.conditions import Where, is_permission, permission, principals
-from mizzen.pilot.generate.authz.filters import Setting, http_filters, network_filters, policies_for
+from mizzen.pilot.generate.authz.filters import Setting, http_filters, network_filters
+from mizzen.pilot.generate.policytargets import policies_for
 
 ENVOY = Path(sys.executable).with_name("envoy")
 DOMAINS = ("cluster.local", "old.local")
@@ -52,14 +53,17 @@ def full(expression: str) -> Any:
 
 
 def claim(path: list[str], value: Any) -> Any:
-    one_of = [{"string_match": value}, {"list_match": {"one_of": {"string_match": value}}}]
-    return {
-        "metadata": {
-            "filter": "envoy.filters.http.jwt_authn",
-            "path": [{"key": key} for key in ("payload", *path)],
-            "value": {"or_match": {"value_matchers": one_of}},
-        }
-    }
+    one_of = [{"list_match": {"one_of": {"string_match": value}}}, {"string_match": value}]
+    return token(path, {"or_match": {"value_matchers": one_of}})
+
+
+def token(path: list[str], value: Any) -> Any:
+    keys = [{"key": key} for key in ("payload", *path)]
+    return {"metadata": {"filter": "envoy.filters.http.jwt_authn", "path": keys, "value": value}}
+
+
+def user(issuer: Any, subject: Any) -> Any:
+    return {"and_ids": {"ids": [token(["iss"], {"string_match": issuer}), token(["sub"], {"string_match": subject})]}}
 
 
 VALUES = [
@@ -118,21 +122,16 @@ VALUES = [
     ("request.auth.audiences", "a", claim(["aud"], {"exact": "a"})),
     ("request.auth.presenter", "a", claim(["azp"], {"exact": "a"})),
     ("request.auth.claims[a][b]", "c", claim(["a", "b"], {"exact": "c"})),
-    (
-        "request.auth.principal",
-        "https://a.com/me",
-        {"and_ids": {"ids": [claim(["iss"], {"exact": "https://a.com"}), claim(["sub"], {"exact": "me"})]}},
-    ),
-    (
-        "request.auth.principal",
-        "*/me",
-        {"and_ids": {"ids": [claim(["iss"], full(".+")), claim(["sub"], {"exact": "me"})]}},
-    ),
-    (
-        "request.auth.principal",
-        "*",
-        {"and_ids": {"ids": [claim(["iss"], full(".+")), claim(["sub"], full(".+"))]}},
-    ),
+    ("request.auth.principal", "https://a.com/me", user({"exact": "https://a.com"}, {"exact": "me"})),
+    ("request.auth.principal", "*", user(full(".+"), full(".+"))),
+    ("request.auth.principal", "*/me", user(full(".+"), {"exact": "me"})),
+    ("request.auth.principal", "*.com/me", user({"suffix": ".com"}, {"exact": "me"})),
+    ("request.auth.principal", "*.com/me*", user({"suffix": ".com"}, {"exact": "me*"})),
+    ("request.auth.principal", "https://a.com/*", user({"exact": "https://a.com"}, full(".+"))),
+    ("request.auth.principal", "https://a*/me*", user({"exact": "https://a*"}, {"prefix": "me"})),
+    ("request.auth.principal", "*me", user(full(".+"), {"suffix": "me"})),
+    ("request.auth.principal", "me*", user({"prefix": "me"}, full(".+"))),
+    ("request.auth.principal", "me", user({"exact": "me"}, {"exact": ""})),
 ]
 
 

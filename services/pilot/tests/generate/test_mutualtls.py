@@ -240,14 +240,3 @@ spec: {rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/produc
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_a_policy_about_tokens_does_not_go_unnoticed(world: Any) -> None:
-    text = """
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: {name: jwt, namespace: default}
-spec: {jwtRules: [{issuer: me, jwksUri: "https://example.com/keys"}]}
-"""
-    (problem,) = world(text).mesh.problems
-    assert "checks no tokens" in problem.message

@@ -22,7 +22,8 @@ from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
-from mizzen.pilot.app.world import MESH_CONFIG, World
+from mizzen.pilot.app.world import MESH_CONFIG, TOKEN_KEYS, World
+from mizzen.pilot.ingest.keys.keeper import KeyKeeper
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
@@ -55,7 +56,8 @@ class Pilot:
             collector(registry=registry)
         clock = asyncio.get_running_loop().time
         mesh_metrics = MeshMetrics(registry)
-        self.world = World(self._stores, self._mesh_config, mesh_metrics, time.time)
+        self._keys = KeyKeeper(registry, clock)
+        self.world = World(self._stores, self._mesh_config, mesh_metrics, time.time, self._keys)
         self.connections = Connections()
         self._workshop = Workshop()
         self.pusher = Pusher(self.world, self.connections, mesh_metrics, self._workshop, clock, limits)
@@ -80,6 +82,9 @@ class Pilot:
         for store in self._stores:
             await store.load()
         await asyncio.to_thread(self.world.rebuild, ())
+        if self.world.mesh.key_sources:
+            await self._keys.settle(self.world.mesh.key_sources)
+            await asyncio.to_thread(self.world.rebuild, (TOKEN_KEYS,))
         if self._authority is not None:
             self.server.add(await self._authority.prepare(self._mesh_config.settings))
         await self.server.start(self._settings.xds_address)
@@ -99,6 +104,7 @@ class Pilot:
             for store in self._stores:
                 tasks.create_task(store.watch(self.pusher.note))
             tasks.create_task(self._mesh_config.watch(lambda: self.pusher.note(frozenset({MESH_CONFIG}))))
+            tasks.create_task(self._keys.run(lambda: self.pusher.note(frozenset({TOKEN_KEYS}))))
             tasks.create_task(self.pusher.run())
             if self._authority is not None:
                 tasks.create_task(self._authority.run())

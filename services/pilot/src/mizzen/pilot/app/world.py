@@ -14,6 +14,7 @@ from mizzen.api.store.contents import Contents, Store, merge
 from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.ingest.config.files import config_of
+from mizzen.pilot.ingest.keys.keeper import KeyKeeper
 from mizzen.pilot.ingest.registry.files import registry_of
 from mizzen.pilot.snapshot.build import ENDPOINT_KINDS, build, refresh_endpoints
 from mizzen.pilot.snapshot.diff import Change, difference
@@ -25,6 +26,10 @@ MESH_CONFIG = ResourceKey("MeshConfig", "", "mesh")
 """Stands for the mesh's settings among changed keys."""
 
 
+TOKEN_KEYS = ResourceKey("JSONWebKeySet", "", "tokens")
+"""Stands for the keys of issuers of tokens among changed keys."""
+
+
 class World:
     """Holds one mesh at a time. A build that fails is logged and the last mesh stays."""
 
@@ -34,11 +39,13 @@ class World:
         settings: MeshConfigSource,
         metrics: MeshMetrics,
         wall_clock: Callable[[], float],
+        keys: KeyKeeper | None = None,
     ) -> None:
         self._stores = stores
         self._settings = settings
         self._metrics = metrics
         self._wall_clock = wall_clock
+        self._keys = keys
         self._count = 0
         self._whole = True
         """The next build must look at everything."""
@@ -82,6 +89,8 @@ class World:
         """Make it the current one."""
         old, self.mesh = self.mesh, mesh
         self._metrics.observe(mesh)
+        if self._keys is not None and mesh.key_sources != old.key_sources:
+            self._keys.want(mesh.key_sources)
         for problem in mesh.problems:
             if problem not in old.problems:
                 log.warning("%s", problem)
@@ -93,7 +102,8 @@ class World:
         version = f"{moment}/{self._count}"
         if not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys):
             return refresh_endpoints(keys, contents.resources, self.mesh, version)
-        return build(config_of(contents), registry_of(contents), self.mesh, version, self._settings.settings)
+        known = self._keys.known if self._keys is not None else None
+        return build(config_of(contents), registry_of(contents), self.mesh, version, self._settings.settings, known)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TypeVar
 from mizzen.api.gateway import Gateway
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.base import host as hosts
+from mizzen.pilot.base.keysource import KeySource
 from mizzen.pilot.base.labels import labels
 from mizzen.pilot.generate.clusters import NAMED
 from mizzen.pilot.generate.mutualtls import identities
@@ -15,6 +16,7 @@ from mizzen.pilot.generate.outboundplaces import listens_by_endpoint
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.diff import Change
+from mizzen.pilot.snapshot.keysources import sources_of
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.snapshot.scope import Scope
@@ -41,6 +43,8 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
             return ORDER
     for key in change.config:
         found |= _of_config(key, proxy, meshes, scopes)
+    if change.keys & _sources(proxy, new):
+        found.add(LISTENER)
     if change.translated:
         moved = set(old.translation.routings) ^ set(new.translation.routings)
         found |= _of_routings(moved, proxy, narrowed=any(scope.sidecar is not None for scope in scopes))
@@ -56,6 +60,12 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
         if any(_answers(mesh, proxy, service) for mesh in meshes):
             found |= {CLUSTER, LISTENER, ROUTE}
     return tuple(url for url in ORDER if url in found)
+
+
+def _sources(proxy: Proxy, mesh: Mesh) -> frozenset[KeySource]:
+    """Whose keys for tokens a proxy may be told."""
+    near = (proxy.namespace, mesh.settings.root_namespace)
+    return frozenset(sources_of(policy for policy in mesh.authentication if policy.metadata.namespace in near))
 
 
 def _scope(mesh: Mesh, proxy: Proxy) -> Scope:
@@ -111,7 +121,7 @@ def _of_config(
         return EVERYTHING if proxy.type == "sidecar" and concerned else frozenset()
     if key.kind == "PeerAuthentication":
         return {CLUSTER, ENDPOINT, LISTENER}  # what workloads accept is of interest to all of their clients
-    if key.kind == "AuthorizationPolicy":
+    if key.kind in ("AuthorizationPolicy", "RequestAuthentication"):
         concerned = key.namespace in (proxy.namespace, meshes[1].settings.root_namespace)
         return {LISTENER} if concerned else frozenset()
     if key.kind == "Gateway":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
-from envoy.type.matcher.v3 import metadata_pb2, string_pb2, value_pb2
+from envoy.type.matcher.v3 import string_pb2
 
 from mizzen.api.virtualservice import HTTPMatchRequest, StringMatch
+from mizzen.pilot.generate.authz.texts import claim
 from mizzen.pilot.generate.protos import boolean, regex
 
 _CLAIMS = "@request.auth.claims"
@@ -38,13 +40,13 @@ def route_match(request: HTTPMatchRequest) -> Any:
         if condition is not None:
             message.headers.append(header(name, condition))
     for name, condition in sorted(request.headers.items()):
-        if name.startswith(_CLAIMS):
-            message.dynamic_metadata.append(_claim(name, condition, invert=False))
+        if keys := claim_path(name):
+            message.dynamic_metadata.append(_claim(keys, condition, invert=False))
         elif name not in _NOT_HEADERS:
             message.headers.append(header(name, condition))
     for name, condition in sorted(request.without_headers.items()):
-        if name.startswith(_CLAIMS):
-            message.dynamic_metadata.append(_claim(name, condition, invert=True))
+        if keys := claim_path(name):
+            message.dynamic_metadata.append(_claim(keys, condition, invert=True))
         elif name not in _NOT_HEADERS:
             message.headers.append(_without(name, condition))
     for name, condition in sorted(request.query_params.items()):
@@ -101,19 +103,18 @@ def _is_presence(condition: StringMatch) -> bool:
     return stated == (None, None, None) or condition.regex == "*"
 
 
-def _claim(name: str, condition: StringMatch, *, invert: bool) -> Any:
-    """A condition on a claim of the verified JWT: `@request.auth.claims.a.b` or `@request.auth.claims[a][b]`."""
-    rest = name.removeprefix(_CLAIMS)
-    keys = rest.strip("[]").split("][") if rest.startswith("[") else rest.lstrip(".").split(".")
-    value = value_pb2.ValueMatcher(string_match=text(condition))
-    either = value_pb2.ValueMatcher(
-        or_match=value_pb2.OrMatcher(
-            value_matchers=[value, value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=value))]
-        )
-    )
-    return metadata_pb2.MetadataMatcher(
-        filter="envoy.filters.http.jwt_authn",
-        path=[metadata_pb2.MetadataMatcher.PathSegment(key=key) for key in ("payload", *keys)],
-        value=either,
-        invert=invert,
-    )
+def _claim(keys: Sequence[str], condition: StringMatch, *, invert: bool) -> Any:
+    """A condition on a claim of the verified token."""
+    matcher = claim(keys, text(condition))
+    matcher.invert = invert
+    return matcher
+
+
+def claim_path(name: str) -> list[str]:
+    """The claim that `@request.auth.claims.a.b` or `@request.auth.claims[a][b]` means; empty for a header's name."""
+    rest = name[len(_CLAIMS) :]
+    if not name.lower().startswith(_CLAIMS) or len(rest) < 2:
+        return []
+    if rest.startswith("."):
+        return rest[1:].split(".")
+    return rest[1:-1].split("][") if rest.startswith("[") and rest.endswith("]") and len(rest) > 2 else []

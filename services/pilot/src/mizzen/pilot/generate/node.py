@@ -15,8 +15,10 @@ from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.authz.extauthz import resolve
-from mizzen.pilot.generate.authz.filters import Guards, Setting, guards_of, policies_for
+from mizzen.pilot.generate.authz.filters import Guards, Setting, guards_of
 from mizzen.pilot.generate.endpoints import TLS_MODE
+from mizzen.pilot.generate.policytargets import policies_for
+from mizzen.pilot.generate.tokens import token_filter
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.peerauth import Accepted
@@ -93,7 +95,14 @@ class Node:
     @cached_property
     def http_guards(self) -> tuple[bytes, ...]:
         """The filters that say which requests may come in, in their order."""
-        return (*self.guards.custom, *self.guards.http)
+        return (*self.guards.custom, *self.tokens, *self.guards.http)
+
+    @cached_property
+    def tokens(self) -> tuple[bytes, ...]:
+        """The filter that RequestAuthentications make."""
+        mesh, proxy = self.mesh, self.proxy
+        found = policies_for(mesh.authentication, proxy.namespace, proxy.labels, mesh.settings.root_namespace)
+        return token_filter(found, mesh.keys, clears_route=proxy.type == "router")
 
     def rule(self, service: Service) -> Rule | None:
         return self.mesh.rule(service, self.proxy.namespace, self.labels)

@@ -13,6 +13,7 @@ from mizzen.api.security import AuthorizationPolicy, PeerAuthentication, Request
 from mizzen.api.serviceentry import ServiceEntry
 from mizzen.api.sidecar import Sidecar
 from mizzen.api.virtualservice import VirtualService
+from mizzen.pilot.base.keysource import KeySource
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import authorizers, conflicts, delegates, destinationrule, kubernetes, serviceentry
@@ -35,11 +36,13 @@ def build(
     previous: Mesh | None,
     version: str,
     settings: MeshConfig | None = None,
+    keys: Mapping[KeySource, str] | None = None,
 ) -> Mesh:
     """The mesh of these resources; never raises for what a user wrote, see `Mesh.problems`.
 
     What did not change since `previous` is taken over from it, so that caches recognise it at a glance.
     """
+    keys = keys if keys is not None else (previous.keys if previous is not None else {})
     settings = settings or (previous.settings if previous is not None else MeshConfig())
     resources = _indexed(config, registry, previous)
     problems: list[Problem] = []
@@ -60,7 +63,8 @@ def build(
     problems += conflicts.of_rules(rules, mutual_tls=settings.enable_auto_mtls)
     policies = tuple(of_kind(known, AuthorizationPolicy))
     problems += authorizers.problems(policies, settings, by_host(services))
-    problems += conflicts.of_token_checks(of_kind(known, RequestAuthentication))
+    authentication = tuple(of_kind(known, RequestAuthentication))
+    problems += conflicts.of_keys(authentication, keys)
     problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
     return Mesh(
         version=version,
@@ -73,6 +77,8 @@ def build(
         sidecars=sidecars,
         peers=PeerAuthentications(tuple(of_kind(known, PeerAuthentication)), settings.root_namespace),
         authorization=policies,
+        authentication=authentication,
+        keys=keys,
         translation=translation,
         policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings, DestinationRule, TrafficPolicy
@@ -15,6 +15,8 @@ from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
 from mizzen.api.sidecar import Sidecar
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base import protocol
+from mizzen.pilot.base.keysource import KeySource
+from mizzen.pilot.snapshot.keysources import source_of
 from mizzen.pilot.snapshot.virtualservice import MESH, Routing
 
 NO_ADDRESS = frozenset({ServiceEntryResolution.NONE, ServiceEntryResolution.DYNAMIC_DNS})
@@ -80,10 +82,16 @@ def of_rules(rules: Iterable[Resource[DestinationRule]], *, mutual_tls: bool = F
                     yield Problem(rule.source, rule.id, f"{path}.{place}", NO_LOCALITY, "warning")
 
 
-def of_token_checks(policies: Iterable[Resource[RequestAuthentication]]) -> Iterator[Problem]:
-    """Every RequestAuthentication: who relies on one must hear that it does nothing."""
-    message = "this version checks no tokens; conditions on request.auth hold for nobody"
-    return (Problem(policy.source, policy.id, "spec", message, "warning") for policy in policies)
+def of_keys(policies: Iterable[Resource[RequestAuthentication]], keys: Mapping[KeySource, str]) -> Iterator[Problem]:
+    """Rules for whose tokens nobody has keys yet."""
+    for policy in policies:
+        for index, rule in enumerate(policy.spec.jwt_rules):
+            source = source_of(rule)
+            if not rule.jwks and source not in keys:
+                whose = source.uri or source.issuer
+                message = f"the keys of {whose} are not known (yet): requests with tokens are refused"
+                place = f"spec.jwtRules[{index}].{'jwksUri' if source.uri else 'issuer'}"
+                yield Problem(policy.source, policy.id, place, message, "warning")
 
 
 def of_service_entries(entries: Iterable[Resource[ServiceEntry]]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mizzen.api.resource import ResourceKey
+from mizzen.pilot.base.keysource import KeySource
 from mizzen.pilot.snapshot.build import ENDPOINT_KINDS
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.service import ServiceKey
@@ -27,16 +28,18 @@ class Change:
     endpoints: frozenset[ServiceKey] = frozenset()
     """Services whose endpoints differ."""
     settings: bool = False
+    keys: frozenset[KeySource] = frozenset()
+    """Sources whose keys for tokens differ."""
     translated: bool = False
     """What the Gateway API's objects mean differs, maybe by the labels of a namespace."""
 
     def __bool__(self) -> bool:
-        return bool(self.config or self.services or self.endpoints or self.settings or self.translated)
+        return bool(self.config or self.services or self.endpoints or self.settings or self.keys or self.translated)
 
     @property
     def endpoints_only(self) -> bool:
         """Nothing but endpoints differs: the fast path."""
-        return not (self.config or self.services or self.settings or self.translated)
+        return not (self.config or self.services or self.settings or self.keys or self.translated)
 
 
 def difference(old: Mesh, new: Mesh) -> Change:
@@ -46,6 +49,7 @@ def difference(old: Mesh, new: Mesh) -> Change:
         services=_differing(old.by_key, new.by_key),
         endpoints=_differing(old.endpoints, new.endpoints),
         settings=old.settings != new.settings,
+        keys=_differing(old.keys, new.keys),
         translated=_meaning(old) != _meaning(new),
     )
 

@@ -10,12 +10,14 @@ from types import MappingProxyType
 from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
-from mizzen.api.security import AuthorizationPolicy
+from mizzen.api.security import AuthorizationPolicy, RequestAuthentication
 from mizzen.api.sidecar import Sidecar
+from mizzen.pilot.base.keysource import KeySource
 from mizzen.pilot.base.labels import NONE, Labels
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.snapshot.destinationrule import Rule, RuleIndex
 from mizzen.pilot.snapshot.gatewayapi.translate import Translation
+from mizzen.pilot.snapshot.keysources import sources_of
 from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import Policy
 from mizzen.pilot.snapshot.scope import Scope, choose_sidecar, scope_of
@@ -48,6 +50,10 @@ class Mesh:
     peers: PeerAuthentications = field(default_factory=PeerAuthentications)
     authorization: tuple[Resource[AuthorizationPolicy], ...] = ()
     """Oldest first."""
+    authentication: tuple[Resource[RequestAuthentication], ...] = ()
+    """Oldest first."""
+    keys: Mapping[KeySource, str] = field(default_factory=dict)
+    """What is known of the keys that it names: JSON Web Key Sets."""
     resources: Mapping[ResourceKey, Resource] = field(default_factory=dict)
     """Configuration and registry as they came in."""
     problems: tuple[Problem, ...] = ()
@@ -93,6 +99,11 @@ class Mesh:
     def open_scope(self, namespace: str) -> Scope:
         """What a gateway of this namespace can reach: Sidecar resources do not narrow it."""
         return self._scope(namespace, None)
+
+    @cached_property
+    def key_sources(self) -> Mapping[KeySource, float]:
+        """Where the keys are that it names but does not state, with seconds to wait for an answer."""
+        return sources_of(self.authentication)
 
     @cached_property
     def label_keys(self) -> frozenset[str]:

@@ -10,8 +10,9 @@ from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.path.match.uri_template.v3 import uri_template_match_pb2
 from envoy.type.matcher.v3 import path_pb2, value_pb2
 
-from mizzen.pilot.generate.authz.texts import claim, header, metadata_matcher, pattern, text
+from mizzen.pilot.generate.authz.texts import claim, exact, header, metadata_matcher, pattern, text
 from mizzen.pilot.generate.protos import cidr, extension
+from mizzen.pilot.generate.tokens import FILTER, PAYLOAD
 
 SPIFFE: Final = "spiffe://"
 _BRACKETS: Final = re.compile(r"\[([^\[\]]+)\]")
@@ -92,17 +93,26 @@ def _trust_domain(value: str, _where: Where) -> Any:
 
 
 def _request_principal(value: str, _where: Where) -> Any:
-    """`issuer/subject`; a wildcard at either end belongs to that half."""
+    """`issuer/subject`. One wildcard counts: that in front is the issuer's, else that at the end is the subject's.
+
+    Without a slash the wildcard tells which half there is; without a wildcard too, the subject is empty.
+    """
     issuer, slash, subject = value.rpartition("/")
     if value == "*":
-        issuer, subject = "*", "*"
-    elif not slash:  # no slash: a wildcard tells which half there is
-        issuer, subject = ("*", value) if value.startswith("*") else (value, "*")
-    halves = [
-        rbac_pb2.Principal(metadata=claim(["iss"], text(issuer))),
-        rbac_pb2.Principal(metadata=claim(["sub"], text(subject))),
+        halves = text("*"), text("*")
+    elif value.startswith("*"):
+        halves = (text(issuer), exact(subject)) if slash else (text("*"), text(value))
+    elif value.endswith("*"):
+        halves = (exact(issuer), text(subject)) if slash else (text(value), text("*"))
+    else:
+        halves = (exact(issuer), exact(subject)) if slash else (exact(value), exact(""))
+    claims = [
+        rbac_pb2.Principal(
+            metadata=metadata_matcher(FILTER, [PAYLOAD, name], value_pb2.ValueMatcher(string_match=half))
+        )
+        for name, half in zip(("iss", "sub"), halves, strict=True)
     ]
-    return rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=halves))
+    return rbac_pb2.Principal(and_ids=rbac_pb2.Principal.Set(ids=claims))
 
 
 def _filter_metadata(key: str, value: str) -> Any:

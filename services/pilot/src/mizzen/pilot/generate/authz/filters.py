@@ -14,8 +14,7 @@ from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_pb2
 
 from mizzen.api.resource import Resource
 from mizzen.api.rules.authorizationpolicy import DRY_RUN
-from mizzen.api.security import AuthorizationAction, AuthorizationPolicy, PolicyTargetReference
-from mizzen.pilot.base.labels import Labels, labels
+from mizzen.api.security import AuthorizationAction, AuthorizationPolicy
 from mizzen.pilot.generate.authz import extauthz
 from mizzen.pilot.generate.authz.conditions import Where
 from mizzen.pilot.generate.authz.extauthz import Authorizer, Unusable
@@ -26,9 +25,6 @@ HTTP_FILTER: Final = "envoy.filters.http.rbac"
 NETWORK_FILTER: Final = "envoy.filters.network.rbac"
 TCP_PREFIX: Final = "tcp."
 DENY: Final = rbac_pb2.RBAC.Action.DENY
-GATEWAY: Final = ("gateway.networking.k8s.io", "Gateway")
-GATEWAY_LABEL: Final = "gateway.networking.k8s.io/gateway-name"
-"""Of the proxies of a Gateway of the Gateway API."""
 NOBODY_TO_ASK: Final = "-deny-due-to-bad-CUSTOM-action"
 """How rules end that deny because of their provider."""
 _ACTIONS: Final = {
@@ -62,35 +58,6 @@ class Setting(NamedTuple):
 
 
 Policies = Sequence[Resource[AuthorizationPolicy]]
-
-
-def policies_for(policies: Iterable[Resource[AuthorizationPolicy]], namespace: str, own: Labels, root: str) -> Policies:
-    """Those for a workload: of its namespace and of the root namespace, with a selector that fits or none.
-
-    One that targets a Gateway is for the proxies of that Gateway alone; other targets are of ambient meshes.
-    """
-    return [
-        policy
-        for policy in policies
-        if policy.metadata.namespace in (namespace, root)
-        and (_targets(policy, namespace, own) if _references(policy) else _selects(policy, own))
-    ]
-
-
-def _references(policy: Resource[AuthorizationPolicy]) -> tuple[PolicyTargetReference, ...]:
-    spec = policy.spec
-    return spec.target_refs or ((spec.target_ref,) if spec.target_ref else ())
-
-
-def _selects(policy: Resource[AuthorizationPolicy], own: Labels) -> bool:
-    selector = policy.spec.selector
-    return selector is None or labels(selector.match_labels) <= own
-
-
-def _targets(policy: Resource[AuthorizationPolicy], namespace: str, own: Labels) -> bool:
-    return policy.metadata.namespace == namespace and any(
-        (each.group, each.kind) == GATEWAY and (GATEWAY_LABEL, each.name) in own for each in _references(policy)
-    )
 
 
 def guards_of(policies: Policies, setting: Setting) -> Guards:

@@ -10,9 +10,7 @@ from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.type.matcher.v3 import metadata_pb2, string_pb2, value_pb2
 
 from mizzen.pilot.generate.protos import regex
-
-JWT = "envoy.filters.http.jwt_authn"
-"""The metadata namespace of the filter that has verified a token; its claims lie under `payload`."""
+from mizzen.pilot.generate.tokens import FILTER, PAYLOAD
 
 
 def text(value: str, before: str = "", *, ignore_case: bool = False) -> Any:
@@ -26,6 +24,11 @@ def text(value: str, before: str = "", *, ignore_case: bool = False) -> Any:
     if value.endswith("*"):
         return string_pb2.StringMatcher(prefix=before + value[:-1], ignore_case=ignore_case)
     return string_pb2.StringMatcher(exact=before + value, ignore_case=ignore_case)
+
+
+def exact(value: str) -> Any:
+    """A StringMatcher without wildcards, whatever the value looks like."""
+    return string_pb2.StringMatcher(exact=value)
 
 
 def pattern(expression: str) -> Any:
@@ -42,15 +45,10 @@ def header(name: str, value: str, *, ignore_case: bool = False) -> Any:
 
 def claim(path: Sequence[str], value: Any) -> Any:
     """A MetadataMatcher of a claim that is the text or, a list, has it."""
-    alternatives = [
-        value_pb2.ValueMatcher(string_match=value),
-        value_pb2.ValueMatcher(
-            list_match=value_pb2.ListMatcher(one_of=value_pb2.ValueMatcher(string_match=value)),
-        ),
-    ]
-    return metadata_matcher(
-        JWT, ["payload", *path], value_pb2.ValueMatcher(or_match=value_pb2.OrMatcher(value_matchers=alternatives))
-    )
+    matcher = value_pb2.ValueMatcher(string_match=value)
+    listed = value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=matcher))
+    either = value_pb2.OrMatcher(value_matchers=[listed, matcher])
+    return metadata_matcher(FILTER, [PAYLOAD, *path], value_pb2.ValueMatcher(or_match=either))
 
 
 def metadata_matcher(namespace: str, path: Sequence[str], value: Any) -> Any:
