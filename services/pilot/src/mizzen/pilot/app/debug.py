@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToDict
 
 from mizzen.api.dump import to_dict
 from mizzen.api.problem import Problem
+from mizzen.pilot.app.switch import Switch
 from mizzen.pilot.app.world import World
 from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.encoded import Encoded
@@ -35,6 +36,7 @@ class DebugPages:
         self,
         world: World,
         connections: Connections,
+        switch: Switch,
         workshop: Workshop,
         push_all: Callable[[], int],
         clock: Callable[[], float],
@@ -42,6 +44,7 @@ class DebugPages:
         self._workshop = workshop
         self._world = world
         self._connections = connections
+        self._switch = switch
         self._push_all = push_all
         self._clock = clock
 
@@ -124,7 +127,7 @@ class DebugPages:
             "version": self._world.mesh.version,
             "current": self._world.is_current(),
             "resources": [to_dict(resources[key]) for key in sorted(resources)],
-            "problems": [_problem(problem) for problem in self._world.problems()],
+            "problems": [_problem(problem) for problem in (*self._world.problems(), *self._switch.cut_off())],
         }
 
     def _endpointz(self) -> Any:

@@ -22,6 +22,7 @@ from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
+from mizzen.pilot.app.switch import Switch
 from mizzen.pilot.app.world import MESH_CONFIG, TOKEN_KEYS, World
 from mizzen.pilot.ingest.keys.keeper import KeyKeeper
 from mizzen.pilot.push.debounce import Limits
@@ -61,6 +62,7 @@ class Pilot:
         self.connections = Connections()
         self._workshop = Workshop()
         self.pusher = Pusher(self.world, self.connections, mesh_metrics, self._workshop, clock, limits)
+        self.switch = Switch(self.world, self.connections, self.pusher, clock)
         metrics = ServingMetrics(registry)
         failures = FailureLog(metrics)
         self.server = DiscoveryServer(
@@ -70,7 +72,7 @@ class Pilot:
             self._workshop,
             self._authority.port if self._authority is not None else None,
         )
-        pages = DebugPages(self.world, self.connections, self._workshop, self.pusher.push_all, clock)
+        pages = DebugPages(self.world, self.connections, self.switch, self._workshop, self.pusher.push_all, clock)
         self.monitoring = MonitoringServer(
             registry, self._not_ready, {"component": "pilot", "version": version("mizzen-pilot")}, pages.routes()
         )
@@ -106,6 +108,7 @@ class Pilot:
             tasks.create_task(self._mesh_config.watch(lambda: self.pusher.note(frozenset({MESH_CONFIG}))))
             tasks.create_task(self._keys.run(lambda: self.pusher.note(frozenset({TOKEN_KEYS}))))
             tasks.create_task(self.pusher.run())
+            tasks.create_task(self.switch.run())
             if self._authority is not None:
                 tasks.create_task(self._authority.run())
             if self._cluster is not None:

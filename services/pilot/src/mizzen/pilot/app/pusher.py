@@ -14,8 +14,9 @@ from mizzen.pilot.generate.typeurls import ENDPOINT, ORDER
 from mizzen.pilot.push.debounce import Burst, Debounce, Limits
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.snapshot.build import ENDPOINT_KINDS
-from mizzen.pilot.snapshot.diff import Change
+from mizzen.pilot.snapshot.diff import Change, difference
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.staging import Steps
 from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.workshop import Workshop
 
@@ -41,6 +42,10 @@ class Pusher:
         self._clock = clock
         self._debounce = Debounce(ENDPOINT_KINDS, limits or Limits())
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
+        """Only one mesh is in preparation."""
+        self.used = asyncio.Event()
+        """Set when there is another mesh."""
 
     def note(self, keys: frozenset[ResourceKey]) -> None:
         """Something changed."""
@@ -63,27 +68,41 @@ class Pusher:
 
     async def handle(self, burst: Burst) -> None:
         """Build a mesh with these changes and queue the pushes that they need."""
-        old = self._world.mesh
-        new, change = await asyncio.to_thread(self._world.prepare, burst.keys)
+        async with self._turn:
+            old = self._world.mesh
+            new, change = await asyncio.to_thread(self._world.prepare, burst.keys)
+            concerned = await self._use(old, new, change, burst.started)
+        if change:
+            full = bool(change.config or change.services or change.settings)
+            self._metrics.triggers.labels("config" if full else "endpoint").inc()
+            what = f"{len(burst.keys)} resources changed"
+            log.info("Version %s: %s, %d of %d clients concerned", new.version, what, concerned, len(self._connections))
+
+    async def switch(self, advance: Callable[[Mesh], Steps]) -> None:
+        """Let ports whose mutual TLS is being switched go on, as far as `advance` says of the current mesh."""
+        async with self._turn:
+            old = self._world.mesh
+            steps = advance(old)
+            if steps == old.staging:
+                return
+            new = old.with_staging(steps, self._world.new_version())
+            concerned = await self._use(old, new, difference(old, new), self._clock())
+        log.info("Version %s: mutual TLS goes a step on, %d clients concerned", new.version, concerned)
+
+    async def _use(self, old: Mesh, new: Mesh, change: Change, started: float) -> int:
+        """Make it the current mesh and tell whom it concerns; how many they are."""
         connected = tuple(self._connections)
-        pushes = await self._workshop.run(_pushes, connected, change, burst.started, old, new) if change else []
+        pushes = await self._workshop.run(_pushes, connected, change, started, old, new) if change else []
         # From here on without a pause: streams go on with the old mesh until they have taken their push.
         self._world.use(new)
+        self.used.set()
         if not change:
-            return
-        everything = Push(burst.started, frozenset(ORDER))
+            return 0
+        everything = Push(started, frozenset(ORDER))
         pushes += [(late, everything) for late in self._connections if late not in connected]
         for connection, push in pushes:
             self._connections.push(connection, push)
-        full = bool(change.config or change.services or change.settings)
-        self._metrics.triggers.labels("config" if full else "endpoint").inc()
-        log.info(
-            "Version %s: %d resources changed, %d of %d clients concerned",
-            new.version,
-            len(burst.keys),
-            len(pushes),
-            len(self._connections),
-        )
+        return len(pushes)
 
     def push_all(self) -> int:
         """Look at everything for every client; how many there are."""

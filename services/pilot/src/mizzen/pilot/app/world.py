@@ -95,11 +95,15 @@ class World:
             if problem not in old.problems:
                 log.warning("%s", problem)
 
-    def _built(self, keys: frozenset[ResourceKey]) -> Mesh:
-        contents = self.contents()
+    def new_version(self) -> str:
+        """A text that no other mesh has."""
         self._count += 1
         moment = datetime.fromtimestamp(self._wall_clock(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        version = f"{moment}/{self._count}"
+        return f"{moment}/{self._count}"
+
+    def _built(self, keys: frozenset[ResourceKey]) -> Mesh:
+        contents = self.contents()
+        version = self.new_version()
         if not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys):
             return refresh_endpoints(keys, contents.resources, self.mesh, version)
         known = self._keys.known if self._keys is not None else None

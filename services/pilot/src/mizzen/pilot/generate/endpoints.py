@@ -15,10 +15,8 @@ from mizzen.pilot.generate.encoded import Encoded, encode
 from mizzen.pilot.generate.protos import address, struct, uint32
 from mizzen.pilot.snapshot.destinationrule import Rule, labels_of_subset
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.peerauth import TLS_MODE
 from mizzen.pilot.snapshot.service import Endpoint, Service
-
-TLS_MODE = ("security.istio.io/tlsMode", "istio")
-"""The label of workloads whose sidecar takes mutual TLS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from typing import Final, NamedTuple
 
 from mizzen.api.security import MutualTLSMode
 from mizzen.pilot.base.protocol import Protocol
-from mizzen.pilot.generate.endpoints import TLS_MODE
 from mizzen.pilot.generate.tcp import RAW, ChainMatch
 from mizzen.pilot.generate.tls import BYTES, HTTP
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.peerauth import TLS_MODE
 from mizzen.pilot.snapshot.service import Endpoint, Service
+from mizzen.pilot.snapshot.staging import Place
 
 TLS: Final = "tls"
 SERVICE_ACCOUNT: Final = "default"
@@ -63,8 +64,8 @@ def identities(mesh: Mesh, service: Service) -> tuple[str, ...]:
 
 
 def capable(mesh: Mesh, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
-    """The same endpoints, of which those that accept no mutual TLS do not say that they would."""
-    if not mesh.peers.policies:
+    """The same endpoints, of which those that accept no mutual TLS, or not yet, do not say that they would."""
+    if not mesh.peers.policies and not mesh.staging:
         return tuple(endpoints)
     return tuple(_without_tls(each) if _refuses(mesh, each) else each for each in endpoints)
 
@@ -77,6 +78,9 @@ def _identity(mesh: Mesh, endpoint: Endpoint) -> str:
 def _refuses(mesh: Mesh, endpoint: Endpoint) -> bool:
     if TLS_MODE not in endpoint.labels:
         return False
+    step = mesh.staging.get(Place(endpoint.address, endpoint.port))
+    if step is not None:
+        return not step.offered
     return mesh.peers.of(endpoint.namespace, endpoint.labels).on(endpoint.port) is MutualTLSMode.DISABLE
 
 

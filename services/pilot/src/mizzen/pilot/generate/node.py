@@ -16,7 +16,6 @@ from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.authz.extauthz import resolve
 from mizzen.pilot.generate.authz.filters import Guards, Setting, guards_of
-from mizzen.pilot.generate.endpoints import TLS_MODE
 from mizzen.pilot.generate.policytargets import policies_for
 from mizzen.pilot.generate.tokens import token_filter
 from mizzen.pilot.snapshot.destinationrule import Rule
@@ -25,7 +24,9 @@ from mizzen.pilot.snapshot.peerauth import Accepted
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.snapshot.scope import Scope
 from mizzen.pilot.snapshot.service import Service
+from mizzen.pilot.snapshot.staging import Place
 from mizzen.pilot.snapshot.targets import Target, targets
+from mizzen.pilot.snapshot.uncertified import certified
 
 WILDCARD = "0.0.0.0"
 WILDCARDS = (WILDCARD, "::")
@@ -71,11 +72,14 @@ class Node:
     @cached_property
     def mutual_tls(self) -> bool:
         """The proxy has an identity that it can show."""
-        able = TLS_MODE in self.proxy.labels and self.proxy.generator != "grpc"
-        return able and self.mesh.settings.enable_auto_mtls
+        return certified(self.mesh, self.proxy)
 
     def accepts(self, port: int) -> MutualTLSMode:
-        """What the workload accepts on one of its ports."""
+        """What the workload accepts on one of its ports; both, while that changes."""
+        for address in self.proxy.addresses if self.mesh.staging else ():
+            step = self.mesh.staging.get(Place(address, port))
+            if step is not None:
+                return step.serves
         stated = self.accepted.on(port)
         return stated if self.mutual_tls or stated is MutualTLSMode.STRICT else MutualTLSMode.DISABLE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from mizzen.api.destinationrule import DestinationRule
@@ -24,6 +25,7 @@ from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
 from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey, by_host
+from mizzen.pilot.snapshot.staging import begun
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
 ENDPOINT_KINDS = frozenset({"EndpointSlice", "Endpoints", "Pod", "Node", "WorkloadEntry"})
@@ -66,7 +68,7 @@ def build(
     authentication = tuple(of_kind(known, RequestAuthentication))
     problems += conflicts.of_keys(authentication, keys)
     problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
-    return Mesh(
+    mesh = Mesh(
         version=version,
         settings=settings,
         services=services,
@@ -84,6 +86,8 @@ def build(
         resources=resources,
         problems=tuple(problems),
     )
+    steps = begun(previous, mesh) if previous is not None else {}
+    return replace(mesh, staging=MappingProxyType(dict(steps))) if steps else mesh
 
 
 def refresh_endpoints(

@@ -26,7 +26,7 @@ class Change:
     services: frozenset[ServiceKey] = frozenset()
     """Services that were added, changed or removed."""
     endpoints: frozenset[ServiceKey] = frozenset()
-    """Services whose endpoints differ."""
+    """Services whose endpoints differ, or what these speak."""
     settings: bool = False
     keys: frozenset[KeySource] = frozenset()
     """Sources whose keys for tokens differ."""
@@ -47,7 +47,7 @@ def difference(old: Mesh, new: Mesh) -> Change:
     return Change(
         config=frozenset(key for key in _differing(old.resources, new.resources) if key.kind not in _PLATFORM),
         services=_differing(old.by_key, new.by_key),
-        endpoints=_differing(old.endpoints, new.endpoints),
+        endpoints=_differing(old.endpoints, new.endpoints) | new.services_at(_differing(old.staging, new.staging)),
         settings=old.settings != new.settings,
         keys=_differing(old.keys, new.keys),
         translated=_meaning(old) != _meaning(new),

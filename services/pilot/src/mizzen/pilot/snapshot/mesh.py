@@ -22,6 +22,7 @@ from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import Policy
 from mizzen.pilot.snapshot.scope import Scope, choose_sidecar, scope_of
 from mizzen.pilot.snapshot.service import Endpoint, Service, ServiceKey, by_host
+from mizzen.pilot.snapshot.staging import Place, Steps, begun
 from mizzen.pilot.snapshot.virtualservice import Routing
 
 
@@ -48,6 +49,8 @@ class Mesh:
     """What the Gateway API's objects mean; `routings` and `gateways` end with its own."""
     policy: Policy = field(default_factory=Policy)
     peers: PeerAuthentications = field(default_factory=PeerAuthentications)
+    staging: Steps = field(default_factory=dict)
+    """The ports that are on their way to what `peers` say."""
     authorization: tuple[Resource[AuthorizationPolicy], ...] = ()
     """Oldest first."""
     authentication: tuple[Resource[RequestAuthentication], ...] = ()
@@ -133,5 +136,22 @@ class Mesh:
         merged = dict(self.endpoints) | {key: tuple(endpoints) for key, endpoints in changed.items()}
         known = self.resources if resources is None else resources
         mesh = replace(self, version=version, endpoints=MappingProxyType(merged), resources=known)
+        if self.staging:
+            mesh = replace(mesh, staging=begun(self, mesh))
         mesh._scopes.update(self._scopes)  # scopes do not depend on endpoints
         return mesh
+
+    def with_staging(self, steps: Steps, version: str) -> Mesh:
+        """The same mesh, in which ports are further on their way."""
+        mesh = replace(self, version=version, staging=MappingProxyType(dict(steps)))
+        mesh._scopes.update(self._scopes)
+        return mesh
+
+    def services_at(self, places: Iterable[Place]) -> frozenset[ServiceKey]:
+        """The services that answer at any of these."""
+        return frozenset(
+            key
+            for place in places
+            for key, endpoint in self.by_address.get(place.address, ())
+            if endpoint.port == place.port
+        )

@@ -11,6 +11,8 @@ from mizzen.api.security import MutualTLS, MutualTLSMode, PeerAuthentication
 from mizzen.pilot.base.labels import Labels, labels
 
 DEFAULT = MutualTLSMode.PERMISSIVE
+TLS_MODE = ("security.istio.io/tlsMode", "istio")
+"""The label of workloads whose sidecar takes mutual TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,18 @@ class Accepted:
     mode: MutualTLSMode = DEFAULT
     ports: Mapping[int, MutualTLSMode] = field(default_factory=dict)
     """Of its own ports that differ."""
+    origin: str = ""
+    """The resource that says `mode`; empty where none does."""
+    ports_origin: str = ""
+    """The one that says `ports`."""
 
     def on(self, port: int) -> MutualTLSMode:
         """DISABLE, PERMISSIVE or STRICT."""
         return self.ports.get(port, self.mode)
+
+    def decided_by(self, port: int) -> str:
+        """The resource that decides on a port; empty where none does."""
+        return self.ports_origin if port in self.ports else self.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +47,16 @@ class PeerAuthentications:
         """What a workload with these labels accepts: its own policy's word, else its namespace's, else the mesh's."""
         for_workload = self._first(namespace, own)
         inherited = (self._first(namespace), self._first(self.root))
-        mode = next((found for policy in (for_workload, *inherited) if (found := _mode(policy)) is not None), DEFAULT)
+        said = ((policy, _mode(policy)) for policy in (for_workload, *inherited))
+        decider, mode = next(((by, mode) for by, mode in said if by is not None and mode is not None), (None, DEFAULT))
         stated = for_workload.spec.port_level_mtls or {} if for_workload is not None else {}
         ports = {port: _said(each) or mode for port, each in stated.items()}
-        return Accepted(mode, MappingProxyType({port: each for port, each in ports.items() if each is not mode}))
+        return Accepted(
+            mode,
+            MappingProxyType({port: each for port, each in ports.items() if each is not mode}),
+            decider.id if decider is not None else "",
+            for_workload.id if for_workload is not None else "",
+        )
 
     def _first(self, namespace: str, own: Labels | None = None) -> Resource[PeerAuthentication] | None:
         """Of the namespace: with a selector that fits, where labels are given, else without one."""
