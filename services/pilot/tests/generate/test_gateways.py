@@ -70,6 +70,8 @@ def test_the_listener_is_on_the_target_port_and_so_is_its_route_name(world: Any,
     assert manager.use_remote_address.value
     assert manager.server_name == "istio-envoy"
     assert manager.forward_client_cert_details == manager.SANITIZE_SET
+    details = manager.set_current_client_cert_details
+    assert (details.subject.value, details.cert, details.dns, details.uri) == (True, True, True, True)
 
 
 def test_bind_address(world: Any, router: Any) -> None:

@@ -90,12 +90,14 @@ async def test_a_certificate_from_pilot_and_the_next_one(
     pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
 ) -> None:
     port, first, second = app.unused_port(), ROOT.server("localhost"), ROOT.server("localhost")
+    assert "server.days_until_first_cert_expiring: 4294967295\n" in (await agent.get("/stats")).body
     pilot.send(https(port, "kubernetes://shop", ADS), nonce="l")
     await app.until(lambda: any(list(r.resource_names_subscribe) == ["kubernetes://shop"] for r in pilot.requests))
     assert pilot.answers("Listener") == []
     pilot.send(secret("kubernetes://shop", first), nonce="s1")
     await app.until(lambda: pilot.answers("Listener") and pilot.answers("Secret"))
     assert is_leaf(await shown_certificate(port), first)
+    assert "server.days_until_first_cert_expiring: 0\n" in (await agent.get("/stats")).body  # less than one
     pilot.send(secret("kubernetes://shop", second), nonce="s2")
     await app.until(lambda: len(pilot.answers("Secret")) == 2)
     assert is_leaf(await shown_certificate(port), second)

@@ -69,19 +69,22 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
     message.http_protocol_options.accept_http_10 = inputs.accept_http_10
     if inputs.idle_timeout:
         message.common_http_protocol_options.idle_timeout.CopyFrom(duration(inputs.idle_timeout))
-    if inputs.edge:
-        message.forward_client_cert_details = hcm_pb2.HttpConnectionManager.SANITIZE_SET
-    if inputs.names_client:
-        message.forward_client_cert_details = hcm_pb2.HttpConnectionManager.APPEND_FORWARD
-        message.set_current_client_cert_details.subject.value = True
-        message.set_current_client_cert_details.uri = True
-        message.set_current_client_cert_details.dns = True
+    if inputs.edge or inputs.names_client:
+        _name_client(message, edge=inputs.edge)
     if isinstance(routes, str):
         message.rds.route_config_name = routes
         message.rds.config_source.CopyFrom(ads())
     else:
         message.route_config.CopyFrom(routes)
     return listener_components_pb2.Filter(name=MANAGER_FILTER, typed_config=pack(message))
+
+
+def _name_client(message: Any, *, edge: bool) -> None:
+    """What x-forwarded-client-cert says; an edge believes nobody's, and tells of the whole certificate."""
+    message.forward_client_cert_details = message.SANITIZE_SET if edge else message.APPEND_FORWARD
+    details = message.set_current_client_cert_details
+    details.cert = edge
+    details.subject.value = details.uri = details.dns = True
 
 
 def _path_handling(normalization: PathNormalization) -> dict[str, Any]:

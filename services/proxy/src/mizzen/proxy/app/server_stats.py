@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 from mizzen.proxy.app.state import AgentState, ServerState
 from mizzen.proxy.engine.control import StatKey, Stats
+from mizzen.proxy.engine.tls_plan import SecretPlan
+from mizzen.proxy.snapshot.secrets import first_end
+
+_DAY: Final = 86_400
+_NEVER: Final = 2**32 - 1
+"""What Envoy says where there is no certificate."""
 
 
 def server_stats(state: AgentState, now: float) -> Stats:
@@ -21,6 +28,7 @@ def server_stats(state: AgentState, now: float) -> Stats:
         ("server", "", "uptime"): int(now - state.started),
         ("server", "", "concurrency"): state.settings.concurrency,
         ("server", "", "memory_physical_size"): sum(map(_resident_bytes, pids)),
+        ("server", "", "days_until_first_cert_expiring"): _days_left(state.deliverer.secrets.values(), now),
         ("control_plane", "", "connected_state"): int(state.client.connected),
         ("cluster_manager", "", "active_clusters"): len(kinds["cluster"]),
         ("cluster_manager", "", "waiting_resources"): waiting,
@@ -29,6 +37,12 @@ def server_stats(state: AgentState, now: float) -> Stats:
     }
     counters: dict[StatKey, int] = {("server", "", "worker_restarts"): state.workers.restarts}
     return Stats(0, counters | state.mixer.stats.counters(), gauges)
+
+
+def _days_left(secrets: Iterable[SecretPlan], now: float) -> int:
+    """Whole days until the first certificate in use ends; 0 when one has."""
+    ends = [end for end in map(first_end, secrets) if end is not None]
+    return max(0, int((min(ends) - now) // _DAY)) if ends else _NEVER
 
 
 def _resident_bytes(pid: int) -> int:

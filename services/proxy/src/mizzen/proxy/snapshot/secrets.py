@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from functools import lru_cache
 from typing import Any, Final
 
 from cryptography import x509
@@ -51,6 +52,20 @@ def roots(name: str, pem: str, crl: str = "") -> SecretPlan:
             except ssl.SSLError as error:
                 raise Invalid(f"validation_context.{field}", f"cannot be read: {_reason(error)}") from None
     return SecretPlan(name, roots=pem, crl=crl)
+
+
+def first_end(plan: SecretPlan) -> float | None:
+    """Unix time at which the first of its certificates ends; None without any."""
+    return _first_end(plan.chain or plan.roots)
+
+
+@lru_cache(1024)
+def _first_end(pem: str) -> float | None:
+    try:
+        found = x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        return None
+    return min(certificate.not_valid_after_utc.timestamp() for certificate in found)
 
 
 def _contents(message: Any, known: tuple[str, ...]) -> dict[str, str]:
