@@ -136,3 +136,19 @@ def test_nodes_change_only_when_they_stand_elsewhere() -> None:
     assert first == read_object(nodes, node("a", os="linux")).resource
     assert first != read_object(nodes, node("b")).resource
     assert nodes.accept(listing=True).startswith("application/json;as=PartialObjectMetadataList;")
+
+
+def test_a_broken_object_tells_what_can_be_told_of_it() -> None:
+    rule = {"matches": [{"path": {"type": "RegularExpression", "value": "/a("}}], "retry": {}}
+    item = {
+        "metadata": {"name": "web", "namespace": "shop", "uid": "u", "generation": 2},
+        "spec": {"parentRefs": [{"name": "edge"}], "rules": [rule]},
+    }
+    reading = read_object(BY_KIND["HTTPRoute"], item)
+    assert reading.resource is None
+    assert [problem.path for problem in reading.problems] == [
+        "spec.rules[0].retry",
+        "spec.rules[0].matches[0].path.value",
+    ]
+    assert reading.refused is not None
+    assert [parent.name for parent in reading.refused.spec.parent_refs] == ["edge"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from mizzen.api.gatewayapi.httproute import HTTPRoute
 from mizzen.api.gatewayapi.reference import ParentReference
 from mizzen.api.parse import parse_object
 from mizzen.api.problem import Problem
@@ -137,7 +139,8 @@ STATES = {GATEWAY: State((ACCEPTED, PROGRAMMED)), ROUTE: State(parents=(at("edge
 
 def stated(key: ResourceKey, seen: Revision, used: Resource | None, *problems: Problem, **states: Any) -> Any:
     known = states.get("states", STATES)
-    return gateway_statements({key: seen}, problems, {} if used is None else {key: used}, known).get(key)
+    refused = {key: states["refused"]} if "refused" in states else {}
+    return gateway_statements({key: seen}, problems, {} if used is None else {key: used}, refused, known).get(key)
 
 
 @pytest.mark.parametrize(("key", "reason"), [(GATEWAY, "Invalid"), (ROUTE, "UnsupportedValue")], ids=str)
@@ -164,3 +167,35 @@ def test_nothing_is_said_of_what_is_not_ours_or_not_in_use() -> None:
         {"parents": [entry(CONTROLLER, "edge")]},
         stated(ROUTE, seen, resource(ROUTE, 2), states={}).status({"parents": [entry(CONTROLLER, "edge")]}, "monday"),
     )
+
+
+CLASS = ResourceKey("GatewayClass", "", "mizzen")
+
+
+@pytest.mark.parametrize(
+    ("key", "is_ours", "expected"),
+    [
+        (GATEWAY, True, ["Accepted False Invalid", "Programmed False Invalid"]),
+        (GATEWAY, False, None),
+        (ROUTE, True, ["Accepted False UnsupportedValue"]),
+        (ROUTE, False, []),
+    ],
+)
+def test_what_was_never_right_is_refused_where_it_would_be_ours(
+    key: ResourceKey, is_ours: bool, expected: list[str] | None
+) -> None:
+    states = {CLASS: State((ACCEPTED,)), GATEWAY: State((ACCEPTED,))} if is_ours else {}
+    wrong = Problem(None, str(key), "spec.x", "is wrong", "error")
+    refused = resource(key, 4)
+    if key == ROUTE:
+        refused = replace(refused, spec=HTTPRoute(parent_refs=(ParentReference(name="edge"),)))
+    said = stated(key, Revision("u", 4), None, wrong, states=states, refused=refused)
+    if expected is None:
+        assert said is None
+        return
+    found = said.status({}, "monday")
+    conditions = found["conditions"] if key == GATEWAY else [c for each in found["parents"] for c in each["conditions"]]
+    assert [f"{each['type']} {each['status']} {each['reason']}" for each in conditions] == expected
+    assert {each["observedGeneration"] for each in conditions} <= {4}
+    if conditions:
+        assert conditions[0]["message"] == "spec.x: is wrong"

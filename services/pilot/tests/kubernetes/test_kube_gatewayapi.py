@@ -199,6 +199,18 @@ async def test_a_route_that_becomes_wrong_is_told_and_goes_on(
     assert any("a.example.com" in routing.hosts for routing in pilot.world.mesh.translation.routings)
 
 
+async def test_a_route_that_was_never_right_is_told_so(
+    gateway_api_definitions: None, pilot: Pilot, objects: Objects
+) -> None:
+    await objects.service()
+    await objects.gateway_class()
+    await objects.gateway("*.example.com")
+    await objects.route("web", "a.example.com", {"type": "RegularExpression", "value": "/a("})
+    await objects.until("httproutes", "web", "Accepted=False UnsupportedValue @1")
+    await objects.route("web", "a.example.com", {"type": "RegularExpression", "value": "/a+"})
+    await objects.until("httproutes", "web", *good_route(2))
+
+
 async def test_another_controllers_gateways_are_left_alone(
     gateway_api_definitions: None, pilot: Pilot, objects: Objects, namespace: str
 ) -> None:

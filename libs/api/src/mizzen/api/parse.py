@@ -31,6 +31,8 @@ class Parsed:
 
     resources: tuple[Resource, ...]
     problems: tuple[Problem, ...]
+    refused: tuple[Resource, ...] = ()
+    """What can be told of resources that are left out: to say to whom they would matter, not to be used."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -63,7 +65,8 @@ def parse_object(data: Any, *, default_namespace: str = "default") -> Parsed:
     """
     reader = _Reader(Document(1, 1, data), "", ())
     resource = reader.read(default_namespace)
-    return Parsed((resource,) if resource is not None else (), tuple(reader.problems))
+    refused = (reader.refused,) if reader.refused is not None else ()
+    return Parsed((resource,) if resource is not None else (), tuple(reader.problems), refused)
 
 
 def _objects(value: Any, root: Path) -> Iterator[Path]:
@@ -93,6 +96,7 @@ class _Reader:
     data: Any = None
     resource: str = ""
     problems: list[Problem] = field(default_factory=list)
+    refused: Resource | None = None
 
     def read(self, default_namespace: str) -> Resource | None:
         self.data = self.document.value
@@ -109,9 +113,13 @@ class _Reader:
         metadata = self._metadata(kind, default_namespace)
         spec = self._spec(kind, metadata or Metadata(name="unnamed", namespace=default_namespace))
         status = self._model(kind.status, self._given("status"), ("status",))[0] if kind.status else None
-        if metadata is None or spec is None or any(problem.severity == "error" for problem in self.problems):
+        if metadata is None or spec is None:
             return None
-        return Resource(self.data["apiVersion"], kind.name, metadata, spec, status, self._source(()))
+        resource = Resource(self.data["apiVersion"], kind.name, metadata, spec, status, self._source(()))
+        if any(problem.severity == "error" for problem in self.problems):
+            self.refused = resource
+            return None
+        return resource
 
     def _kind(self) -> Kind | None:
         """The kind, when it is known and served under the object's apiVersion."""

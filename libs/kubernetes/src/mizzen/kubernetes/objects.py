@@ -32,6 +32,8 @@ class Reading:
     """Differs when an object was removed and made again."""
     generation: int = 0
     """Of its spec, also where that is wrong; 0 for kinds that do not count."""
+    refused: Resource | None = None
+    """What can be told of it where there is no resource."""
 
 
 class Malformed(ValueError):
@@ -57,9 +59,14 @@ def read_object(collection: Collection, given: Any) -> Reading:
         "metadata": _metadata(collection, metadata),
     }
     parsed = parse_object(kept)
-    resource = next(iter(parsed.resources), None)
     return Reading(
-        key, version, resource, parsed.problems, str(metadata.get("uid", "")), metadata.get("generation") or 0
+        key,
+        version,
+        resource=next(iter(parsed.resources), None),
+        problems=parsed.problems,
+        uid=str(metadata.get("uid", "")),
+        generation=metadata.get("generation") or 0,
+        refused=next(iter(parsed.refused), None),
     )
 
 

@@ -29,6 +29,8 @@ class Reflector:
     def __init__(self) -> None:
         self.resources: dict[ResourceKey, Resource] = {}
         self.problems: dict[ResourceKey, tuple[Problem, ...]] = {}
+        self.refused: dict[ResourceKey, Resource] = {}
+        """What can be told of the broken ones."""
         self.version: str | None = None
         """Where a watch begins; None when only a list can tell what there is."""
         self.loaded = False
@@ -80,6 +82,10 @@ class Reflector:
             self.problems[reading.key] = reading.problems
         else:
             self.problems.pop(reading.key, None)
+        if reading.refused is not None:
+            self.refused[reading.key] = reading.refused
+        else:
+            self.refused.pop(reading.key, None)
         if reading.resource is None or self.resources.get(reading.key) == reading.resource:
             return False
         self.resources[reading.key] = reading.resource
@@ -88,4 +94,5 @@ class Reflector:
     def _drop(self, key: ResourceKey) -> bool:
         self.revisions.pop(key, None)
         self.problems.pop(key, None)
+        self.refused.pop(key, None)
         return self.resources.pop(key, None) is not None

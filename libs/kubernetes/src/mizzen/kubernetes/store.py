@@ -47,6 +47,14 @@ class KubernetesStore:
                 found.update(watcher.reflector.revisions)
         return found
 
+    def refused(self, kinds: Container[str]) -> dict[ResourceKey, Resource]:
+        """What can be told of the broken objects of these kinds, as they are now."""
+        found: dict[ResourceKey, Resource] = {}
+        for watcher in self._watchers:
+            if watcher.collection.kind.key in kinds:
+                found.update(watcher.reflector.refused)
+        return found
+
     async def load(self) -> None:
         """List everything, waiting for the API server as long as it takes."""
         async with asyncio.TaskGroup() as tasks:

@@ -18,6 +18,14 @@ class ParentReference(Model):
     section_name: str = ""
     port: Port | None = None
 
+    @property
+    def is_gateway(self) -> bool:
+        return (self.group, self.kind) == (GROUP, "Gateway")
+
+    @property
+    def is_service(self) -> bool:
+        return self.group in ("", "core") and self.kind == "Service"
+
 
 class BackendObjectReference(Model):
     """What requests are sent to; the namespace is the route's own when unset."""

@@ -47,7 +47,9 @@ class Findings:
             others = {key: revision for key, revision in revisions.items() if key.kind in _GATEWAY_API}
             self._stated = {
                 **statements(istio, problems, mesh.resources),
-                **gateway_statements(others, problems, mesh.resources, mesh.translation.states),
+                **gateway_statements(
+                    others, problems, mesh.resources, self._store.refused(_GATEWAY_API), mesh.translation.states
+                ),
             }
             self._mesh, self._revisions = mesh, revisions
         return self._stated

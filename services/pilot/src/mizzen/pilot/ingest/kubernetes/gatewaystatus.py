@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mizzen.api.gatewayapi import GROUP
+from mizzen.api.gatewayapi.gateway import Gateway, GatewayClass
+from mizzen.api.gatewayapi.grpcroute import GRPCRoute
+from mizzen.api.gatewayapi.httproute import HTTPRoute
 from mizzen.api.gatewayapi.reference import ParentReference
 from mizzen.api.problem import Problem
-from mizzen.api.resource import Resource, ResourceKey
+from mizzen.api.resource import Resource, ResourceKey, kind_key
 from mizzen.kubernetes.reflector import Revision
 from mizzen.pilot.base.condition import Condition
-from mizzen.pilot.base.gatewaystate import CONTROLLER, ListenerState, State
+from mizzen.pilot.base.gatewaystate import CONTROLLER, ListenerState, ParentState, State
 from mizzen.pilot.ingest.kubernetes.conditions import transitions
 
 ROUTES = frozenset({"HTTPRoute", "GRPCRoute"})
@@ -86,12 +89,13 @@ def gateway_statements(
     revisions: Mapping[ResourceKey, Revision],
     problems: Iterable[Problem],
     used: Mapping[ResourceKey, Resource],
+    refused: Mapping[ResourceKey, Resource],
     states: Mapping[ResourceKey, State],
 ) -> dict[ResourceKey, GatewayStatement]:
     """Of each object that is ours to speak of: classes and Gateways with a state, and all routes.
 
-    A route of which nothing is to be said any more loses what was said. Nothing is said of an object of which no
-    version was ever right.
+    A route of which nothing is to be said any more loses what was said. Of an object of which no version is in use,
+    what can be told of the `refused` one says whether it would be ours.
     """
     errors: dict[str, list[str]] = {}
     for problem in problems:
@@ -99,22 +103,47 @@ def gateway_statements(
             errors.setdefault(problem.resource, []).append(f"{problem.path}: {problem.message}")
     found = {}
     for key, revision in revisions.items():
-        resource, state = used.get(key), states.get(key)
-        if resource is None or resource.metadata.uid != revision.uid or (state is None and key.kind not in ROUTES):
+        resource, state, generation = used.get(key), states.get(key), revision.generation
+        fault = _fault(key, errors.get(str(key), ()))
+        if resource is not None and resource.metadata.uid == revision.uid:
+            generation = resource.metadata.generation or 0
+            state = state or (State() if key.kind in ROUTES else None)
+        elif fault is not None and key in refused:
+            state = _refused(refused[key], fault, states)
+        else:
             continue
-        generation = resource.metadata.generation or 0
-        wrong = errors.get(str(key), ()) if generation != revision.generation else ()
-        fault = Condition("Accepted", False, _refused(key.kind), "; ".join(dict.fromkeys(wrong))) if wrong else None
-        said = state or State()
-        found[key] = GatewayStatement(key.kind, revision.uid, generation, said, fault, revision.generation)
+        if state is not None:
+            newer = fault if generation != revision.generation else None
+            found[key] = GatewayStatement(key.kind, revision.uid, generation, state, newer, revision.generation)
     return found
 
 
-def _refused(kind: str) -> str:
-    """The reason of the specification for an object that is wrong in itself."""
-    if kind in ROUTES:
-        return "UnsupportedValue"
-    return "InvalidParameters" if kind == "GatewayClass" else "Invalid"
+def _fault(key: ResourceKey, errors: Iterable[str]) -> Condition | None:
+    """With the specification's reason for an object that is wrong in itself."""
+    message = "; ".join(dict.fromkeys(errors))
+    if not message:
+        return None
+    reason = "InvalidParameters" if key.kind == "GatewayClass" else "Invalid"
+    return Condition("Accepted", False, "UnsupportedValue" if key.kind in ROUTES else reason, message)
+
+
+def _refused(resource: Resource, fault: Condition, states: Mapping[ResourceKey, State]) -> State | None:
+    """What came of an object that is wrong; None where it is not ours."""
+    spec = resource.spec
+    if isinstance(spec, GatewayClass):
+        return State((fault,)) if spec.controller_name == CONTROLLER else None
+    if isinstance(spec, Gateway):
+        is_ours = ResourceKey("GatewayClass", "", spec.gateway_class_name) in states
+        return State((fault, Condition("Programmed", False, "Invalid"))) if is_ours else None
+    if not isinstance(spec, HTTPRoute | GRPCRoute):
+        return None
+    parents = (parent for parent in spec.parent_refs if _is_ours(parent, resource.metadata.namespace, states))
+    return State(parents=tuple(ParentState(parent, (fault,)) for parent in parents))
+
+
+def _is_ours(parent: ParentReference, namespace: str, states: Mapping[ResourceKey, State]) -> bool:
+    key = ResourceKey(kind_key("Gateway", GROUP), parent.namespace or namespace, parent.name)
+    return parent.is_service or (parent.is_gateway and key in states)
 
 
 def _items(given: Any) -> Items:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mizzen.api import virtualservice as vs
-from mizzen.api.gatewayapi import GROUP
 from mizzen.api.gatewayapi.filters import GRPCRouteFilter, HTTPRouteFilter
 from mizzen.api.gatewayapi.grpcroute import GRPCRoute, GRPCRouteRule
 from mizzen.api.gatewayapi.httproute import HTTPBackendRef, HTTPRoute, HTTPRouteMatch, HTTPRouteRule
@@ -154,11 +153,3 @@ def _of_rule(
         for path in paths(match.path):
             wanted = request(match, path, only_port)
             yield Precedence.of(match), vs.HTTPRoute(match=(wanted,), **fields, **answers(rule, path, port))
-
-
-def is_gateway(parent: ParentReference) -> bool:
-    return (parent.group, parent.kind) == (GROUP, "Gateway")
-
-
-def is_service(parent: ParentReference) -> bool:
-    return parent.group in ("", "core") and parent.kind == "Service"

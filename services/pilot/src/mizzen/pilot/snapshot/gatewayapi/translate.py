@@ -30,8 +30,6 @@ from mizzen.pilot.snapshot.gatewayapi.routes import (
     Route,
     attach,
     entries,
-    is_gateway,
-    is_service,
     refusal,
     route_of,
 )
@@ -127,9 +125,9 @@ class _Making:
         found = []
         for parent in route.parents:
             conditions = None
-            if is_gateway(parent):
+            if parent.is_gateway:
                 conditions = self._at_gateway(route, parent)
-            elif is_service(parent):
+            elif parent.is_service:
                 conditions = self._at_service(route, parent)
             if conditions is not None:
                 found.append(ParentState(parent, conditions))
