@@ -10,7 +10,7 @@ import pytest
 import yaml
 from kube.harness.injector import Injector
 from support.kube.cluster import Cluster, Object, until
-from support.kube.release import Release
+from support.kube.release import Release, image
 
 from mizzen.injector.certificate.issue import sign_by_itself
 from mizzen.injector.certificate.keeping import Held
@@ -84,7 +84,7 @@ def test_kube_the_sidecar_is_as_the_chart_says(
     settings = {variable["name"]: variable.get("value") for variable in proxy["env"]}
     assert settings["MIZZEN_PROXY_DISCOVERY_ADDRESS"] == f"istiod.{release.namespace}.svc:15010"
     assert settings["ISTIO_META_CLUSTER_ID"] == "Kubernetes"
-    assert {proxy["image"], init["image"]} == {"mizzen/proxy:0.1.0", "mizzen/proxy-init:0.1.0"}
+    assert {proxy["image"], init["image"]} == {image("proxy"), image("proxy-init")}
 
 
 def test_kube_a_pod_may_ask_for_a_classic_sidecar(cluster: Cluster, injector: Injector, namespace: str) -> None:

@@ -57,7 +57,7 @@ def _ran(machine: Node, place: str, name: str, *containers: Object, **spec: Any)
     """What the first container of a Pod printed that ended well."""
     _create(machine, place, name, *containers, restartPolicy="Never", **spec)
     until(f"{name} ends", lambda: _status(machine, place, name)["phase"] in ("Succeeded", "Failed"))
-    text = machine.log(place, name, containers[0]["name"]).read_text()
+    text = machine.log_file(place, name, containers[0]["name"]).read_text()
     assert _status(machine, place, name)["phase"] == "Succeeded", text
     return text
 
@@ -159,7 +159,7 @@ def test_kube_a_pod_ends_gracefully(machine: Node, place: str) -> None:
     hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo hook"]}}}
     script = "trap 'echo asked; sleep 1; echo done; exit' TERM; echo up; while :; do sleep 0.1; done"
     _create(machine, place, "shop", _shell(script, lifecycle=hook), terminationGracePeriodSeconds=20)
-    log = machine.log(place, "shop", "shell")
+    log = machine.log_file(place, "shop", "shell")
     until("it runs", lambda: log.exists() and log.read_text() == "up\n")
     machine.cluster.kubectl("delete", "pod", "shop", "--namespace", place, "--timeout=20s")
     assert log.read_text() == "up\nhook\nasked\ndone\n"

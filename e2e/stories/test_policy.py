@@ -18,12 +18,13 @@ from support.policy import PAGE, POLICY, REVIEWS, has_stars, in_force, limits_us
 
 def test_reports_never_hold_traffic_up(mesh: Mesh) -> None:
     """The first story, because proxies go on asking for a moment after the last rule of another one."""
-    pid = mesh.process("mixer")
+    killed = mesh.incarnation("mixer")
     with under_load(PAGE) as load:
-        os.kill(pid, signal.SIGKILL)
+        mesh.kill("mixer")
         seen = load.answered
         eventually(lambda: load.answered > seen + 100, "a hundred requests without Mixer")
-        eventually(lambda: mesh.process("mixer") not in (0, pid) and mesh.ready, "Mixer started again", seconds=30)
+        again = "Mixer started again"
+        eventually(lambda: mesh.incarnation("mixer") not in ("", killed) and mesh.ready, again, seconds=30)
     assert load.failed == []
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 from support.load import under_load
 from support.mesh import Mesh, count_versions, eventually, get, only
@@ -81,11 +78,11 @@ spec:
 
 def test_traffic_outlives_pilot_and_changes_flow_again_when_it_is_back(mesh: Mesh) -> None:
     with under_load(PAGE) as load:
-        killed = mesh.process("pilot")
-        os.kill(killed, signal.SIGKILL)
+        killed = mesh.incarnation("pilot")
+        mesh.kill("pilot")
         seen = load.answered
         eventually(lambda: load.answered > seen + 50, "fifty requests after Pilot was killed")
-        eventually(lambda: mesh.process("pilot") not in (0, killed), "Pilot started again")
+        eventually(lambda: mesh.incarnation("pilot") not in ("", killed), "Pilot started again")
         with mesh.applied("virtual-service-all-v1.yaml"):
             eventually(only({"v1"}), "a change after Pilot's return", seconds=30)
     assert load.failed == []
@@ -93,7 +90,8 @@ def test_traffic_outlives_pilot_and_changes_flow_again_when_it_is_back(mesh: Mes
 
 
 def test_a_crashed_application_is_started_again(mesh: Mesh) -> None:
-    killed = mesh.process(mesh.app("details-v1"))
-    os.kill(killed, signal.SIGKILL)
-    eventually(lambda: mesh.process(mesh.app("details-v1")) not in (0, killed), "details started again")
+    details = mesh.app("details-v1")
+    killed = mesh.incarnation(details)
+    mesh.kill(details)
+    eventually(lambda: mesh.incarnation(details) not in ("", killed), "details started again")
     eventually(lambda: get("/api/v1/products/0").status == 200, "details answering again")

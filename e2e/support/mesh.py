@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,7 @@ class Mesh(ABC):
     @property
     @abstractmethod
     def visitors(self) -> str:
-        """The network from which requests of this machine come, as the ingress gateway sees them."""
+        """The network from which productpage is asked: that of the ingress gateway."""
 
     @property
     @abstractmethod
@@ -155,6 +156,14 @@ class Mesh(ABC):
         """The pid of a process of the mesh."""
         rows = {row["name"]: row for row in self.table("status")["processes"]}
         return int(rows[name]["pid"])
+
+    def incarnation(self, process: str) -> str:
+        """Another text after every start of it, and none while it does not run."""
+        return str(self.process(process) or "")
+
+    def kill(self, process: str) -> None:
+        """End it as a crash does."""
+        os.kill(self.process(process), signal.SIGKILL)
 
     @property
     def ready(self) -> bool:

@@ -11,6 +11,7 @@ programs=(
   k8s.io/kubernetes/cmd/kubectl
   k8s.io/kubernetes/cmd/kube-proxy
   k8s.io/kubernetes/cmd/kube-scheduler
+  k8s.io/kubernetes/cmd/kubelet
   helm.sh/helm/v3/cmd/helm
   github.com/coredns/coredns
 )

@@ -33,7 +33,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What it prints; raises Refused."""
-        return _run((program("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments), stdin)
+        return command_output(*(program("kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments), stdin=stdin)
 
     def get(self, *arguments: str) -> Any:
         return json.loads(self.kubectl("get", *arguments, "--output=json"))
@@ -82,7 +82,7 @@ class Cluster:
 
 def helm(*arguments: str) -> str:
     """What it prints; raises Refused."""
-    return _run((program("helm"), *arguments), None)
+    return command_output(*(program("helm"), *arguments))
 
 
 def template(*arguments: str, namespace: str = "istio-system") -> list[Object]:
@@ -99,10 +99,9 @@ def until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None
         time.sleep(0.2)
 
 
-def _run(command: tuple[str, ...], stdin: str | None) -> str:
-    ended = subprocess.run(
-        command, input=stdin or "", capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-    )
+def command_output(*command: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
+    """What a command prints; raises Refused."""
+    ended = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=seconds, check=False)
     if ended.returncode:
         raise Refused(ended.stdout + ended.stderr)
     return ended.stdout

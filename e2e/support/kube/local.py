@@ -86,7 +86,7 @@ def _etcd(folder: Path, stack: ExitStack, site: Site) -> str:
     ]
     port = int(clients.rpartition(":")[2])
     site.expose(port)
-    _run(stack, site, command, folder).wait(lambda: _listens(port))
+    _run(stack, site, command, folder).wait(lambda: listens(port))
     return clients
 
 
@@ -95,6 +95,7 @@ def _api_server(plane: ControlPlane, site: Site, etcd: str, tokens: tuple[str, s
     certificate, key = plane.authority.server("kube-apiserver", *KUBERNETES, site.address, first)
     # Where Pods run, they reach it at the address of the Service `kubernetes`.
     known = (f"--advertise-address={site.address}", "--endpoint-reconciler-type=lease")
+    asks, asks_with = plane.authority.client("kube-apiserver-kubelet-client", "system:masters")
     alone = (f"--bind-address={site.address}", "--endpoint-reconciler-type=none")
     return [
         program("kube-apiserver"),
@@ -104,6 +105,9 @@ def _api_server(plane: ControlPlane, site: Site, etcd: str, tokens: tuple[str, s
         f"--tls-cert-file={certificate}",
         f"--tls-private-key-file={key}",
         f"--cert-dir={plane.folder}",
+        f"--kubelet-client-certificate={asks}",
+        f"--kubelet-client-key={asks_with}",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--client-ca-file={plane.authority.file}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-signing-key-file={tokens[0]}",
@@ -130,7 +134,8 @@ def _controller_manager(authority: Authority, kubeconfig: Path, token_key: str, 
     ]
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something does, on 127.0.0.1."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

@@ -1,21 +1,25 @@
-"""A mesh on Kubernetes: the chart and the demo, on a node of our own, driven by kubectl and helm."""
+"""A mesh on Kubernetes: the chart and the demo, driven by kubectl and helm."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from mizzen.cli.proxydump import endpoint_rows
 from mizzen.cli.syncz import sync_rows
+from mizzen.runtime.address import unused_port
 from support.kube.cluster import Cluster, Refused
+from support.kube.containers import containers_node
 from support.kube.gatewayapi import gateway_api_in
-from support.kube.node import Node, node
+from support.kube.given import given
+from support.kube.local import listens
+from support.kube.node import node
+from support.kube.place import Place
 from support.kube.pods import Row, rows
 from support.kube.programs import REPOSITORY
 from support.kube.release import Release
@@ -27,7 +31,8 @@ DEMO_FILES = ("platform/kube/bookinfo.yaml", "networking/bookinfo-gateway.yaml",
 VALUES = Path(__file__).with_name("values.yaml")
 MONITORING_PORT = 15014
 ADMIN_PORT = 15000
-COMMAND_SECONDS = 60
+INJECTION = "istio-injection"
+IMAGE = re.compile(r"(image: )(\S+)")
 
 
 class KubeMesh(Mesh):
@@ -39,31 +44,43 @@ class KubeMesh(Mesh):
     def __init__(self, home: Path, engine: str) -> None:
         super().__init__(home, engine)
         self._stack = ExitStack()
-        self._node: Node | None = None
+        self._place: Place | None = None
 
     @property
-    def node(self) -> Node:
-        assert self._node is not None, "the mesh is not up"
-        return self._node
+    def place(self) -> Place:
+        assert self._place is not None, "the mesh is not up"
+        return self._place
 
     @property
     def cluster(self) -> Cluster:
-        return self.node.cluster
+        return self.place.cluster
 
     def up(self) -> None:
         """As docs/install/kubernetes.md says it, and the demo."""
         assert self.engine == "python", "on Kubernetes, stories are told with Mizzen's proxy alone"
-        self._node = self._stack.enter_context(node(self.home / "kube"))
+        self._place = self._stack.enter_context(_place(self.home / "kube"))
+        if not self.place.cluster.local:
+            self._stack.callback(self._remove)
         release = Release(self.cluster, NAMESPACE)
         release.install("--create-namespace", f"--values={VALUES}")
         for deployment in release.get("deployments")["items"]:
             release.wait(deployment["metadata"]["name"])
-        self.cluster.kubectl("label", "namespace", "default", "istio-injection=enabled")
-        self.cluster.kubectl("apply", *(f"--filename={DEMO / name}" for name in DEMO_FILES))
+        self.cluster.kubectl("label", "namespace", "default", f"{INJECTION}=enabled")
+        self._demo("apply")
         self.cluster.kubectl("wait", "--for=condition=available", "deployment", "--all", "--timeout=55s")
-        address = release.get("service", "istio-ingressgateway")["spec"]["clusterIP"]
-        self.node.machine.forward(GATEWAY[1], address, 80)
+        self.place.reach(GATEWAY[1], NAMESPACE, "istio-ingressgateway", 80)
         eventually(self._serves, "the page", seconds=30)
+
+    def _remove(self) -> None:
+        """All that `up` made in a cluster that stays."""
+        self._demo("delete", "--ignore-not-found")
+        self.cluster.kubectl("label", "namespace", "default", f"{INJECTION}-")
+        Release(self.cluster, NAMESPACE).uninstall()
+
+    def _demo(self, *command: str) -> None:
+        for name in DEMO_FILES:
+            text = IMAGE.sub(lambda found: found[1] + self.place.image(found[2]), (DEMO / name).read_text())
+            self.cluster.kubectl(*command, "--filename=-", stdin=text)
 
     def _serves(self) -> bool:
         try:
@@ -99,8 +116,13 @@ class KubeMesh(Mesh):
         return f"{workload}.sidecar"
 
     def log(self, process: str) -> list[str]:
-        row = self._row(process)
-        return self.node.log(row.namespace, row.pod, row.container).read_text().splitlines()
+        return self.place.log(self._row(process)).splitlines()
+
+    def incarnation(self, process: str) -> str:
+        return next((row.incarnation for row in self._rows() if row.name == process), "")
+
+    def kill(self, process: str) -> None:
+        self.place.kill(self._row(process))
 
     def stop(self, workload: str) -> None:
         self.cluster.kubectl("scale", f"deployment/{workload}", "--replicas=0")
@@ -110,7 +132,7 @@ class KubeMesh(Mesh):
 
     @property
     def visitors(self) -> str:
-        return self.node.machine.pods
+        return f"{self._row('ingress-gateway').address}/32"
 
     @property
     def outside(self) -> str:
@@ -169,27 +191,30 @@ class KubeMesh(Mesh):
         """`endpoints WORKLOAD`, from the proxy's admin address, which only its own Pod can reach."""
         what, workload, *_ = args
         assert what == "endpoints", what
-        pid = self._row(self.sidecar(workload)).pid
         url = f"http://127.0.0.1:{ADMIN_PORT}/clusters?format=json"
-        return json.dumps(
-            endpoint_rows(json.loads(_output("nsenter", f"--target={pid}", "--net", "curl", "-sSf", url)))
-        )
+        return json.dumps(endpoint_rows(json.loads(self.place.fetch(self._row(self.sidecar(workload)), url))))
 
     def _mixer(self, args: tuple[str, ...]) -> Finished:
-        """The command itself, in the machine: its exit status tells what Mixer said."""
-        service: Any = self.cluster.get("service", "istio-policy", "--namespace", NAMESPACE)
-        asked = ("--mixer", f"{service['spec']['clusterIP']}:{MONITORING_PORT}")
-        return _run(*self.node.machine.command(sys.executable, "-m", "mizzen.cli", "mixer", *args, *asked))
+        """The command itself: its exit status tells what Mixer said."""
+        return super().mizzen("mixer", *args, "--mixer", f"127.0.0.1:{self._mixer_port}")
+
+    @cached_property
+    def _mixer_port(self) -> int:
+        port = unused_port()
+        self.place.reach(port, NAMESPACE, "istio-policy", MONITORING_PORT)
+        eventually(lambda: listens(port), "a way to Mixer")
+        return port
 
 
-def _output(*command: str) -> str:
-    """What a command prints; raises Refused."""
-    done = _run(*command)
-    if done.status:
-        raise Refused(done.text)
-    return done.out
-
-
-def _run(*command: str) -> Finished:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
-    return Finished(done.returncode, done.stdout, done.stderr)
+@contextmanager
+def _place(folder: Path) -> Iterator[Place]:
+    """That of E2E_KUBECONFIG, else a new one, whose node E2E_NODE tells: `played` or `containers`."""
+    kubeconfig, kind = os.environ.get("E2E_KUBECONFIG"), os.environ.get("E2E_NODE", "played")
+    with ExitStack() as stack:
+        if not kubeconfig and kind == "played":
+            yield stack.enter_context(node(folder))
+            return
+        if not kubeconfig:
+            assert kind == "containers", f"E2E_NODE={kind} is unknown; use played or containers"
+            kubeconfig = stack.enter_context(containers_node(folder / "node"))
+        yield stack.enter_context(given(Path(kubeconfig), folder, NAMESPACE))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.kube.cluster import Cluster, until
+from support.kube.cluster import Cluster, command_output, until
 from support.kube.local import ControlPlane, start_control_plane
 from support.kube.machine import Machine, machine
+from support.kube.pods import Row
 from support.kube.programs import REPOSITORY, program
 
 NODE = "e2e"
@@ -35,9 +37,26 @@ class Node:
     cluster: Cluster
     machine: Machine
 
-    def log(self, namespace: str, pod: str, container: str) -> Path:
+    def image(self, reference: str) -> str:
+        """Its name tells which program of this machine is meant."""
+        return reference
+
+    def reach(self, port: int, namespace: str, service: str, there: int) -> None:
+        address = self.cluster.get("service", service, f"--namespace={namespace}")["spec"]["clusterIP"]
+        self.machine.forward(port, address, there)
+
+    def log(self, container: Row) -> str:
+        return self.log_file(container.namespace, container.pod, container.container).read_text()
+
+    def log_file(self, namespace: str, pod: str, container: str) -> Path:
         """What a container wrote, also before it was started anew."""
         return self.machine.folder / "pods" / f"{namespace}_{pod}" / f"{container}.log"
+
+    def fetch(self, container: Row, url: str) -> str:
+        return command_output("nsenter", f"--target={container.pid}", "--net", "curl", "-sSf", url)
+
+    def kill(self, container: Row) -> None:
+        os.kill(container.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -46,14 +65,19 @@ def node(folder: Path) -> Iterator[Node]:
     with machine(folder) as place:
         plane = start_control_plane(folder, place.stack, place)
         cluster = Cluster(plane.kubeconfig("administrator", "system:masters"), local=True)
-        _scheduler(plane, place)
-        _proxy(plane, place)
-        _dns(plane, place, cluster)
+        start_services(plane, place, cluster)
         _kubelet(plane, place)
-        until("the node is ready", lambda: _is_ready(cluster))
+        until("the node is ready", lambda: is_ready(cluster))
         account = "serviceaccount/default"
         until("Pods may be made", lambda: account in cluster.names("serviceaccounts", "--namespace=default"))
         yield Node(cluster, place)
+
+
+def start_services(plane: ControlPlane, place: Machine, cluster: Cluster) -> None:
+    """Scheduler, kube-proxy and DNS: what Pods need beside a kubelet."""
+    _scheduler(plane, place)
+    _proxy(plane, place)
+    _dns(plane, place, cluster)
 
 
 def _scheduler(plane: ControlPlane, place: Machine) -> None:
@@ -101,7 +125,8 @@ def _kubelet(plane: ControlPlane, place: Machine) -> None:
     )
 
 
-def _is_ready(cluster: Cluster) -> bool:
+def is_ready(cluster: Cluster) -> bool:
+    """Whether a node takes Pods."""
     nodes = cluster.get("nodes")["items"]
     return any(
         condition["type"] == "Ready" and condition["status"] == "True" and not node["spec"].get("taints")

@@ -21,9 +21,15 @@ class Row:
     container: str
     state: str
     address: str
-    pid: int
+    incarnation: str
+    """Another one after every start; empty before the first."""
     restarts: int
     ready: bool
+
+    @property
+    def pid(self) -> int:
+        """On the node of these tests, whose containers are processes of this machine."""
+        return int(self.incarnation.removeprefix("process://"))
 
     def data(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,7 +71,7 @@ def _row(pod: Object, status: Object) -> Row:
         container=status["name"],
         state=next(iter(status["state"])),
         address=pod["status"].get("podIP", ""),
-        pid=int(status.get("containerID", "process://0").rpartition("/")[2]),
+        incarnation=status.get("containerID", "") if "running" in status["state"] else "",
         restarts=status["restartCount"],
         ready=status["ready"],
     )

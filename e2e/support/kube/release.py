@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import yaml
@@ -10,6 +11,9 @@ from support.kube.cluster import Cluster, Object
 from support.kube.programs import CHART
 
 NAME = "mizzen"
+HUB, TAG = os.environ.get("MIZZEN_HUB", "mizzen"), os.environ.get("MIZZEN_TAG", "dev")
+"""Of the images: those of `make images`."""
+IMAGES = ("--set", f"global.hub={HUB},global.tag={TAG}")
 CRDS = CHART / "crds"
 FROM_ELSEWHERE = frozenset({"Event", "EndpointSlice", "Endpoints", "APIService", "FlowSchema"})
 """Kinds of objects that the cluster makes and forgets by itself."""
@@ -23,10 +27,10 @@ class Release:
     namespace: str
 
     def install(self, *arguments: str) -> str:
-        return self._helm("install", NAME, str(CHART), *arguments)
+        return self._helm("install", NAME, str(CHART), *IMAGES, *arguments)
 
     def upgrade(self, *arguments: str) -> str:
-        return self._helm("upgrade", NAME, str(CHART), *arguments)
+        return self._helm("upgrade", NAME, str(CHART), *IMAGES, *arguments)
 
     def rollback(self, revision: int) -> str:
         return self._helm("rollback", NAME, str(revision))
@@ -50,6 +54,11 @@ class Release:
 
     def _helm(self, *arguments: str) -> str:
         return self.cluster.helm(*arguments, "--namespace", self.namespace)
+
+
+def image(name: str) -> str:
+    """As Pods name it."""
+    return f"{HUB}/{name}:{TAG}"
 
 
 def crd_names() -> set[str]:
