@@ -140,7 +140,8 @@ STATES = {GATEWAY: State((ACCEPTED, PROGRAMMED)), ROUTE: State(parents=(at("edge
 def stated(key: ResourceKey, seen: Revision, used: Resource | None, *problems: Problem, **states: Any) -> Any:
     known = states.get("states", STATES)
     refused = {key: states["refused"]} if "refused" in states else {}
-    return gateway_statements({key: seen}, problems, {} if used is None else {key: used}, refused, known).get(key)
+    in_use = {} if used is None else {key: used}
+    return gateway_statements({key: seen}, problems, in_use, refused, known, states.get("classes", ())).get(key)
 
 
 @pytest.mark.parametrize(("key", "reason"), [(GATEWAY, "Invalid"), (ROUTE, "UnsupportedValue")], ids=str)
@@ -169,9 +170,6 @@ def test_nothing_is_said_of_what_is_not_ours_or_not_in_use() -> None:
     )
 
 
-CLASS = ResourceKey("GatewayClass", "", "mizzen")
-
-
 @pytest.mark.parametrize(
     ("key", "is_ours", "expected"),
     [
@@ -184,12 +182,13 @@ CLASS = ResourceKey("GatewayClass", "", "mizzen")
 def test_what_was_never_right_is_refused_where_it_would_be_ours(
     key: ResourceKey, is_ours: bool, expected: list[str] | None
 ) -> None:
-    states = {CLASS: State((ACCEPTED,)), GATEWAY: State((ACCEPTED,))} if is_ours else {}
+    states = {GATEWAY: State((ACCEPTED,))} if is_ours else {}
+    classes = {"mizzen"} if is_ours else set()
     wrong = Problem(None, str(key), "spec.x", "is wrong", "error")
     refused = resource(key, 4)
     if key == ROUTE:
         refused = replace(refused, spec=HTTPRoute(parent_refs=(ParentReference(name="edge"),)))
-    said = stated(key, Revision("u", 4), None, wrong, states=states, refused=refused)
+    said = stated(key, Revision("u", 4), None, wrong, states=states, refused=refused, classes=classes)
     if expected is None:
         assert said is None
         return

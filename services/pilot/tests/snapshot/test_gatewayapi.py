@@ -9,6 +9,7 @@ import pytest
 
 from mizzen.api.gatewayapi.gateway import LabelSelector
 from mizzen.api.parse import parse
+from mizzen.api.resource import ResourceKey
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.generate.affects import affected_types
@@ -181,6 +182,39 @@ def test_routes(changes: dict[str, Any], accepted: str, resolved: str) -> None:
 
 def test_a_parent_of_somebody_else_is_not_spoken_of() -> None:
     assert conditions(mesh_of(parent="{name: another}"), "HTTPRoute") == []
+
+
+def classes(*given: tuple[str, str]) -> str:
+    text = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: {}}}
+spec: {{controllerName: {}}}
+"""
+    return "---".join(text.format(*each) for each in given)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_ours"),
+    [
+        ((), True),
+        ((("istio", "mizzen.io/gateway-controller"),), True),
+        ((("istio", "istio.io/gateway-controller"),), False),
+        ((("other", "istio.io/gateway-controller"),), True),
+    ],
+    ids=str,
+)
+def test_istios_own_class_needs_no_object(given: tuple[tuple[str, str], ...], is_ours: bool) -> None:
+    gateway = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: bookinfo-gateway, namespace: shop}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}}}]
+"""
+    states = mesh_of(gateway, classes(*given)).translation.states
+    assert (ResourceKey(GATEWAY, "shop", "bookinfo-gateway") in states) == is_ours
 
 
 def test_what_does_not_work_is_a_warning_with_its_reason() -> None:

@@ -48,7 +48,12 @@ class Findings:
             self._stated = {
                 **statements(istio, problems, mesh.resources),
                 **gateway_statements(
-                    others, problems, mesh.resources, self._store.refused(_GATEWAY_API), mesh.translation.states
+                    others,
+                    problems,
+                    mesh.resources,
+                    self._store.refused(_GATEWAY_API),
+                    mesh.translation.states,
+                    mesh.translation.classes,
                 ),
             }
             self._mesh, self._revisions = mesh, revisions

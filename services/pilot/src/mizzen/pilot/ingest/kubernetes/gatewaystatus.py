@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -91,11 +91,12 @@ def gateway_statements(
     used: Mapping[ResourceKey, Resource],
     refused: Mapping[ResourceKey, Resource],
     states: Mapping[ResourceKey, State],
+    classes: Collection[str],
 ) -> dict[ResourceKey, GatewayStatement]:
     """Of each object that is ours to speak of: classes and Gateways with a state, and all routes.
 
     A route of which nothing is to be said any more loses what was said. Of an object of which no version is in use,
-    what can be told of the `refused` one says whether it would be ours.
+    what can be told of the `refused` one says whether it would be ours, by its class or its parents.
     """
     errors: dict[str, list[str]] = {}
     for problem in problems:
@@ -109,7 +110,7 @@ def gateway_statements(
             generation = resource.metadata.generation or 0
             state = state or (State() if key.kind in ROUTES else None)
         elif fault is not None and key in refused:
-            state = _refused(refused[key], fault, states)
+            state = _refused(refused[key], fault, states, classes)
         else:
             continue
         if state is not None:
@@ -127,13 +128,15 @@ def _fault(key: ResourceKey, errors: Iterable[str]) -> Condition | None:
     return Condition("Accepted", False, "UnsupportedValue" if key.kind in ROUTES else reason, message)
 
 
-def _refused(resource: Resource, fault: Condition, states: Mapping[ResourceKey, State]) -> State | None:
+def _refused(
+    resource: Resource, fault: Condition, states: Mapping[ResourceKey, State], classes: Collection[str]
+) -> State | None:
     """What came of an object that is wrong; None where it is not ours."""
     spec = resource.spec
     if isinstance(spec, GatewayClass):
         return State((fault,)) if spec.controller_name == CONTROLLER else None
     if isinstance(spec, Gateway):
-        is_ours = ResourceKey("GatewayClass", "", spec.gateway_class_name) in states
+        is_ours = spec.gateway_class_name in classes
         return State((fault, Condition("Programmed", False, "Invalid"))) if is_ours else None
     if not isinstance(spec, HTTPRoute | GRPCRoute):
         return None

@@ -45,6 +45,8 @@ class Translation:
     gateways: tuple[Resource[istio.Gateway], ...] = ()
     routings: tuple[Routing, ...] = ()
     states: Mapping[ResourceKey, State] = field(default_factory=dict)
+    classes: frozenset[str] = frozenset()
+    """Names of GatewayClasses that are ours."""
 
     def problems(self, resources: Mapping[ResourceKey, Resource]) -> Iterator[Problem]:
         """What does not take effect as written, as warnings: everything else does."""
@@ -53,6 +55,10 @@ class Translation:
                 if not condition.is_good and condition.message:
                     message = f"{condition.type} is {condition.status}: {condition.reason}: {condition.message}"
                     yield Problem(resources[key].source, str(key), path, message, "warning")
+
+
+IMPLICIT_CLASSES = {"istio"}
+"""Classes that need no object, as Istio makes it itself; where there is one, it says whose they are."""
 
 
 class _Mesh(NamedTuple):
@@ -76,7 +82,7 @@ def translate(
         made.take_route(route)
     known = {routing: routing for routing in previous.routings}
     routings = tuple(known.get(routing, routing) for routing in made.routings())
-    return Translation(made.gateways(), routings, made.all_states())
+    return Translation(made.gateways(), routings, made.all_states(), frozenset(made.classes))
 
 
 def _labels(resources: Sequence[Resource]) -> Namespaces:
@@ -91,6 +97,7 @@ class _Making:
     namespaces: Namespaces
     exposure: Exposure
     states: dict[ResourceKey, State] = field(default_factory=dict)
+    classes: set[str] = field(default_factory=set)
     places: dict[tuple[str, str], tuple[Place, ...]] = field(default_factory=dict)
     """By namespace and name of the Gateway."""
     served: list[Place] = field(default_factory=list)
@@ -105,11 +112,13 @@ class _Making:
 
     def take_gateways(self, resources: list[Resource]) -> None:
         """Take over classes of ours, and their Gateways."""
-        classes = [item for item in of_kind(resources, GatewayClass) if item.spec.controller_name == CONTROLLER]
-        self.states |= {item.key: State((ACCEPTED,)) for item in classes}
-        names = {item.metadata.name for item in classes}
+        classes = list(of_kind(resources, GatewayClass))
+        ours = [item for item in classes if item.spec.controller_name == CONTROLLER]
+        self.states |= {item.key: State((ACCEPTED,)) for item in ours}
+        self.classes = IMPLICIT_CLASSES - {item.metadata.name for item in classes}
+        self.classes |= {item.metadata.name for item in ours}
         for gateway in of_kind(resources, Gateway):
-            if gateway.spec.gateway_class_name in names:
+            if gateway.spec.gateway_class_name in self.classes:
                 self.places[gateway.metadata.namespace, gateway.metadata.name] = places(gateway)
         listed = [place for places_ in self.places.values() for place in places_ if place.is_served]
         self.served = sorted(listed, key=lambda place: (age(place.gateway), place.name))
