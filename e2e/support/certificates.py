@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.keys import PrivateKey, key_to_pem, new_key
@@ -28,18 +29,31 @@ class Authority:
         self.roots = folder / f"{name}.pem"
         write_atomic(self.roots, self.pem)
 
-    def issue(self, *names: str, into: str = "") -> tuple[Path, Path]:
-        """The files of a certificate of these DNS names and its key; `into` is what they are called, else the first."""
+    def issue(self, *names: str, into: str = "", days: int = 1) -> tuple[Path, Path]:
+        """The files of a certificate of these DNS names and URIs, and of its key.
+
+        They are called `into`, else as the first name. It is good for `days` from now.
+        """
         key = new_key()
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-        alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-        leaf = self._builder(key, subject).add_extension(alternatives, critical=False).sign(self._key, hashes.SHA256())
+        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+        builder = self._builder(key, subject, days).add_extension(alternatives, critical=False)
+        leaf = builder.sign(self._key, hashes.SHA256())
         certificate, private = (self._folder / f"{into or names[0]}.{kind}" for kind in ("crt", "key"))
         write_atomic(certificate, certificate_to_pem(leaf))
         write_atomic(private, key_to_pem(key))
         return certificate, private
 
-    def _builder(self, key: PrivateKey, subject: x509.Name) -> x509.CertificateBuilder:
+    def revoke(self, certificate: Path, into: Path) -> None:
+        """A list with this certificate alone."""
+        now = datetime.now(UTC)
+        serial = x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number
+        revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - DAY).build()
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).add_revoked_certificate(revoked)
+        signed = builder.last_update(now - DAY).next_update(now + DAY).sign(self._key, hashes.SHA256())
+        write_atomic(into, signed.public_bytes(Encoding.PEM))
+
+    def _builder(self, key: PrivateKey, subject: x509.Name, days: int = 1) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -47,6 +61,10 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY)
-            .not_valid_after(now + DAY)
+            .not_valid_before(now - 2 * DAY)
+            .not_valid_after(now + days * DAY)
         )
+
+
+def _general_name(text: str) -> x509.GeneralName:
+    return x509.UniformResourceIdentifier(text) if "://" in text else x509.DNSName(text)

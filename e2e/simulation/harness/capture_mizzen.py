@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from simulation.harness.capture import CAPTURING, STALL_SECONDS, Decide, first_b
 from simulation.harness.connect import Connect, Outcome
 from simulation.harness.instrument import inlined
 from simulation.harness.simulate import compiled
+from simulation.harness.worker import started
 from simulation.harness.world import World
 
 from mizzen.proxy.engine.control import Update
@@ -46,19 +46,11 @@ def captured_mizzen(world: World, *, servers_first: bool) -> Iterator[Decide]:
     """Our engine as the proxy of a world."""
     kernel = ToldKernel()
     ports: dict[str, int] = {}
-    with reachable(world, servers_first=servers_first) as clusters:
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        try:
-            starting = asyncio.run_coroutine_threadsafe(_start(world, clusters, kernel, ports), loop)
-            runtime = starting.result(STALL_SECONDS)
-            yield lambda connect: _outcome(connect, kernel, ports[CAPTURING[connect.inbound]])
-            asyncio.run_coroutine_threadsafe(runtime.drain(0.0, stop=True), loop).result(STALL_SECONDS)
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+    with (
+        reachable(world, servers_first=servers_first) as clusters,
+        started(lambda: _start(world, clusters, kernel, ports)),
+    ):
+        yield lambda connect: _outcome(connect, kernel, ports[CAPTURING[connect.inbound]])
 
 
 async def _start(world: World, clusters: list[cluster_pb2.Cluster], kernel: Kernel, ports: dict[str, int]) -> Runtime:
