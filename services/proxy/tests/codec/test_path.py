@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.proxy.codec.headers import FramingError
-from mizzen.proxy.codec.path import normalize
+from mizzen.proxy.codec.path import has_escaped_slash, normalize, unescape_slashes
 
 SEGMENTS = st.lists(st.sampled_from([".", "..", "a", "b.", "...", "%2e", "%2E%2e", "%41"]), min_size=1, max_size=8)
 
@@ -33,6 +33,20 @@ def test_normalize(path: bytes, expected: bytes) -> None:
 def test_slashes_merge_only_when_asked() -> None:
     assert normalize(b"//a///b", merge_slashes=False) == b"//a///b"
     assert normalize(b"//a///b", merge_slashes=True) == b"/a/b"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"/a%2fb%2Fc", b"/a/b/c"),
+        (b"/a%5cb%5C", b"/a\\b\\"),
+        (b"/a%252fb", b"/a%252fb"),
+        (b"/a?b=%2f", b"/a?b=%2f"),
+    ],
+)
+def test_escaped_slashes_are_found_in_the_path_alone(path: bytes, expected: bytes) -> None:
+    assert unescape_slashes(path) == expected
+    assert has_escaped_slash(path) == (path != expected)
 
 
 def test_an_escaped_nul_is_refused() -> None:

@@ -548,6 +548,20 @@ def test_paths_are_normalized_when_asked() -> None:
     )
 
 
+def test_escaped_slashes_are_kept_unescaped_or_refused() -> None:
+    request = b"GET /a%2f..%5Cb HTTP/1.1\r\nHost: a\r\n\r\n"
+    for action, path in (("keep", "/a%2f..%5Cb"), ("unescape", "/b")):
+        http = {"normalize_path": True, "escaped_slashes": action}
+        play(mesh(http=http), client_sends(request), connects(ADDRESS), endpoint_gets(f"GET {path} HTTP/1.1"))
+    play(
+        mesh(http={"escaped_slashes": "refuse"}),
+        client_sends(request),
+        client_gets("HTTP/1.1 400 Bad Request", body=b"Bad Request"),
+        no_connect(),
+        client_is(closed=True),
+    )
+
+
 LONG = bytes(range(256)) * 1200
 """Long enough to pass beside the parser."""
 

@@ -178,10 +178,10 @@ async def test_only_a_proved_identity_that_is_allowed_gets_in(says: Any, allowed
         status, answer = await get(front.port)
         if says and allowed == PRODUCTPAGE:
             assert (status, len(heads)) == (200, 1)
-            assert behind.count("rbac_allowed", "http") == 1
+            assert behind.count("rbac.allowed", "http") == 1
         else:
             assert (status, heads) == (403, [])
-            assert behind.count("rbac_denied", "http") == 1
+            assert behind.count("rbac.denied", "http") == 1
             assert b"no policy allows it" in answer
 
 
@@ -200,7 +200,7 @@ async def test_a_denied_byte_stream_is_closed() -> None:
             assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
-        assert behind.count("rbac_denied", "tcp") == 1
+        assert behind.count("rbac.denied", "tcp") == 1
         assert heads == []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2  # noqa: F401  # registers the type for json_format
+from envoy.extensions.filters.http.basic_auth.v3 import basic_auth_pb2  # noqa: F401  # registers the type for json_format
 from envoy.extensions.filters.http.lua.v3 import lua_pb2  # noqa: F401  # registers the type for json_format
 from google.protobuf.json_format import ParseDict
 
@@ -107,9 +107,9 @@ def test_a_listener_for_tls_alone_is_rejected(make: Make) -> None:
 
 
 def test_a_listener_is_not_opened_without_its_guard(make: Make) -> None:
-    guard = {"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"}
+    guard = {"@type": "type.googleapis.com/envoy.extensions.filters.http.basic_auth.v3.BasicAuth"}
     message = make["listener"]("l", http_filters=[{"name": "rbac", "typed_config": guard}, ROUTER])
-    assert "http_filters[0]: envoy.extensions.filters.http.ext_authz.v3.ExtAuthz is not supported" in str(
+    assert "http_filters[0]: envoy.extensions.filters.http.basic_auth.v3.BasicAuth is not supported" in str(
         compile_resource(message)
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from google.protobuf import json_format
 
 from mizzen.proxy.app.admin import AdminPages
 from mizzen.proxy.app.delivery import Deliverer
+from mizzen.proxy.app.extauthz.desk import InquiryDesk
 from mizzen.proxy.app.identity.workload import WorkloadIdentity
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.client import MixerCalls
@@ -54,7 +56,8 @@ class Agent:
         self._embedded = _embedded(settings)
         addresses = Addresses(session.store, str(settings.mixer_address or ""))
         mixer = MixerHub(self._embedded or MixerCalls(addresses.find, settings.mixer_check_seconds))
-        workers.connect(mixer.heard)
+        self._inquiries = InquiryDesk(Addresses(session.store, ""), random.random)
+        workers.connect(mixer.heard, self._inquiries.heard)
         deliverer = Deliverer(workers, self._sockets, time.time, session.store.secret_names)
         self._identity = WorkloadIdentity(settings.identity, deliverer.keep) if settings.identity else None
         credentials = self._identity.channel_credentials if self._identity is not None else None
@@ -91,6 +94,7 @@ class Agent:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._sockets.close()
         await self.state.workers.stop(self._settings.drain_seconds)
+        await self._inquiries.close()
         await self.state.mixer.close(REPORT_SECONDS)
         await self._parts.aclose()
 

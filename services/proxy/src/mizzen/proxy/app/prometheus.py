@@ -21,6 +21,7 @@ _NAME_LABELS: Final = {
 }
 """The label that carries the middle part of `<scope>.<name>.<metric>`."""
 _CODE = re.compile(r"_rq_(\d)xx$|_rq_(\d{3})$")
+_POLICY = re.compile(r"^rbac\.policy\.(.+)\.(\w+)$")
 _UNSAFE = re.compile(r"[^a-zA-Z0-9_]")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -53,6 +54,10 @@ def metric(key: StatKey) -> tuple[str, Labels]:
         digit, status = code.groups()
         rest = rest[: code.start()] + ("_rq_xx" if digit else "_rq")
         labels.append(("envoy_response_code_class", digit) if digit else ("envoy_response_code", status))
+    policy = _POLICY.search(rest)
+    if policy is not None:
+        rest = f"rbac_policy_{policy[2]}"
+        labels.append(("policy", policy[1]))
     if name:
         labels.append((_NAME_LABELS.get(scope, "name"), name.removesuffix(";")))  # Istio's mark of a name's end
     prefix = "" if scope.startswith("mizzen_") else "envoy_"

@@ -25,6 +25,7 @@ from mizzen.proxy.engine.control import (
     CheckAnswers,
     Drain,
     FromWorker,
+    InquiryAnswer,
     Ready,
     Refused,
     SetLogLevel,
@@ -54,7 +55,7 @@ class Worker:
         self._outbox: deque[FromWorker] = deque()
         """What Mixer is to hear. Checks that wait are bounded, and no reports come while it is long."""
         self._filled = asyncio.Event()
-        runtime.mixer.post = self._post
+        runtime.mixer.post = runtime.inquiries.post = self._post
         runtime.reports.congested = lambda: len(self._outbox) >= MAX_OUTBOX
 
     async def run(self) -> None:
@@ -70,7 +71,7 @@ class Worker:
             await self._send_rest()
         except PeerGone as error:
             log.warning("the agent is gone (%s): draining", error)
-            self._runtime.mixer.post = None
+            self._runtime.mixer.post = self._runtime.inquiries.post = None
             await self._runtime.drain(ORPHAN_GRACE, stop=True)
         finally:
             posting.cancel()
@@ -94,6 +95,8 @@ class Worker:
             await self._send(self._runtime.stats(message.serial))
         elif isinstance(message, CheckAnswers):
             self._runtime.mixer.answered(message.answers)
+        elif isinstance(message, InquiryAnswer):
+            self._runtime.inquiries.answer(message)
         elif isinstance(message, SetLogLevel):
             logging.getLogger().setLevel(message.level)
 

@@ -16,6 +16,8 @@ from mizzen.proxy.engine.control import (
     CheckAnswers,
     Checks,
     FromWorker,
+    Inquiry,
+    InquiryAnswer,
     Ready,
     Refused,
     Reports,
@@ -31,6 +33,8 @@ START_SECONDS = 20.0
 
 Heard: TypeAlias = Callable[[Checks | Reports, Callable[[CheckAnswers], Awaitable[None]]], None]
 """Takes what a worker has for Mixer, and a way to answer it."""
+Inquired: TypeAlias = Callable[[Inquiry, Callable[[InquiryAnswer], Awaitable[None]]], None]
+"""Takes a worker's question to an authorizer, and a way to answer it."""
 
 
 class WorkerProcess:
@@ -40,6 +44,8 @@ class WorkerProcess:
         self.pid = process.pid
         self.heard: Heard | None = None
         """Who speaks with Mixer; None leaves the worker's questions unanswered."""
+        self.inquired: Inquired | None = None
+        """Who asks authorizers; None leaves the worker's questions unanswered."""
         self._process = process
         self._channel = channel
         self._sending = asyncio.Lock()
@@ -141,6 +147,9 @@ class WorkerProcess:
         elif isinstance(message, Checks | Reports):
             if self.heard is not None:
                 self.heard(message, self.send)
+        elif isinstance(message, Inquiry):
+            if self.inquired is not None:
+                self.inquired(message, self.send)
         elif isinstance(message, Applied | Refused):
             sent = self._updates.get(message.serial)
             if sent is not None and not sent.done():

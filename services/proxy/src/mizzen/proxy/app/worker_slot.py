@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mizzen.proxy.app.configuration import Configuration, Sockets
-from mizzen.proxy.app.worker_process import Heard, WorkerProcess
+from mizzen.proxy.app.worker_process import Heard, Inquired, WorkerProcess
 from mizzen.proxy.engine.control import Applied, Drain, Refused, SetLogLevel, Stats, ToWorker, Update
 from mizzen.proxy.io.control_channel import PeerGone
 from mizzen.runtime.backoff import Backoff
@@ -35,6 +35,8 @@ class WorkerSlot:
         self.restarts = 0
         self.heard: Heard | None = None
         """Who speaks with Mixer for the worker."""
+        self.inquired: Inquired | None = None
+        """Who asks authorizers for it."""
         self._current = current
         self._level = level
         self._retire = retire
@@ -146,6 +148,7 @@ class WorkerSlot:
         except (OSError, PeerGone, TimeoutError) as error:
             return f"a worker could not be started: {error or type(error).__name__}"
         worker.heard = self.heard
+        worker.inquired = self.inquired
         self._worker = worker
         await self._send(SetLogLevel(self._level()))
         try:

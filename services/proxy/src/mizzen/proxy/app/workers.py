@@ -8,7 +8,7 @@ from itertools import count
 
 from mizzen.proxy.app.configuration import Configuration, Sockets
 from mizzen.proxy.app.statistics import add, merge
-from mizzen.proxy.app.worker_process import Heard
+from mizzen.proxy.app.worker_process import Heard, Inquired
 from mizzen.proxy.app.worker_slot import WorkerSlot
 from mizzen.proxy.engine.control import Drain, Refused, SetLogLevel, Stats, Update
 from mizzen.runtime.errors import StartError
@@ -41,10 +41,11 @@ class Workers:
     def restarts(self) -> int:
         return sum(slot.restarts for slot in self._slots)
 
-    def connect(self, heard: Heard) -> None:
-        """Before `start`: who speaks with Mixer for them."""
+    def connect(self, heard: Heard, inquired: Inquired | None = None) -> None:
+        """Before `start`: who speaks with Mixer for them, and who asks authorizers."""
         for slot in self._slots:
             slot.heard = heard
+            slot.inquired = inquired
 
     async def start(self) -> None:
         """Start them all and wait until they run; raises StartError."""

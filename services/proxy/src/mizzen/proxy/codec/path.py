@@ -10,7 +10,19 @@ from mizzen.proxy.codec.headers import FramingError
 _UNRESERVED: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 _ESCAPE: Final = re.compile(rb"%([0-9a-fA-F]{2})")
 _SUSPECT: Final = re.compile(rb"[%\\]|/\.|//")
+_ESCAPED_SLASH: Final = re.compile(rb"%(?:2[fF]|5[cC])")
 _SLASHES: Final = re.compile(rb"//+")
+
+
+def unescape_slashes(target: bytes) -> bytes:
+    """`%2F` and `%5C` of the path as what they stand for; the query is left as it is."""
+    path, separator, query = target.partition(b"?")
+    return _ESCAPED_SLASH.sub(_unescape, path) + separator + query
+
+
+def has_escaped_slash(target: bytes) -> bool:
+    """Whether the path has `%2F` or `%5C`."""
+    return _ESCAPED_SLASH.search(target.partition(b"?")[0]) is not None
 
 
 def normalize(target: bytes, merge_slashes: bool) -> bytes:
@@ -28,6 +40,10 @@ def normalize(target: bytes, merge_slashes: bool) -> bytes:
     if merge_slashes:
         path = _SLASHES.sub(b"/", path)
     return path + separator + query
+
+
+def _unescape(escape: re.Match[bytes]) -> bytes:
+    return b"/" if escape[0][1:2] == b"2" else b"\\"
 
 
 def _decode(escape: re.Match[bytes]) -> bytes:

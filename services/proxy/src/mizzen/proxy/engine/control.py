@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan
 from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.engine.plan import Plan, PlanKind
 
@@ -88,7 +89,23 @@ class CheckAnswers:
     answers: tuple[CheckAnswer, ...]
 
 
-ToWorker: TypeAlias = Update | Drain | AskStats | SetLogLevel | CheckAnswers
+@dataclass(frozen=True, slots=True)
+class InquiryAnswer:
+    """What an authorizer said of an `Inquiry`."""
+
+    serial: int
+    allowed: bool = False
+    failure: str = ""
+    """Why there is no verdict; empty when there is one."""
+    status: int = 0
+    """Of a denial."""
+    body: bytes = b""
+    request_changes: tuple[HeaderChange, ...] = ()
+    response_changes: tuple[HeaderChange, ...] = ()
+    """Of the endpoint's response, or of the denial."""
+
+
+ToWorker: TypeAlias = Update | Drain | AskStats | SetLogLevel | CheckAnswers | InquiryAnswer
 
 # -- worker to agent ------------------------------------------------------------------------------------------------
 
@@ -191,4 +208,40 @@ class Reports:
     connections: tuple[ConnectionRecord, ...] = ()
 
 
-FromWorker: TypeAlias = Ready | Applied | Refused | Stats | Checks | Reports
+@dataclass(frozen=True, slots=True)
+class InquiredRequest:
+    """What an authorizer may learn of a request."""
+
+    method: bytes
+    path: bytes
+    authority: bytes
+    scheme: bytes
+    protocol: str
+    head: bytes
+    """Its lines."""
+    body: bytes = b""
+    is_partial: bool = False
+    """The body is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """May this request or connection go on? Answered by `InquiryAnswer`."""
+
+    serial: int
+    plan: ExtAuthzPlan
+    started: float
+    """Unix time."""
+    source: str
+    """Addresses are `ip:port`."""
+    destination: str
+    principal: str = ""
+    """The identity that the client has proved."""
+    own: str = ""
+    """The identity that this proxy showed."""
+    server_name: str = ""
+    request: InquiredRequest | None = None
+    """None for a connection."""
+
+
+FromWorker: TypeAlias = Ready | Applied | Refused | Stats | Checks | Reports | Inquiry

@@ -48,6 +48,20 @@ def bind_edits(*levels: HeaderEdits) -> Edits | None:
     return FormattedEdits(tuple(_Level(level) for level in used))
 
 
+class BothEdits(Edits):
+    """One after the other."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self, first: Edits, second: Edits) -> None:
+        self._first = first
+        self._second = second
+
+    def apply(self, head: Head, record: Record, /) -> None:
+        self._first.apply(head, record)
+        self._second.apply(head, record)
+
+
 class ConstantEdits(Edits):
     """Edits whose values are known: drop some names, write some, add to some."""
 

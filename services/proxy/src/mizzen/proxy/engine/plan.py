@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan
 from mizzen.proxy.engine.jwt.plan import JwtPlan
 from mizzen.proxy.engine.match_plan import RouteMatch
 from mizzen.proxy.engine.mixer_plan import MixerPlan, ServicePlan, TcpMixerPlan
@@ -154,6 +155,12 @@ class ClientCertPlan:
     dns: bool = False
 
 
+GuardPlan: TypeAlias = RbacPlan | ExtAuthzPlan | JwtPlan
+"""A filter that keeps requests or connections out."""
+EscapedSlashes: TypeAlias = Literal["keep", "refuse", "unescape"]
+"""What becomes of `%2F` and `%5C` in a path, before everything else."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpPlan:
     """An HttpConnectionManager."""
@@ -170,6 +177,7 @@ class HttpPlan:
     generate_request_id: bool = True
     normalize_path: bool = False
     merge_slashes: bool = False
+    escaped_slashes: EscapedSlashes = "keep"
     idle_timeout: float = 3600.0
     headers_timeout: float = 10.0
     stream_idle_timeout: float = 300.0
@@ -178,9 +186,7 @@ class HttpPlan:
     access_logs: tuple[AccessLogPlan, ...] = ()
     accept_http_10: bool = False
     mixer: MixerPlan | None = None
-    tokens: JwtPlan | None = None
-    """What the tokens of requests must be, which is looked at first; None: they are not."""
-    guards: tuple[RbacPlan, ...] = ()
+    guards: tuple[GuardPlan, ...] = ()
     """Who may come in: asked in this order before anything else."""
     client_cert: ClientCertPlan = ClientCertPlan()
 
@@ -195,7 +201,7 @@ class TcpPlan:
     access_logs: tuple[AccessLogPlan, ...] = ()
     origin: str = ""
     mixer: TcpMixerPlan | None = None
-    guards: tuple[RbacPlan, ...] = ()
+    guards: tuple[GuardPlan, ...] = ()
     """Who may connect."""
 
 

@@ -195,14 +195,46 @@ class MixerStats:
     total_report_calls: int = 0
 
 
-@dataclass(slots=True)
-class RbacStats:
-    """`http.<prefix>.rbac_*` and `tcp.<prefix>.rbac_*`: what the RBAC filters decided."""
+def _named(name: str) -> int:
+    """A counter whose name has a dot."""
+    cell: int = field(default=0, metadata={"name": name})
+    return cell
 
-    rbac_allowed: int = 0
-    rbac_denied: int = 0
-    rbac_shadow_allowed: int = 0
-    rbac_shadow_denied: int = 0
+
+MAX_POLICIES: Final = 1000
+"""Policies that are counted apart; what others deny is counted under `other`."""
+
+
+@dataclass(slots=True)
+class AuthorizationStats:
+    """`http.<prefix>.rbac.*` and `.ext_authz.*`, the same of `tcp`: what guards decided."""
+
+    rbac_allowed: int = _named("rbac.allowed")
+    rbac_denied: int = _named("rbac.denied")
+    ext_authz_ok: int = _named("ext_authz.ok")
+    ext_authz_denied: int = _named("ext_authz.denied")
+    ext_authz_error: int = _named("ext_authz.error")
+    ext_authz_disabled: int = _named("ext_authz.disabled")
+    """What no policy asks about."""
+    ext_authz_failure_mode_allowed: int = _named("ext_authz.failure_mode_allowed")
+    by_name: dict[str, int] = field(default_factory=dict, metadata={"counters": True})
+    """Trials by the prefix of their rules, and denials by policy: `rbac.policy.<name>.denied`."""
+
+    def count_denial(self, policy: str) -> None:
+        """A policy kept somebody out; "": none let them in."""
+        self.rbac_denied += 1
+        self._count(f"rbac.policy.{policy or 'none'}.denied", "rbac.policy.other.denied")
+
+    def count_trial(self, prefix: str, *, allowed: bool) -> None:
+        """What rules on trial would have done."""
+        name = f"rbac.{prefix}shadow_{'allowed' if allowed else 'denied'}"
+        self._count(name, "rbac.shadow_other")
+
+    def _count(self, name: str, otherwise: str) -> None:
+        counts = self.by_name
+        if name not in counts and len(counts) >= MAX_POLICIES:
+            name = otherwise
+        counts[name] = counts.get(name, 0) + 1
 
 
 @dataclass(slots=True)
@@ -236,7 +268,7 @@ class ListenerStats:
     """None until there is TLS."""
 
 
-Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats | RbacStats | JwtStats
+Cells: TypeAlias = ClusterStats | HttpStats | TcpStats | ListenerStats | MixerStats | AuthorizationStats | JwtStats
 
 
 def export(scope: str, name: str, cells: Cells, into: Stats) -> None:
@@ -256,10 +288,12 @@ def export(scope: str, name: str, cells: Cells, into: Stats) -> None:
             if cell.metadata["codes"]:
                 for code, count in value.by_code.items():
                     into.counters[scope, name, f"{prefix}{code}"] = count
+        elif "counters" in cell.metadata:
+            into.counters.update({(scope, name, metric): count for metric, count in value.items()})
         elif "gauge" in cell.metadata:
             into.gauges[scope, name, cell.name] = value
         else:
-            into.counters[scope, name, cell.name] = value
+            into.counters[scope, name, cell.metadata.get("name", cell.name)] = value
 
 
 def _export_tls(scope: str, name: str, stats: TlsStats, into: Stats) -> None:

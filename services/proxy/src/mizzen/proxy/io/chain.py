@@ -55,7 +55,7 @@ class Connection(Protocol):
 class Chain:
     """Lives as long as its listener has a filter chain of its name and match."""
 
-    __slots__ = ("buffer_limit", "draining", "http", "listener", "manager", "runtime", "tcp", "tls")
+    __slots__ = ("buffer_limit", "draining", "guards", "http", "listener", "manager", "runtime", "tcp", "tls")
 
     http: HttpManager
     """How requests are handled from now on; only while the chain is one for HTTP."""
@@ -66,6 +66,8 @@ class Chain:
         self.runtime = listener.runtime
         self.draining = False
         """Its connections end after what is under way."""
+        self.guards: tuple[object, ...] = ()
+        """What decides who may connect, as plans: what is open is judged again when they change."""
 
     def follow(self, manager: Manager, buffer_limit: int, tls: ServerTlsPlan | None = None) -> None:
         """Take over a new plan: it holds for the next request, also on connections that are open.
@@ -79,6 +81,15 @@ class Chain:
             self.http = manager
         elif isinstance(manager, TcpManager):
             self.tcp = manager
+            self._judge_again(manager)
+
+    def _judge_again(self, manager: TcpManager) -> None:
+        before, self.guards = self.guards, manager.authorization.plans if manager.authorization is not None else ()
+        if self.guards == before:
+            return
+        for connection in tuple(self.listener.connections):
+            if connection.chain is self and isinstance(connection, Tunnel):
+                connection.judge()
 
     def protocol(self, arrival: Arrival | None = None) -> asyncio.Protocol:
         """The protocol object of a new connection."""

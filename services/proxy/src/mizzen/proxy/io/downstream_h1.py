@@ -251,7 +251,9 @@ class Downstream:
             if x.waiting_body is None:
                 x.waiting_body = []
             x.waiting_body.append(data)
-            if x is self.current:
+            if x.check is not None and x.check.wants_body(x):
+                return
+            if x is self.current and x.upstream is None and not x.done:
                 self.pause_reading(WAITING)
 
     def _end_body(self, x: Exchange) -> None:
@@ -262,8 +264,9 @@ class Downstream:
         x.request_ended_at = self.active_at
         if x.upstream is not None:
             x.upstream.end_body(x)
-        if x.route.timeout:
-            self._start_timeout(x)
+        elif x.check is not None:
+            x.check.body_ended(x)
+        self.watch_route(x)
 
     # -- exchanges --------------------------------------------------------------------------------------------------
 
@@ -272,23 +275,18 @@ class Downstream:
         stats = x.manager.stats
         stats.downstream_rq_total += 1
         stats.downstream_rq_active += 1
-        if x.manager.authorization is None:
+        if x.manager.authorization is None or x.manager.authorization.admits(x):
             begin(x)
-        else:
-            refusal = x.manager.authorization.refuse(x)
-            if refusal is None:
-                begin(x)
-            else:
-                reply(x, refusal[0], refusal[1])
-        if x.request_complete and not x.done and x.route.timeout:
-            self._start_timeout(x)
+        self.watch_route(x)
         if x.manager.stream_idle_timeout:
             due = self.active_at + x.manager.stream_idle_timeout
             if due < self.look_at:
                 self.runtime.wheel.look(self, due)
 
-    def _start_timeout(self, x: Exchange) -> None:
+    def watch_route(self, x: Exchange) -> None:
         """The route's timeout runs from the end of the request, as Envoy's does."""
+        if not x.route.timeout or not x.request_complete or x.done:
+            return
         x.deadline = self.active_at + x.route.timeout
         if x.deadline < self.look_at:
             self.runtime.wheel.look(self, x.deadline)

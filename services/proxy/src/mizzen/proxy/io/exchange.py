@@ -13,15 +13,16 @@ from mizzen.proxy.engine.route import Target, bind_route
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.check_cache import Context
+    from mizzen.proxy.engine.edits import Edits
     from mizzen.proxy.engine.peer import TlsFacts
     from mizzen.proxy.engine.state import EndpointState
     from mizzen.proxy.engine.verdict import Verdict
     from mizzen.proxy.io.cluster import Cluster
     from mizzen.proxy.io.downstream_h1 import Downstream
     from mizzen.proxy.io.http_manager import HttpManager
-    from mizzen.proxy.io.mixer import PendingCheck
     from mizzen.proxy.io.pool import Pool
     from mizzen.proxy.io.upstream_h1 import Upstream
+    from mizzen.proxy.io.waiting import Waiting
 
 NO_BODY: Final = 0
 SIZED: Final = 1
@@ -77,6 +78,7 @@ class Exchange:
         "request_complete",
         "request_ended_at",
         "responded",
+        "response_edits",
         "response_head",
         "response_started_at",
         "response_trailers",
@@ -97,6 +99,10 @@ class Exchange:
 
     manager: HttpManager
     """The connection manager as it was when the head arrived."""
+    check: Waiting | None
+    """The question whose answer is awaited: to Mixer, or to an authorizer."""
+    response_edits: Edits | None
+    """What Mixer or an authorizer wants to see in the response."""
 
     def __init__(self, downstream: Downstream, started_at: float) -> None:
         self.downstream = downstream
@@ -131,8 +137,7 @@ class Exchange:
         """Endpoints that refused a connection."""
         self.context: Context | None = None
         """What Mixer is asked and told about it; None without Mixer."""
-        self.check: PendingCheck | None = None
-        """The check whose result is awaited."""
+        self.check: Waiting | None = None
         self.check_cached = False
         """Mixer need not be asked."""
         self.verdict: Verdict | None = None
@@ -145,6 +150,7 @@ class Exchange:
         self.status = 0
         self.responded = False
         """The response's head is on its way to the client."""
+        self.response_edits: Edits | None = None
         self.response_head: Head | None = None
         self.response_trailers: Head | None = None
         self.flags = ""

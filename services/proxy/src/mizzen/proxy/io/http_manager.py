@@ -31,6 +31,7 @@ class HttpManager:
         "client_cert",
         "direction",
         "discovers_table",
+        "escaped_slashes",
         "generate_request_id",
         "headers_timeout",
         "idle_timeout",
@@ -85,9 +86,15 @@ class HttpManager:
         self.generate_request_id = plan.generate_request_id
         self.normalize_path = plan.normalize_path
         self.merge_slashes = plan.merge_slashes
+        self.escaped_slashes = plan.escaped_slashes
         self.idle_timeout = plan.idle_timeout
         self.headers_timeout = plan.headers_timeout
         self.stream_idle_timeout = plan.stream_idle_timeout
         self.max_request_headers = plan.max_request_headers
         self.max_requests = plan.max_requests_per_connection
         self.accept_http_10 = plan.accept_http_10
+
+    @property
+    def asks_authorizer(self) -> bool:
+        """Somebody outside has a say in who may come in."""
+        return self.authorization is not None and self.authorization.asks

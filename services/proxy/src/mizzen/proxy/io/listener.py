@@ -73,14 +73,16 @@ class Listener:
     def choose_for_bytes(self, arrival: Arrival, chain: Chain) -> Chain | None:
         """The filter chain that carries HTTP/2 as what it is to this proxy: bytes. `chain` is the one for HTTP.
 
-        None when that is the only one, or when Mixer would not be asked where `chain` asks it.
+        None when that is the only one, or when Mixer or an authorizer would not be asked where `chain` asks them.
         """
         protocols, arrival.protocols = arrival.protocols, ()
         other = self.choose(arrival)
         arrival.protocols = protocols
         if other is None or not isinstance(other.manager, TcpManager):
             return None
-        return other if chain.http.mixer is None or other.tcp.mixer is not None else None
+        if chain.http.mixer is not None and other.tcp.mixer is None:
+            return None
+        return None if chain.http.asks_authorizer and not other.tcp.asks_authorizer else other
 
     def warn(self, reason: str, about: str) -> None:
         """Tell in the log, at times, that a connection was refused."""

@@ -10,6 +10,7 @@ from mizzen.proxy.codec.headers import Head, block, line, value_of
 from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.engine.check_cache import CheckCache, Context, Key
 from mizzen.proxy.engine.control import Ask, CheckAnswer, Checks, FromWorker, RequestFacts
+from mizzen.proxy.engine.edits import BothEdits
 from mizzen.proxy.engine.mixer_plan import MixerContext, MixerPlan, ServicePlan, context_of, forwarded
 from mizzen.proxy.engine.route import Route, Target
 from mizzen.proxy.engine.stats import MixerStats
@@ -17,6 +18,7 @@ from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, OK, UNAVAILABLE, Verd
 from mizzen.proxy.io.exchange import UNROUTED, Exchange
 from mizzen.proxy.io.forward import begin
 from mizzen.proxy.io.respond import TEXT, answer, reply
+from mizzen.proxy.io.waiting import Waiting
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +32,7 @@ MAX_ROUTES: Final = 1000
 """Contexts of routes that a listener remembers, as Istio."""
 
 
-class PendingCheck:
+class PendingCheck(Waiting):
     """A question to Mixer, and who waits for its answer."""
 
     __slots__ = ("client", "context", "due", "key", "leader", "waiting")
@@ -261,6 +263,9 @@ def request_facts(x: Exchange) -> RequestFacts:
 def _obey(x: Exchange, context: Context, verdict: Verdict) -> bool:
     """Act on a verdict; whether the request goes on."""
     x.verdict = verdict
+    if verdict.response_edits is not None:
+        known = x.response_edits
+        x.response_edits = verdict.response_edits if known is None else BothEdits(known, verdict.response_edits)
     if verdict.refusal is not None:
         reply(x, verdict.refusal, f"Mixer refuses the request: {verdict.message}", by_route=False)
         return False

@@ -19,7 +19,7 @@ from mizzen.proxy.codec.headers import (
     tokens,
     value_of,
 )
-from mizzen.proxy.codec.path import normalize
+from mizzen.proxy.codec.path import has_escaped_slash, normalize, unescape_slashes
 from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.io.client_cert import write_client_cert
 from mizzen.proxy.io.exchange import CHUNKED, SIZED, Exchange
@@ -99,6 +99,8 @@ def _admit_old_version(x: Exchange, head: Head, version: bytes) -> LocalReply | 
 
 def prepare(x: Exchange, manager: HttpManager) -> None:
     """Path normalisation, x-request-id and the x-forwarded headers: what happens before the route is looked up."""
+    if manager.escaped_slashes != "keep":
+        _judge_escaped_slashes(x, manager)
     if manager.normalize_path:
         x.path = normalize(x.path, manager.merge_slashes)
     if manager.use_remote_address:
@@ -119,6 +121,13 @@ def prepare(x: Exchange, manager: HttpManager) -> None:
             x.scheme = b"https"
         else:
             head[b"x-forwarded-proto"] = PROTO_HTTP
+
+
+def _judge_escaped_slashes(x: Exchange, manager: HttpManager) -> None:
+    if manager.escaped_slashes == "unescape":
+        x.path = unescape_slashes(x.path)
+    elif has_escaped_slash(x.path):
+        raise FramingError("an escaped slash in the path")
 
 
 def _enter_edge(x: Exchange, manager: HttpManager) -> None:

@@ -59,8 +59,8 @@ def answer(x: Exchange, status: int, head: Head, body: bytes) -> None:
         head[b"connection"] = CLOSE
     elif x.http_10:
         head[b"connection"] = KEEP_ALIVE
-    if x.verdict is not None and x.verdict.response_edits is not None:
-        x.verdict.response_edits.apply(head, x)
+    if x.response_edits is not None:
+        x.response_edits.apply(head, x)
     x.response_head = head
     data = response_head(status, head)
     if body and x.method != b"HEAD":

@@ -7,8 +7,9 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mizzen.proxy.engine.chains import ChainTable
 from mizzen.proxy.engine.control import Stats, Update
@@ -23,7 +24,7 @@ from mizzen.proxy.engine.plan import (
     RouteTablePlan,
     TcpPlan,
 )
-from mizzen.proxy.engine.stats import HttpStats, JwtStats, RbacStats, TcpStats, export
+from mizzen.proxy.engine.stats import AuthorizationStats, HttpStats, JwtStats, TcpStats, export
 from mizzen.proxy.engine.table import RouteTable, bind_table
 from mizzen.proxy.engine.tls_plan import SecretPlan, ServerTlsPlan
 from mizzen.proxy.io.authorization import Authorization
@@ -31,6 +32,7 @@ from mizzen.proxy.io.chain import BoundChains, ChainKey, Manager
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import Connector
 from mizzen.proxy.io.http_manager import HttpManager
+from mizzen.proxy.io.inquiries import Inquiries
 from mizzen.proxy.io.listener import Listener
 from mizzen.proxy.io.mixer import Guard, MixerClient
 from mizzen.proxy.io.mixer_reports import MixerLog, ReportQueue
@@ -45,7 +47,11 @@ from mizzen.proxy.io.timers import Wheel
 from mizzen.proxy.io.tls_contexts import TlsContexts, check_secrets
 
 if TYPE_CHECKING:
+    from mizzen.proxy.engine.jwt.plan import JwtPlan
     from mizzen.proxy.io.tokens import Tokens
+
+RBAC_FILTERS: Final = {"http": "envoy.filters.http.rbac", "tcp": "envoy.filters.network.rbac"}
+"""Under which names filters that come after them find what RBAC filters noted."""
 
 
 class Runtime:
@@ -69,6 +75,7 @@ class Runtime:
         self.telemetry = Telemetry()
         self.mixer = MixerClient(loop)
         self.reports = ReportQueue(loop, self.mixer)
+        self.inquiries = Inquiries(loop)
         self.clusters: dict[str, Cluster] = {}
         self.listeners: dict[str, Listener] = {}
         self.draining = False
@@ -85,7 +92,7 @@ class Runtime:
         self._retired: set[Listener] = set()
         self._http_stats: dict[str, HttpStats] = {}
         self._tcp_stats: dict[str, TcpStats] = {}
-        self._authorizations: dict[tuple[str, str], RbacStats] = {}
+        self._authorizations: dict[tuple[str, str], AuthorizationStats] = {}
         self._jwt_stats: dict[str, JwtStats] = {}
         self._connection_ids = count(1)
         self._unix_offset = time.time() - loop.time()
@@ -184,29 +191,27 @@ class Runtime:
         manager = HttpManager(listener.name, handler, table, logs, stats)
         manager.direction = listener.direction
         manager.samples = self.telemetry.samples
-        if handler.guards or handler.tokens is not None:
-            stats_of_guards = self._rbac_stats("http", handler.stat_prefix)
-            manager.authorization = Authorization(handler.guards, stats_of_guards, self._bind_tokens(handler))
+        if handler.guards:
+            manager.authorization = self._authorization("http", handler)
         if handler.mixer is not None:
             manager.mixer = guard = Guard(self.mixer, handler.mixer)
             manager.logs = (*logs, MixerLog(guard, self.reports))
         return manager
 
-    def _bind_tokens(self, handler: HttpPlan) -> Tokens | None:
-        if handler.tokens is None:
-            return None
+    def _authorization(self, scope: str, plan: HttpPlan | TcpPlan) -> Authorization:
+        stats = self._authorizations.setdefault((scope, plan.stat_prefix), AuthorizationStats())
+        return Authorization(plan.guards, stats, RBAC_FILTERS[scope], partial(self._tokens, plan.stat_prefix))
+
+    def _tokens(self, stat_prefix: str, plan: JwtPlan) -> Tokens:
         # What verifies signatures takes 18 MB: only workers that are shown tokens load it.
         from mizzen.proxy.io.tokens import Tokens
 
-        return Tokens(handler.tokens, self._jwt_stats.setdefault(handler.stat_prefix, JwtStats()))
-
-    def _rbac_stats(self, scope: str, prefix: str) -> RbacStats:
-        return self._authorizations.setdefault((scope, prefix), RbacStats())
+        return Tokens(plan, self._jwt_stats.setdefault(stat_prefix, JwtStats()))
 
     def _bind_tcp(self, plan: TcpPlan, logs: tuple[AccessLog, ...]) -> TcpManager:
         manager = TcpManager(plan, logs, self._tcp_stats.setdefault(plan.stat_prefix, TcpStats()))
         if plan.guards:
-            manager.authorization = Authorization(plan.guards, self._rbac_stats("tcp", plan.stat_prefix))
+            manager.authorization = self._authorization("tcp", plan)
         if plan.mixer is not None:
             manager.mixer = TcpGuard(self.mixer, plan.mixer)
         return manager
@@ -325,8 +330,8 @@ class Runtime:
             export("tcp", prefix, tcp, stats)
         for prefix, jwt in self._jwt_stats.items():
             export("http", prefix, jwt, stats)
-        for (scope, prefix), rbac in self._authorizations.items():
-            export(scope, prefix, rbac, stats)
+        for (scope, prefix), guards in self._authorizations.items():
+            export(scope, prefix, guards, stats)
         for name, listener in self.listeners.items():
             export("listener", name, listener.stats, stats)
         self.telemetry.export(stats)

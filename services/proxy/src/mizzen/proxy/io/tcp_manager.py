@@ -35,3 +35,8 @@ class TcpManager:
     def choose(self, point: float) -> str:
         """The cluster for a point in [0, 1)."""
         return self._choice(point).cluster
+
+    @property
+    def asks_authorizer(self) -> bool:
+        """Somebody outside has a say in who may come in."""
+        return self.authorization is not None and self.authorization.asks

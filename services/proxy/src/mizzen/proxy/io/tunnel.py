@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 from mizzen.proxy.base import flags
 from mizzen.proxy.engine.state import EndpointState
 from mizzen.proxy.engine.verdict import DENIED
-from mizzen.proxy.io.authorization import Authorization, Entrant, denial
 from mizzen.proxy.io.cluster import Cluster
 from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.stream_record import StreamRecord
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from mizzen.proxy.engine.arrival import Arrival
     from mizzen.proxy.engine.peer import TlsFacts
     from mizzen.proxy.io.chain import Chain
+    from mizzen.proxy.io.inquiry import ConnectionInquiry
 
 
 class Side(asyncio.Protocol):
@@ -132,6 +132,9 @@ class Tunnel(StreamRecord):
         self.connection_id = self.runtime.next_connection_id()
         self.guarded = None if self.manager.mixer is None else self.manager.mixer.watch(self)
         """Its dealings with Mixer; None without."""
+        self.admitted = False
+        self.inquiry: ConnectionInquiry | None = None
+        """The question to an authorizer that is not answered yet."""
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -147,19 +150,34 @@ class Tunnel(StreamRecord):
         self.chain.opened(self)
         self.manager.stats.downstream_cx_total += 1
         transport.set_write_buffer_limits(self.chain.buffer_limit)
-        if self.manager.authorization is not None and not self._is_allowed(self.manager.authorization):
+        self.judge()
+
+    def judge(self) -> None:
+        """Ask the guards, also again when they have changed: who is refused now is turned away."""
+        if self.inquiry is not None:
+            self.inquiry.cancel()
+            self.inquiry = None
+        authorization = self.chain.tcp.authorization
+        proceed = partial(self._proceed)
+        if authorization is None or authorization.admits_connection(self, proceed):
+            proceed()
+
+    def _proceed(self) -> None:
+        self.inquiry = None
+        if self.admitted or self.downstream.transport.is_closing():
             return
+        self.admitted = True
         if self.guarded is None:
             self.connect()
         else:
             self.guarded.begin()
 
-    def _is_allowed(self, authorization: Authorization) -> bool:
-        peer, local = self.downstream_remote_address, self.downstream_local_address
-        policy = authorization.refusal(Entrant(None, self.arrival, peer, peer, local))
-        if policy is not None:
-            self._give_up("", denial(policy))
-        return policy is None
+    def turn_away(self, flag: str, details: str) -> None:
+        """Guards refuse this connection, perhaps after they have admitted it."""
+        self.flags = self.flags or flag
+        self.details = self.details or details
+        self.connection_termination_details = details
+        self.abort()
 
     def refuse(self, reason: str) -> None:
         """Mixer does not want this connection."""
@@ -267,6 +285,8 @@ class Tunnel(StreamRecord):
             )
         for log in self.manager.logs:
             log.append(self)
+        if self.inquiry is not None:
+            self.inquiry.cancel()
         if self.guarded is not None:
             self.guarded.end()
 

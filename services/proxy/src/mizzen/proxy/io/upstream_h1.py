@@ -252,8 +252,8 @@ class Upstream:
         edits = x.target.response_edits
         if edits is not None:
             edits.apply(head, x)
-        if x.verdict is not None and x.verdict.response_edits is not None:
-            x.verdict.response_edits.apply(head, x)
+        if x.response_edits is not None:
+            x.response_edits.apply(head, x)
         if kind == CHUNKED:
             head[b"transfer-encoding"] = TRANSFER_ENCODING_CHUNKED
         if kind == UNTIL_CLOSE or x.downstream.must_close(x):

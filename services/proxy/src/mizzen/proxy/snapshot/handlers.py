@@ -5,16 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2 as http_ext_authz_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
+from envoy.extensions.filters.network.ext_authz.v3 import ext_authz_pb2 as network_ext_authz_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
-from mizzen.proxy.engine.jwt.plan import JwtPlan
 from mizzen.proxy.engine.mixer_plan import MixerPlan, TcpMixerPlan
-from mizzen.proxy.engine.plan import ClientCertMode, ClientCertPlan, HttpPlan, RouteTablePlan, TcpPlan, WeightedCluster
-from mizzen.proxy.engine.rbac_plan import RbacPlan
+from mizzen.proxy.engine.plan import (
+    ClientCertMode,
+    ClientCertPlan,
+    EscapedSlashes,
+    GuardPlan,
+    HttpPlan,
+    RouteTablePlan,
+    TcpPlan,
+    WeightedCluster,
+)
+from mizzen.proxy.snapshot import extauthz
 from mizzen.proxy.snapshot.accesslogs import access_logs
 from mizzen.proxy.snapshot.jwt import jwt_filter
 from mizzen.proxy.snapshot.mixer import HTTP_CONFIG, TCP_CONFIG, http_filter, tcp_filter
@@ -56,8 +66,11 @@ _HTTP = (
     "preserve_external_request_id",
     "upgrade_configs",  # looked at in _http
 )
-_KEEP_ESCAPED_SLASHES = (0, 1)
+_ESCAPED_SLASHES: Final[tuple[EscapedSlashes, ...]] = ("keep", "keep", "refuse", "refuse", "unescape")
+"""By the numbers of PathWithEscapedSlashesAction; a redirect (3) is refused in place."""
+_REDIRECT_ESCAPED_SLASHES: Final = 3
 _HTTP_RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
+_HTTP_EXT_AUTHZ = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
 _JWT = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 _CLIENT_CERT: Final[tuple[ClientCertMode, ...]] = (
     "sanitize",
@@ -68,7 +81,6 @@ _CLIENT_CERT: Final[tuple[ClientCertMode, ...]] = (
 )
 _GUARDS = frozenset(
     {
-        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         "envoy.extensions.filters.http.oauth2.v3.OAuth2",
         "envoy.extensions.filters.http.basic_auth.v3.BasicAuth",
         "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
@@ -91,12 +103,16 @@ def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
     if not chain.filters:
         raise Invalid("filters", "is empty")
     mixer: TcpMixerPlan | None = None
-    guards: list[RbacPlan] = []
+    guards: list[GuardPlan] = []
     for index, item in enumerate(chain.filters[:-1]):
         with at(f"filters[{index}]"):
             match type_name(item.typed_config):
                 case "envoy.extensions.filters.network.rbac.v3.RBAC":
                     guards += rbac_filter(unpack(item.typed_config, network_rbac_pb2.RBAC))
+                case "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz":
+                    guards.append(
+                        extauthz.network_filter(unpack(item.typed_config, network_ext_authz_pb2.ExtAuthz), notes)
+                    )
                 case kind if kind == TCP_CONFIG:
                     mixer = tcp_filter(item.typed_config, notes)
                 case kind:
@@ -123,7 +139,7 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
     common, http1 = message.common_http_protocol_options, message.http_protocol_options
     notes.check(common, ("idle_timeout", "max_requests_per_connection"))
     notes.check(http1, ("header_key_format", "accept_http_10", "allow_absolute_url"))
-    if message.path_with_escaped_slashes_action not in _KEEP_ESCAPED_SLASHES:
+    if message.path_with_escaped_slashes_action == _REDIRECT_ESCAPED_SLASHES:
         notes.add(f"{message.DESCRIPTOR.full_name}.path_with_escaped_slashes_action")
     if any(upgrade.upgrade_type.lower() != "websocket" for upgrade in message.upgrade_configs):
         notes.add(f"{message.DESCRIPTOR.full_name}.upgrade_configs")  # Pilot offers WebSocket unasked, to everybody
@@ -137,6 +153,7 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
         generate_request_id=wrapped(message, "generate_request_id", True),
         normalize_path=wrapped(message, "normalize_path", False),
         merge_slashes=message.merge_slashes,
+        escaped_slashes=_escaped_slashes(message),
         idle_timeout=seconds(common, "idle_timeout", 3600.0),
         headers_timeout=seconds(message, "request_headers_timeout", _DEFAULT_HEADERS_TIMEOUT),
         stream_idle_timeout=seconds(message, "stream_idle_timeout", 300.0),
@@ -145,10 +162,16 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
         access_logs=access_logs(message.access_log, notes),
         accept_http_10=http1.accept_http_10,
         mixer=filters.mixer,
-        tokens=filters.tokens,
         guards=tuple(filters.guards),
         client_cert=_client_cert(message, notes),
     )
+
+
+def _escaped_slashes(message: Any) -> EscapedSlashes:
+    action = int(message.path_with_escaped_slashes_action)
+    if action >= len(_ESCAPED_SLASHES):
+        raise Invalid("path_with_escaped_slashes_action", f"{action} is unknown")
+    return _ESCAPED_SLASHES[action]
 
 
 def _client_cert(message: Any, notes: Notes) -> ClientCertPlan:
@@ -175,8 +198,7 @@ class _Filters:
     """What the HTTP filters before the router do."""
 
     mixer: MixerPlan | None = None
-    tokens: JwtPlan | None = None
-    guards: list[RbacPlan] = field(default_factory=list)
+    guards: list[GuardPlan] = field(default_factory=list)
 
 
 def _read_filters(message: Any, notes: Notes, *, inbound: bool) -> _Filters:
@@ -195,10 +217,11 @@ def _read_filter(kind: str, config: Any, filters: _Filters, notes: Notes, *, inb
     if kind in _GUARDS:
         raise Invalid("", f"{kind} is not supported, and without it everyone would get in")
     if kind == _JWT:
-        if filters.tokens is not None or filters.guards:
-            raise Invalid("", f"{kind} is supported once, before {_HTTP_RBAC}")
         with at("typed_config"):
-            filters.tokens = jwt_filter(unpack(config, jwt_pb2.JwtAuthentication), notes)
+            filters.guards.append(jwt_filter(unpack(config, jwt_pb2.JwtAuthentication), notes))
+    elif kind == _HTTP_EXT_AUTHZ:
+        with at("typed_config"):
+            filters.guards.append(extauthz.http_filter(unpack(config, http_ext_authz_pb2.ExtAuthz), notes))
     elif kind == _HTTP_RBAC:
         with at("typed_config"):
             filters.guards += rbac_filter(unpack(config, http_rbac_pb2.RBAC))
@@ -209,7 +232,7 @@ def _read_filter(kind: str, config: Any, filters: _Filters, notes: Notes, *, inb
         notes.add(kind)
 
 
-def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None, guards: tuple[RbacPlan, ...]) -> TcpPlan:
+def _tcp(message: Any, source: str, notes: Notes, mixer: TcpMixerPlan | None, guards: tuple[GuardPlan, ...]) -> TcpPlan:
     notes.check(message, ("stat_prefix", "cluster", "weighted_clusters", "idle_timeout", "access_log"), source)
     return TcpPlan(
         stat_prefix=message.stat_prefix,

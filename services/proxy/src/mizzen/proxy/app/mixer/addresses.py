@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mizzen.proxy.engine.plan import ClusterPlan, EndpointSetPlan
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.store import Store
+from mizzen.runtime.address import Address
 
 
 class Addresses:
@@ -18,6 +19,20 @@ class Addresses:
         """The target; LookupError says what is missing."""
         if self._fixed:
             return self._fixed
+        plan, endpoints = self._healthy(cluster)
+        where = sorted({_join(endpoint.address, endpoint.port) for endpoint in endpoints})
+        if plan.discovery == "dns":
+            return f"dns:///{where[0]}"
+        family = "ipv6" if where[0].startswith("[") else "ipv4"
+        return f"{family}:{','.join(address for address in where if address.startswith('[') == (family == 'ipv6'))}"
+
+    def pick(self, cluster: str, point: float) -> Address:
+        """One of its endpoints, for a point in [0, 1); LookupError says what is missing."""
+        _, endpoints = self._healthy(cluster)
+        chosen = endpoints[int(point * len(endpoints))]
+        return Address(chosen.address, chosen.port)
+
+    def _healthy(self, cluster: str) -> tuple[ClusterPlan, list[EndpointPlan]]:
         held = self._store.kinds["cluster"].get(cluster)
         plan = held.plan if held is not None else None
         if not isinstance(plan, ClusterPlan):
@@ -25,11 +40,7 @@ class Addresses:
         endpoints = [endpoint for endpoint in self._endpoints(plan).endpoints if endpoint.healthy]
         if not endpoints:
             raise LookupError(f"cluster {cluster} has no endpoint")
-        where = sorted({_join(endpoint.address, endpoint.port) for endpoint in endpoints})
-        if plan.discovery == "dns":
-            return f"dns:///{where[0]}"
-        family = "ipv6" if where[0].startswith("[") else "ipv4"
-        return f"{family}:{','.join(address for address in where if address.startswith('[') == (family == 'ipv6'))}"
+        return plan, endpoints
 
     def _endpoints(self, plan: ClusterPlan) -> EndpointSetPlan:
         if isinstance(plan.endpoint_set, EndpointSetPlan):

@@ -14,6 +14,7 @@ from mizzen.attributes.batch import ReportEncoder
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import BASE_COUNT
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportResponse
+from mizzen.proxy.app.channels import Channels
 from mizzen.proxy.app.mixer.contract import CALL_SECONDS, CallFailed, Decision, Question
 from mizzen.proxy.app.mixer.messages import read_response, write_request
 from mizzen.proxy.engine.mixer_plan import TransportPlan
@@ -26,7 +27,6 @@ _FEWER_WORDS: Final = "Request could not be processed due to invalid"
 """So begins what a server says that does not know the words."""
 _CHECK: Final = "/istio.mixer.v1.Mixer/Check"
 _REPORT: Final = "/istio.mixer.v1.Mixer/Report"
-_MAX_CHANNELS: Final = 16
 
 
 class MixerCalls:
@@ -41,7 +41,7 @@ class MixerCalls:
         """How many words of the global dictionary the server understands."""
         self._find = find
         self._check_seconds = check_seconds
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels = Channels()
 
     async def check(self, transport: TransportPlan, question: Question) -> Decision:
         """Repeated as the transport says while Mixer cannot be reached. CallFailed."""
@@ -68,9 +68,7 @@ class MixerCalls:
 
     async def close(self) -> None:
         """Close all channels."""
-        channels, self._channels = self._channels, {}
-        for channel in channels.values():
-            await channel.close()
+        await self._channels.close()
 
     async def _check(self, transport: TransportPlan, request: CheckRequest) -> Decision:
         message = request.SerializeToString()
@@ -79,7 +77,7 @@ class MixerCalls:
     async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: bytes) -> Any:
         path, response = method
         try:
-            channel = await self._channel(self._find(cluster))
+            channel = await self._channels.find(self._find(cluster), "mixer")
         except LookupError as error:
             raise CallFailed(UNAVAILABLE, str(error.args[0])) from error
         call = channel.unary_unary(path, response_deserializer=response.FromString)
@@ -93,14 +91,6 @@ class MixerCalls:
             if error.code() == grpc.StatusCode.INVALID_ARGUMENT and details.startswith(_FEWER_WORDS):
                 self.words = BASE_COUNT
             raise CallFailed(code, details) from error
-
-    async def _channel(self, target: str) -> grpc.aio.Channel:
-        known = self._channels.get(target)
-        if known is None:
-            while len(self._channels) >= _MAX_CHANNELS:  # endpoints that are no more
-                await self._channels.pop(next(iter(self._channels))).close(CALL_SECONDS)
-            known = self._channels[target] = grpc.aio.insecure_channel(target, _OPTIONS)
-        return known
 
 
 class EncodedBatch:
@@ -124,14 +114,3 @@ class EncodedBatch:
         if self._request is None:
             self._request = self._encoder.finish()
         await self._calls.report(self._transport, self._request)
-
-
-_OPTIONS: Final = (
-    ("grpc.default_authority", "mixer"),
-    ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    # A Mixer that comes back is to be asked again soon.
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5000),
-)

@@ -42,20 +42,23 @@ class Answer:
     """A response; `body` has at most as many bytes as were asked for."""
 
     status: int = 0
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    """Headers as they came, with lower-case names."""
     headers: dict[str, str] = field(default_factory=dict)
-    """By lower-case names."""
+    """The last one of each name."""
     body: bytes = b""
     truncated: bool = False
 
 
-async def ask(peer: Peer, method: str, target: str, headers: Headers, limit: int) -> Answer:
+async def ask(peer: Peer, method: str, target: str, headers: Headers, limit: int, body: bytes = b"") -> Answer:
     """Ask, and read up to `limit` bytes of the body. The caller bounds the time.
 
-    `headers` has Host. Raises OSError, AnswerError, or ValueError for what cannot stand in a request.
+    `headers` has Host, and the length of a body. Raises OSError, AnswerError, or ValueError for what cannot stand in a
+    request.
     """
     reader, writer = await connect(peer)
     try:
-        writer.write(_request(method, target, headers))
+        writer.write(_request(method, target, headers) + body)
         await writer.drain()
         return await _read(reader, _Parser(method, limit))
     finally:
@@ -126,7 +129,9 @@ class _Parser:
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD:
             raise AnswerError("the head of the answer is too large")
-        self.answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        known, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self.answer.lines.append((known, text))
+        self.answer.headers[known] = text
 
     def on_headers_complete(self) -> None:
         self.answer.status = self._parser.get_status_code()

@@ -1,0 +1,130 @@
+"""Questions over gRPC: `envoy.service.auth.v3.Authorization/Check`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import grpc
+from envoy.config.core.v3 import base_pb2
+from envoy.service.auth.v3 import external_auth_pb2
+
+from mizzen.proxy.app.channels import Channels
+from mizzen.proxy.app.extauthz.contract import PARTIAL_BODY, NoVerdict, is_shown, lines
+from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.engine.control import HeaderChange, InquiredRequest, Inquiry, InquiryAnswer
+from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, GrpcCall
+
+_CHECK: Final = "/envoy.service.auth.v3.Authorization/Check"
+_FORBIDDEN: Final = 403
+_APPENDS: Final = base_pb2.HeaderValueOption.HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
+
+
+class GrpcCalls:
+    """Channels to authorizers."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+        self._channels = Channels()
+
+    async def ask(self, inquiry: Inquiry, call: GrpcCall) -> InquiryAnswer:
+        """One attempt, for whose time the caller cares. NoVerdict."""
+        try:
+            target = self._addresses.find(call.cluster)
+        except LookupError as error:
+            raise NoVerdict(str(error.args[0])) from error
+        channel = await self._channels.find(target, call.authority or call.cluster.replace("|", "_."))
+        method = channel.unary_unary(
+            _CHECK,
+            request_serializer=external_auth_pb2.CheckRequest.SerializeToString,
+            response_deserializer=external_auth_pb2.CheckResponse.FromString,
+        )
+        try:
+            response = await method(check_request(inquiry))
+        except grpc.aio.AioRpcError as error:
+            raise NoVerdict(f"{error.code().name}: {error.details() or 'without details'}") from error
+        return answer_of(inquiry.serial, response)
+
+    async def close(self) -> None:
+        """Close the channels."""
+        await self._channels.close()
+
+
+def check_request(inquiry: Inquiry) -> Any:
+    """The question as Envoy asks it."""
+    message = external_auth_pb2.CheckRequest()
+    attributes = message.attributes
+    for peer, address, principal in (
+        (attributes.source, inquiry.source, inquiry.principal),
+        (attributes.destination, inquiry.destination, inquiry.own),
+    ):
+        host, _, port = address.rpartition(":")
+        peer.address.socket_address.address = host.strip("[]")
+        peer.address.socket_address.port_value = int(port or 0)
+        peer.principal = principal
+    if inquiry.server_name:
+        attributes.tls_session.sni = inquiry.server_name
+    if inquiry.request is not None:
+        attributes.request.time.FromNanoseconds(int(inquiry.started * 1e9))
+        _fill(attributes.request.http, inquiry.request, inquiry.plan)
+    return message
+
+
+def _fill(http: Any, request: InquiredRequest, plan: ExtAuthzPlan) -> None:
+    http.method, http.path = request.method.decode("latin-1"), request.path.decode("latin-1")
+    http.host, http.scheme = request.authority.decode("latin-1"), request.scheme.decode("latin-1")
+    http.protocol = request.protocol
+    headers: dict[str, str] = {}
+    pseudo = ((":method", http.method), (":path", http.path), (":authority", http.host), (":scheme", http.scheme))
+    for name, value in (*pseudo, *lines(request)):
+        if is_shown(plan, name) is not False:
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    length = headers.get("content-length", "")
+    http.size = int(length) if length.isdecimal() else -1
+    http.id = headers.get("x-request-id", "")
+    if plan.body is not None:
+        headers[PARTIAL_BODY] = "true" if request.is_partial else "false"
+        if plan.body.as_bytes:
+            http.raw_body = request.body
+        else:
+            http.body = request.body.decode("utf-8", "replace")
+    http.headers.update({name: _text(value) for name, value in headers.items()})
+
+
+def _text(value: str) -> str:
+    """What protobuf takes for a string: bytes that are no UTF-8 are replaced, as in Envoy."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def answer_of(serial: int, response: Any) -> InquiryAnswer:
+    """What a CheckResponse says."""
+    if response.status.code == grpc.StatusCode.OK.value[0]:
+        ok = response.ok_response
+        removed: tuple[HeaderChange, ...] = tuple(("remove", name, "") for name in ok.headers_to_remove)
+        return InquiryAnswer(
+            serial,
+            allowed=True,
+            request_changes=(*removed, *map(_change, ok.headers)),
+            response_changes=tuple(map(_added, ok.response_headers_to_add)),
+        )
+    denied = response.denied_response
+    return InquiryAnswer(
+        serial,
+        status=denied.status.code or _FORBIDDEN,
+        body=denied.body.encode(),
+        response_changes=tuple(map(_change, denied.headers)),
+    )
+
+
+def _change(option: Any) -> HeaderChange:
+    """Written over, unless it is to be appended: so Envoy treats headers of requests and denials."""
+    return ("append" if option.append.value else "replace", option.header.key, _value(option.header))
+
+
+def _added(option: Any) -> HeaderChange:
+    """Appended, unless it is to be written over: so Envoy treats headers of endpoints' responses."""
+    replaces = option.append_action != _APPENDS or (option.HasField("append") and not option.append.value)
+    return ("replace" if replaces else "append", option.header.key, _value(option.header))
+
+
+def _value(header: Any) -> str:
+    return str(header.value or header.raw_value.decode("utf-8", "surrogateescape"))
