@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -14,23 +15,30 @@ from simulation.harness.world import World
 from mizzen.proxy.codec.headers import Head, line, read_head, value_of
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.engine.edits import Edits
+from mizzen.proxy.engine.jwt.filter import bind_tokens
 from mizzen.proxy.engine.plan import ClusterPlan, HttpPlan, ListenerPlan, RouteTablePlan
-from mizzen.proxy.engine.request import Record
+from mizzen.proxy.engine.request import Findings, Record
 from mizzen.proxy.engine.route import FORWARD, REDIRECT, Route
+from mizzen.proxy.engine.stats import RbacStats
 from mizzen.proxy.engine.table import RouteTable, bind_table
+from mizzen.proxy.io.authorization import Authorization, Entrant
 from mizzen.proxy.snapshot import compile_resource
 from mizzen.proxy.snapshot.result import Compiled
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """A call as the engine sees it (mizzen.proxy.engine.request.RequestView)."""
+    """A call as the engine sees it (mizzen.proxy.engine.request.RequestView), and edits it."""
 
     method: bytes
     path: bytes
     authority: bytes
     scheme: bytes
     head: Head
+    findings: Findings = field(default_factory=dict)
+
+    def metadata(self, namespace: str, /) -> Mapping[str, object]:
+        return self.findings.get(namespace, {})
 
     def header(self, name: bytes, /) -> bytes | None:
         return value_of(self.head, name)
@@ -76,6 +84,11 @@ def simulate(world: World, call: Call) -> Result:
 def decide(table: RouteTable, http: HttpPlan, call: Call) -> Result:
     """What happens to a call behind a connection manager with this route table."""
     request = _request(call, http)
+    before = table.find(request)
+    refused = _refusal(http, request)
+    if refused is not None:
+        # Envoy's answer bears the marks of the route that it had chosen before it looked at the filters.
+        return replace(refused, route=before.name if before is not None else "")
     route = table.find(request)
     explained = table.explain(request).route
     assert explained is route, f"explain() ends at {explained and explained.name}, find() at {route and route.name}"
@@ -88,6 +101,21 @@ def decide(table: RouteTable, http: HttpPlan, call: Call) -> Result:
         location = route.redirect_location(request).decode()
         return Result("redirect", route.name, status=route.status, location=location, response_headers=headers)
     return Result("respond", route.name, status=route.status, body=route.body.decode(), response_headers=headers)
+
+
+def _refusal(http: HttpPlan, request: Request) -> Result | None:
+    """What a request is answered whose token is bad, or that no policy lets in."""
+    if http.tokens is not None:
+        tokens = bind_tokens(http.tokens)
+        failure = tokens.failure(request, time.time())
+        if failure is not None:
+            local = tokens.refusal(request, failure)
+            headers = visible(tuple(one.decode().split(": ", 1)) for one in local.lines)
+            return Result("respond", status=local.status, body=local.body.decode(), response_headers=headers)
+    entrant = Entrant(request, None, *["127.0.0.1:1"] * 3)
+    if Authorization(http.guards, RbacStats()).refusal(entrant) is None:
+        return None
+    return Result("respond", status=403, body="RBAC: access denied")
 
 
 def _request(call: Call, http: HttpPlan) -> Request:

@@ -112,7 +112,7 @@ def test_until_keys_are_known_nobody_can_sign() -> None:
     made = filter_of(rules("{issuer: me, jwksUri: 'https://me/keys'}"))
     assert made["providers"]["origins-0"]["local_jwks"]["inline_string"] == NOBODYS_KEYS
     (key,) = json.loads(NOBODYS_KEYS)["keys"]
-    digest = hashlib.sha256(b"mizzen: nobody has signed with this key").digest()
+    digest = hashlib.sha256(b"mizzen: nobody has signed with this key (0)").digest()
     assert key["x"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 

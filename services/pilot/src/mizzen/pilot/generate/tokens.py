@@ -21,9 +21,14 @@ FILTER: Final = "envoy.filters.http.jwt_authn"
 """Also the namespace of what the filter finds out."""
 PAYLOAD: Final = "payload"
 """Under which the claims lie there."""
-NOBODYS_KEYS: Final = '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"KDaYifZZeGrMa2CehbTEFIBhdHtlzQ8XjJyEHt27FWs"}]}'
-"""Stands for keys that are not known (yet): x is the SHA-256 of `mizzen: nobody has signed with this key`, so nobody
-can, and requests with a token are refused, as Istio does with a key of its own."""
+NOBODYS_KEYS: Final = (
+    '{"keys":[{"kty":"EC","crv":"P-256",'
+    '"x":"eFP8pG82UrF2mkE2LRjdrj1I6Bd8qi7WvsmRKU3HmeQ","y":"IXacPyqZBzCePT1Clu5aLocQIG9YetSo5ETAL-baPV0"}]}'
+)
+"""Stands for keys that are not known (yet), and so lets tokens be refused, as Istio does with a key of its own.
+
+x is the SHA-256 of `mizzen: nobody has signed with this key (0)`: nobody knows what belongs to it.
+"""
 _SPACED: Final = ("permission", "scope")
 """Claims that always are lists of words."""
 

@@ -20,6 +20,7 @@ SIGNATURE_BASE64: Final = "Jwt signature is an invalid Base64url encoded"
 UNKNOWN_ISSUER: Final = "Jwt issuer is not configured"
 AUDIENCE_NOT_ALLOWED: Final = "Audiences in Jwt are not allowed"
 VERIFICATION: Final = "Jwt verification fails"
+EDWARDS_LENGTH: Final = "Jwt ED25519 signature is wrong length"
 NO_VALID_KEYS: Final = "Jwks doesn't have any valid public key"
 NO_MATCHING_KEY: Final = "Jwks doesn't have key to match kid or alg from Jwt"
 

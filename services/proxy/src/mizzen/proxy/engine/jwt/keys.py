@@ -21,11 +21,14 @@ from mizzen.proxy.engine.jwt.token import Token
 
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _SECRET: Final = frozenset({"HS256", "HS384", "HS512"})
+_EDWARDS: Final = frozenset({"EdDSA"})
+_EDWARDS_SIGNATURE: Final = 64
+"""Bytes."""
 _BY_CURVE: Final = {
     ("EC", "P-256"): frozenset({"ES256"}),
     ("EC", "P-384"): frozenset({"ES384"}),
     ("EC", "P-521"): frozenset({"ES512"}),
-    ("OKP", "Ed25519"): frozenset({"EdDSA"}),
+    ("OKP", "Ed25519"): _EDWARDS,
 }
 _MEMBERS: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "oct": ("k",)}
 """What makes the key itself; private parts, which some publish by mistake, are not looked at."""
@@ -59,6 +62,8 @@ class KeySet:
         for key_id, algorithm, algorithms, key in self.keys:
             if (token.key_id and key_id and key_id != token.key_id) or (algorithm and algorithm != token.algorithm):
                 continue
+            if algorithms is _EDWARDS and len(token.signature) != _EDWARDS_SIGNATURE:
+                return failures.EDWARDS_LENGTH
             failure = failures.VERIFICATION
             if token.algorithm in algorithms and _has_signed(key, token):
                 return None
