@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mizzen.cli.errors import UserError
 from mizzen.cli.local.state import MeshState, PodState, SupervisorState
@@ -96,6 +102,34 @@ def test_secrets_are_listed_only_when_there_are_some() -> None:
     assert secret_rows(dump("ListenersConfigDump")) == []
     secrets = [{"name": "default", "last_updated": "now"}]
     assert secret_rows(dump("SecretsConfigDump", dynamic_active_secrets=secrets))[0]["state"] == "ACTIVE"
+
+
+def self_signed() -> x509.Certificate:
+    key, name = generate_private_key(SECP256R1()), x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(datetime(2026, 11, 1, tzinfo=UTC))
+    return builder.not_valid_after(datetime(2026, 12, 1, tzinfo=UTC)).sign(key, SHA256())
+
+
+def test_secrets_say_until_when_they_are_good() -> None:
+    certificate = self_signed()
+    pem = certificate.public_bytes(Encoding.PEM)
+    chain = {"certificate_chain": {"inline_bytes": b64encode(pem).decode()}, "private_key": {"inline_string": "[x]"}}
+    waiting = {"name": "kubernetes://bank", "error_state": {"details": "no such secret"}}
+    rows = secret_rows(
+        dump(
+            "SecretsConfigDump",
+            dynamic_active_secrets=[{"name": "kubernetes://shop", "secret": {"tls_certificate": chain}}],
+            dynamic_warming_secrets=[waiting],
+        )
+    )
+    assert [(row["name"], row["type"], row["state"]) for row in rows] == [
+        ("kubernetes://shop", "certificate", "ACTIVE"),
+        ("kubernetes://bank", "", "WARMING"),
+    ]
+    assert rows[0]["serial_number"] == f"{certificate.serial_number:x}"
+    assert rows[0]["not_after"] == "2026-12-01T00:00:00Z"
+    assert rows[1]["problem"] == "no such secret"
 
 
 def test_sync_rows_name_state_refusal_and_what_is_not_enforced() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from cryptography.x509 import load_pem_x509_certificate
 
 Json = Mapping[str, Any]
 Row = dict[str, Any]
@@ -64,9 +67,32 @@ def secret_rows(dump: Json) -> list[Row]:
         for item in _all(dump, "SecretsConfigDump", key)
     )
     return [
-        {"name": item.get("name", ""), "state": state, "last_updated": item.get("last_updated", "")}
+        {
+            "name": item.get("name", ""),
+            "state": state,
+            "last_updated": item.get("last_updated", ""),
+            **_certificate(item.get("secret", {})),
+            "problem": item.get("error_state", {}).get("details", ""),
+        }
         for item, state in secrets
     ]
+
+
+def _certificate(secret: Json) -> Row:
+    """What the first certificate of a secret says; a key is never shown, to nobody."""
+    chain = secret.get("tls_certificate", {}).get("certificate_chain")
+    kind, source = (
+        ("certificate", chain) if chain else ("roots", secret.get("validation_context", {}).get("trusted_ca"))
+    )
+    row = {"type": kind if source else "", "serial_number": "", "not_before": "", "not_after": ""}
+    try:
+        first = load_pem_x509_certificate(b64decode((source or {}).get("inline_bytes", "")))
+    except ValueError:  # nothing yet, or roots that are a list of revocations alone
+        return row
+    begins, ends = (
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (first.not_valid_before_utc, first.not_valid_after_utc)
+    )
+    return row | {"serial_number": f"{first.serial_number:x}", "not_before": begins, "not_after": ends}
 
 
 def _all(dump: Json, section: str, key: str) -> Iterator[Json]:

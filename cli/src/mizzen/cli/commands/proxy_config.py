@@ -48,10 +48,10 @@ def endpoints(workload: Workload, output: Output = Format.TABLE) -> None:
 
 @app.command()
 def secrets(workload: Workload, output: Output = Format.TABLE) -> None:
-    """The certificates it holds."""
+    """The certificates that it has or waits for, until when they are good, and what is wrong with them."""
     from mizzen.cli.proxydump import secret_rows
 
-    _show(workload, "/config_dump", secret_rows, ("name", "state", "last_updated"), output)
+    _show(workload, "/config_dump", secret_rows, ("name", "type", "state", "not_after", "problem"), output)
 
 
 @app.command()
