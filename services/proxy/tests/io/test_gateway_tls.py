@@ -148,6 +148,19 @@ async def test_passthrough_leaves_tls_to_the_application() -> None:
         assert len(heads) == 1
 
 
+@pytest.mark.parametrize(("name", "status"), [("outbound_.9080_._.reviews", 200), ("outbound_.9080_._.nobody", 0)])
+async def test_auto_passthrough_goes_where_the_name_says(name: str, status: int) -> None:
+    own = ServerTlsPlan(TlsPlan(SHOP.name))
+    everything = ChainPlan("", ChainMatch(transport="tls"), replace(tcp("BlackHole"), by_server_name=True))
+    async with (
+        application() as (port, _),
+        proxy(gateway(ChainPlan("in", ChainMatch(), http("app"), own)), static("app", port), SHOP) as ends,
+        proxy(gateway(everything), static("outbound_.9080_._.reviews", ends.port)) as passes,
+    ):
+        assert (await fetch(passes.port, name, client()))[0] == status
+        assert passes.count("downstream_cx_no_route", "tcp") == int(not status)
+
+
 def digests(of: SecretPlan) -> dict[str, tuple[str, ...]]:
     """Both kinds, as plans have them."""
     certificate = x509.load_pem_x509_certificate(of.chain.encode())

@@ -9,6 +9,7 @@ import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2  # noqa: F401  # registers the type
+from envoy.extensions.filters.network.sni_cluster.v3 import sni_cluster_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401
 from google.protobuf.json_format import ParseDict
 
@@ -65,6 +66,17 @@ def gateway(common: dict[str, Any], **context: Any) -> Any:
         },
         listener_pb2.Listener(),
     )
+
+
+def test_the_name_that_is_asked_for_may_be_the_clusters() -> None:
+    message = gateway(SHOP)
+    passing = message.filter_chains[1].filters
+    passing.insert(0, passing[0])
+    passing[0].typed_config.Pack(sni_cluster_pb2.SniCluster())
+    compiled = compile_resource(message)
+    assert isinstance(compiled, Compiled)
+    assert isinstance(compiled.plan, ListenerPlan)
+    assert [getattr(handler, "by_server_name", None) for handler in compiled.plan.handlers] == [False, True]
 
 
 def server(common: dict[str, Any], **context: Any) -> ServerTlsPlan | str:

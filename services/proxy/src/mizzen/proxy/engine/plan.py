@@ -203,6 +203,8 @@ class TcpPlan:
     mixer: TcpMixerPlan | None = None
     guards: tuple[GuardPlan, ...] = ()
     """Who may connect."""
+    by_server_name: bool = False
+    """The server name that a client asks for is the name of the cluster (filter sni_cluster); without one, as above."""
 
 
 @dataclass(frozen=True, slots=True)

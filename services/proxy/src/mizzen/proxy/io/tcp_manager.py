@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class TcpManager:
     """Envoy's tcp_proxy as values; replaced as a whole when the listener's plan changes."""
 
-    __slots__ = ("_choice", "authorization", "idle_timeout", "logs", "mixer", "stats")
+    __slots__ = ("_by_server_name", "_choice", "authorization", "idle_timeout", "logs", "mixer", "stats")
 
     def __init__(self, plan: TcpPlan, logs: tuple[AccessLog, ...], stats: TcpStats) -> None:
         if not plan.clusters:
             raise ValueError(f"tcp proxy {plan.stat_prefix!r} has no destination")
         targets = tuple(Target(weighted.cluster, b"", None, None) for weighted in plan.clusters)
         self._choice = weighted_choice(targets, tuple(weighted.weight for weighted in plan.clusters))
+        self._by_server_name = plan.by_server_name
         self.idle_timeout = plan.idle_timeout
         self.logs = logs
         self.stats = stats
@@ -32,8 +33,10 @@ class TcpManager:
         self.mixer: TcpGuard | None = None
         """The filter `mixer`; None without one."""
 
-    def choose(self, point: float) -> str:
-        """The cluster for a point in [0, 1)."""
+    def choose(self, point: float, server_name: str) -> str:
+        """The cluster for a point in [0, 1) and what the client asks for by SNI, if it does."""
+        if self._by_server_name and server_name:
+            return server_name
         return self._choice(point).cluster
 
     @property

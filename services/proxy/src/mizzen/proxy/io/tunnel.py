@@ -187,7 +187,7 @@ class Tunnel(StreamRecord):
         """Choose an endpoint and connect to it."""
         if self.downstream.transport.is_closing():
             return
-        self.upstream_cluster = name = self.manager.choose(self.runtime.chance())
+        self.upstream_cluster = name = self.manager.choose(self.runtime.chance(), self.server_name)
         cluster = self.runtime.clusters.get(name)
         if cluster is None:
             self.manager.stats.downstream_cx_no_route += 1

@@ -35,6 +35,7 @@ from mizzen.proxy.snapshot.values import one_line, origin, seconds, type_name, u
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+_SNI_CLUSTER = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"
 _ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 _DEFAULT_HEADERS_TIMEOUT = 10.0
 """Seconds; Envoy's default is none. A client that never finishes its head must not hold a connection for ever."""
@@ -104,6 +105,7 @@ def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
         raise Invalid("filters", "is empty")
     mixer: TcpMixerPlan | None = None
     guards: list[GuardPlan] = []
+    by_server_name = False
     for index, item in enumerate(chain.filters[:-1]):
         with at(f"filters[{index}]"):
             match type_name(item.typed_config):
@@ -113,6 +115,8 @@ def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
                     guards.append(
                         extauthz.network_filter(unpack(item.typed_config, network_ext_authz_pb2.ExtAuthz), notes)
                     )
+                case kind if kind == _SNI_CLUSTER:
+                    by_server_name = True
                 case kind if kind == TCP_CONFIG:
                     mixer = tcp_filter(item.typed_config, notes)
                 case kind:
@@ -121,15 +125,17 @@ def handler(chain: Any, notes: Notes, *, inbound: bool) -> HttpPlan | TcpPlan:
     kind = type_name(last.typed_config)
     with at(f"filters[{len(chain.filters) - 1}].typed_config"):
         if kind == _MANAGER:
+            if by_server_name:
+                raise Invalid("", "a network filter sni_cluster goes with a tcp_proxy; HTTP has routes")
             if mixer is not None:
                 raise Invalid("", "a network filter mixer goes with a tcp_proxy; HTTP has its own")
             manager = unpack(last.typed_config, http_connection_manager_pb2.HttpConnectionManager)
             plan = _http(manager, notes, inbound=inbound)
             return replace(plan, guards=(*guards, *plan.guards))
         if kind == _TCP_PROXY:
-            return _tcp(
-                unpack(last.typed_config, tcp_proxy_pb2.TcpProxy), origin(chain.metadata), notes, mixer, tuple(guards)
-            )
+            proxy = unpack(last.typed_config, tcp_proxy_pb2.TcpProxy)
+            tcp = _tcp(proxy, origin(chain.metadata), notes, mixer, tuple(guards))
+            return replace(tcp, by_server_name=by_server_name)
         raise Invalid("", f"{kind} is not supported")
 
 
