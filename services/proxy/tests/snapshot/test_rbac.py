@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_pb2
+from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_pb2
 from google.protobuf import json_format
 
 from mizzen.proxy.engine.rbac import Guard
@@ -175,3 +176,9 @@ def test_a_guard_with_a_hole_is_refused(permission: Any, path: str, reason: str)
         rbac_filter(message)
     assert caught.value.path == path
     assert reason in caught.value.reason
+
+
+def test_the_filter_of_tcp_has_one_prefix_for_its_statistics() -> None:
+    message = network_pb2.RBAC(rules=rbac_pb2.RBAC(), stat_prefix="tcp.", shadow_rules=rbac_pb2.RBAC())
+    message.shadow_rules_stat_prefix = "dry_run_"
+    assert [plan.stat_prefix for plan in rbac_filter(message)] == ["tcp.", "dry_run_"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any, Final, Literal
 
+from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.path.match.uri_template.v3 import uri_template_match_pb2
 
 from mizzen.proxy.engine.rbac_plan import (
@@ -42,7 +43,7 @@ def rbac_filter(message: Any) -> tuple[RbacPlan, ...]:
     plans = []
     if message.HasField("rules"):
         with at("rules"):
-            plans.append(_plan(message.rules, is_shadow=False, prefix=message.rules_stat_prefix))
+            plans.append(_plan(message.rules, is_shadow=False, prefix=_prefix(message)))
     if message.HasField("shadow_rules"):
         with at("shadow_rules"):
             plans.append(_plan(message.shadow_rules, is_shadow=True, prefix=message.shadow_rules_stat_prefix))
@@ -50,6 +51,12 @@ def rbac_filter(message: Any) -> tuple[RbacPlan, ...]:
         if message.HasField(field):
             raise Invalid(field, "is not supported, and without it everyone would get in")
     return tuple(plans)
+
+
+def _prefix(message: Any) -> str:
+    """Of the statistics of `rules`, whose field has another name in the filter of TCP."""
+    prefix: str = message.stat_prefix if isinstance(message, network_rbac_pb2.RBAC) else message.rules_stat_prefix
+    return prefix
 
 
 def _plan(message: Any, *, is_shadow: bool, prefix: str) -> RbacPlan:
