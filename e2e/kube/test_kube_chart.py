@@ -87,7 +87,7 @@ def test_kube_injection_has_the_defaults_of_its_code() -> None:
     )
     assert settings.values == known
     assert settings.policy == Settings().policy
-    assert settings.mesh.default_config.discovery_address == "istiod.istio-system.svc:15010"
+    assert settings.mesh.default_config.discovery_address == "istiod.istio-system.svc:15012"
 
 
 def test_kube_injection_follows_the_releases_namespace_and_revision() -> None:

@@ -82,7 +82,7 @@ def test_kube_the_sidecar_is_as_the_chart_says(
     assert [init["name"], proxy["name"]] == ["istio-init", "istio-proxy"]
     assert proxy["restartPolicy"] == "Always", "a native sidecar: this API server is new enough"
     settings = {variable["name"]: variable.get("value") for variable in proxy["env"]}
-    assert settings["MIZZEN_PROXY_DISCOVERY_ADDRESS"] == f"istiod.{release.namespace}.svc:15010"
+    assert settings["MIZZEN_PROXY_DISCOVERY_ADDRESS"] == f"istiod.{release.namespace}.svc:15012"
     assert settings["ISTIO_META_CLUSTER_ID"] == "Kubernetes"
     assert {proxy["image"], init["image"]} == {image("proxy"), image("proxy-init")}
 

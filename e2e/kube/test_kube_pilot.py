@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 
@@ -10,12 +11,15 @@ from kube.harness.component import Component, serving
 from support.kube.cluster import Cluster, Object, until
 from support.kube.release import Release
 
+ROOTS = ("--field-selector=metadata.name=istio-ca-root-cert",)
+
 
 @pytest.fixture(scope="module")
 def pilot(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Component]:
     """One that is ready."""
     variables = {
         "MIZZEN_PILOT_XDS_ADDRESS": "{address}:15010",
+        "MIZZEN_PILOT_SECURE_ADDRESS": "{address}:15012",
         "MIZZEN_PILOT_MONITORING_ADDRESS": "{address}:15014",
         "MIZZEN_PILOT_KUBECONFIG": "{kubeconfig}",
     }
@@ -53,3 +57,17 @@ def test_kube_pilot_writes_status(cluster: Cluster, pilot: Component, namespace:
 
 def test_kube_pilot_leads_with_the_releases_lease(release: Release, pilot: Component) -> None:
     until("it leads", lambda: bool(release.get("lease", "mizzen-pilot")["spec"].get("holderIdentity")))
+
+
+def test_kube_pilot_gives_roots_to_every_namespace_by_the_releases_secret(
+    cluster: Cluster, release: Release, pilot: Component, namespace: str
+) -> None:
+    def found() -> list[str]:
+        return [
+            item["data"]["root-cert.pem"]
+            for item in cluster.get("configmaps", *ROOTS, f"--namespace={namespace}")["items"]
+        ]
+
+    until("the roots", lambda: bool(found()))
+    secret = release.get("secret", "istio-ca-secret")["data"]["root-cert.pem"]
+    assert found() == [base64.b64decode(secret).decode()]

@@ -89,6 +89,25 @@ def test_a_sidecar(tmp_path: Path) -> None:
     assert settings.status_address == Address("0.0.0.0", 15021)
 
 
+def test_its_identity_is_that_of_the_pod_by_what_is_mounted(tmp_path: Path) -> None:
+    pod = injected({}, "trustDomain: acme")
+    settings = started(pod, tmp_path)
+    identity = settings.identity
+    assert identity is not None
+    assert str(identity.identity) == settings.node.metadata["PRINCIPAL"] == "spiffe://acme/ns/shop/sa/reviews-account"
+    assert identity.authority == settings.discovery_address == Address("istiod.istio-system.svc", 15012)
+    proxy = next(container for container in pod["spec"]["containers"] if container["name"] == "istio-proxy")
+    mounts = {mount["name"]: Path(mount["mountPath"]) for mount in proxy["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    assert identity.roots == mounts["istiod-ca-cert"] / "root-cert.pem"
+    assert volumes["istiod-ca-cert"]["configMap"] == {"name": "istio-ca-root-cert"}
+    (source,) = volumes["istio-token"]["projected"]["sources"]
+    token = source["serviceAccountToken"]
+    assert identity.token == mounts["istio-token"] / token["path"]
+    assert (token["audience"], token["expirationSeconds"]) == ("istio-ca", 43200)
+    assert pod["metadata"]["labels"]["security.istio.io/tlsMode"] == "istio"
+
+
 def test_the_agent_answers_where_the_kubelet_and_prometheus_ask(tmp_path: Path) -> None:
     pod = injected({"prometheus.io/port": "9090", "prometheus.io/path": "/m"})
     agent = started(pod, tmp_path).pod

@@ -41,7 +41,7 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{- $_ := set $mesh "mixerCheckServer" (printf "istio-policy%s.%s" (include "mizzen.suffix" .) $host) }}
 {{- $_ := set $mesh "mixerReportServer" (printf "istio-telemetry%s.%s" (include "mizzen.suffix" .) $host) }}
 {{- end }}
-{{- $pilot := printf "%s.%s.svc:15010" (include "mizzen.pilot" .) .Release.Namespace }}
+{{- $pilot := printf "%s.%s.svc:15012" (include "mizzen.pilot" .) .Release.Namespace }}
 {{- $_ := set $mesh "defaultConfig" (dict "discoveryAddress" $pilot) }}
 {{- toYaml (mergeOverwrite $mesh (deepCopy .Values.meshConfig)) }}
 {{- end }}

@@ -7,7 +7,9 @@ What the Deployments have in common. Each is described by a dict:
 {{- $suffix := include "mizzen.suffix" . }}
 {{- $all := list }}
 {{- $selector := dict "app" (include "mizzen.pilot" .) "istio" "pilot" }}
-{{- $all = append $all (dict "component" "pilot" "name" (printf "mizzen-pilot%s" $suffix) "selector" $selector "values" .Values.pilot "ports" (list 15010 15014) "metrics" (list 15014)) }}
+{{- $ports := list 15012 15014 }}
+{{- if .Values.pilot.plaintextXds }}{{ $ports = prepend $ports 15010 }}{{ end }}
+{{- $all = append $all (dict "component" "pilot" "name" (printf "mizzen-pilot%s" $suffix) "selector" $selector "values" .Values.pilot "ports" $ports "metrics" (list 15014)) }}
 {{- if .Values.mixer.enabled }}
 {{- $name := printf "mizzen-mixer%s" $suffix }}
 {{- $all = append $all (dict "component" "mixer" "name" $name "selector" (dict "app" $name "istio" "mixer") "values" .Values.mixer "ports" (list 9091 15014 42422) "metrics" (list 15014 42422)) }}

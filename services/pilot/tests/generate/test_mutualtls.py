@@ -153,6 +153,14 @@ def test_clients_expect_the_identities_of_the_endpoints(world: Any, sidecar: Any
     assert expected.matcher.exact == "spiffe://cluster.local/ns/default/sa/bookinfo-reviews"
 
 
+def test_a_gateway_shows_its_identity_without_a_label(world: Any, router: Any) -> None:
+    """Its Pod has none: with it, clients inside of the mesh would speak TLS to servers that are stated to be plain."""
+    mesh = world(REVIEWS, settings=ON)
+    certified = router(PRINCIPAL="spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway")
+    assert len(mesh.clusters(certified)[CLUSTER_NAME].transport_socket_matches) == 2
+    assert not mesh.clusters(router())[CLUSTER_NAME].transport_socket_matches
+
+
 @pytest.mark.parametrize("mode", ["DISABLE", "SIMPLE"])
 def test_a_rule_that_asks_for_something_else_gets_that(world: Any, sidecar: Any, mode: str) -> None:
     rule = f"""

@@ -59,6 +59,28 @@ def test_a_variable_wins_over_the_proxy_config_and_a_flag_over_that() -> None:
     assert read("--concurrency", "5", **environment, MIZZEN_PROXY_CONCURRENCY="4").concurrency == 5
 
 
+def test_an_identity_is_asked_for_where_the_injector_says() -> None:
+    environment = POD | {"CA_ADDR": "istiod.istio-system.svc:15012", "TRUST_DOMAIN": "acme", "SERVICE_ACCOUNT": "web"}
+    identity = read(**environment).identity
+    assert identity is not None
+    assert str(identity.identity) == "spiffe://acme/ns/shop/sa/web"
+    assert identity.authority == Address("istiod.istio-system.svc", 15012)
+    assert identity.roots == Path("/var/run/secrets/istio/root-cert.pem")
+    assert identity.token == Path("/var/run/secrets/tokens/istio-token")
+
+
+@pytest.mark.parametrize(
+    ("discovery", "ca", "secure"),
+    [
+        ("istiod.istio-system.svc:15012", "istiod.istio-system.svc:15012", True),
+        ("istiod.istio-system.svc:15010", "istiod.istio-system.svc:15012", False),
+        ("istiod.istio-system.svc:15010", "", False),
+    ],
+)
+def test_pilot_is_followed_over_tls_but_on_its_plaintext_port(discovery: str, ca: str, secure: bool) -> None:
+    assert read("--discovery-address", discovery, **POD, CA_ADDR=ca).has_secure_xds is secure
+
+
 def test_the_pod_knows_its_labels_best(tmp_path: Path) -> None:
     environment = pod_info(tmp_path, 'app="web"\npod-template-hash="5f"\n')
     stated = {"ISTIO_METAJSON_LABELS": '{"LABELS": {"app": "old", "x": "y"}}', "SERVICE_ACCOUNT": "web-account"}

@@ -46,8 +46,8 @@ def volumes(subject: Subject) -> list[Object]:
         "istio-data": {"emptyDir": {}},
         "istio-podinfo": {"downwardAPI": {"items": pod_info}},
         "istio-token": {"projected": {"sources": [{"serviceAccountToken": token}]}},
-        # Nobody makes this one yet: there is no authority in Pilot. A Pod must start without it.
-        "istiod-ca-cert": {"configMap": {"name": subject.values.global_.trust_bundle_name, "optional": True}},
+        # Pilot makes it in every namespace; until then a Pod waits, for without it there is no certificate.
+        "istiod-ca-cert": {"configMap": {"name": subject.values.global_.trust_bundle_name}},
         "istio-ca-crl": {"configMap": {"name": "istio-ca-crl", "optional": True}},
     }
     return [*({"name": name, **source} for name, source in sources.items()), *_stated(subject, names.USER_VOLUME)]

@@ -47,6 +47,8 @@ class AuthoritySettings:
     """Public keys of who issues the tokens of service accounts, a JSON Web Key Set."""
     namespace: str = ""
     """Of the authority's Secrets, in place of the folder; then the API server says whose a token is."""
+    roots_name: str = "istio-ca-root-cert"
+    """Of the ConfigMaps with the roots, in all namespaces."""
     hosts: tuple[str, ...] = ()
     """Further names of Pilot's Service."""
     longest_life: timedelta = timedelta(days=90)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -21,7 +21,7 @@ from mizzen.kubernetes.store import KubernetesStore
 from mizzen.pilot.app.world import World
 from mizzen.pilot.ingest.kubernetes.conditions import statements
 from mizzen.pilot.ingest.kubernetes.gatewaystatus import gateway_statements
-from mizzen.pilot.ingest.kubernetes.roots import RootsKeeper
+from mizzen.pilot.ingest.kubernetes.roots import Roots, RootsKeeper
 from mizzen.pilot.ingest.kubernetes.status import Statement, StatusWriter
 from mizzen.pilot.snapshot.mesh import Mesh
 
@@ -84,7 +84,7 @@ class Cluster:
         """Why some of it cannot be read now."""
         return tuple(dict.fromkeys(self.client.outages.reasons.values()))
 
-    async def lead(self, world: World, roots: Callable[[], str] | None) -> None:
+    async def lead(self, world: World, roots: Roots | None) -> None:
         """Write status, and ConfigMaps with these roots, while this process holds the Lease, until cancelled.
 
         Returns at once where no Lease is named.

@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -25,6 +25,7 @@ from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.app.switch import Switch
 from mizzen.pilot.app.world import MESH_CONFIG, TOKEN_KEYS, World
 from mizzen.pilot.ingest.keys.keeper import KeyKeeper
+from mizzen.pilot.ingest.kubernetes.roots import Roots
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
@@ -125,12 +126,12 @@ class Pilot:
             await self._cluster.close()
         await asyncio.to_thread(self._workshop.close)
 
-    def _roots(self) -> Callable[[], str] | None:
+    def _roots(self) -> Roots | None:
         """What Pods of the cluster are to trust; None where they get their roots elsewhere."""
         authority, settings = self._authority, self._settings.authority
         if authority is None or settings is None or not settings.namespace:
             return None
-        return lambda: authority.roots
+        return Roots(lambda: authority.roots, settings.roots_name)
 
     def _not_ready(self) -> str:
         if self._loaded:

@@ -52,6 +52,8 @@ class Proxy:
     cluster_id: str = ""
     network: str = ""
     service_account: str = ""
+    principal: str = ""
+    """The SPIFFE id of a proxy that has a certificate."""
 
     @property
     def captures(self) -> bool:
@@ -111,6 +113,7 @@ class Proxy:
             cluster_id=_text(metadata, "CLUSTER_ID"),
             network=_text(metadata, "NETWORK"),
             service_account=_text(metadata, "SERVICE_ACCOUNT"),
+            principal=_text(metadata, "PRINCIPAL"),
         )
 
 

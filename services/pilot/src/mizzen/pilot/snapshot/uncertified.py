@@ -14,8 +14,12 @@ MAX_NAMED = 5
 
 
 def certified(mesh: Mesh, proxy: Proxy) -> bool:
-    """The proxy has a certificate, and the mesh uses it."""
-    return mesh.settings.enable_auto_mtls and TLS_MODE in proxy.labels and proxy.generator != "grpc"
+    """The proxy has a certificate, and the mesh uses it.
+
+    A sidecar's label says so; a gateway has no label, for that would be about its servers.
+    """
+    able = TLS_MODE in proxy.labels or (proxy.type == "router" and bool(proxy.principal))
+    return able and proxy.generator != "grpc" and mesh.settings.enable_auto_mtls
 
 
 def cut_off(mesh: Mesh, proxies: Iterable[Proxy]) -> list[Problem]:

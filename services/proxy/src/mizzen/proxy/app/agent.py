@@ -60,7 +60,7 @@ class Agent:
         workers.connect(mixer.heard, self._inquiries.heard)
         deliverer = Deliverer(workers, self._sockets, time.time, session.store.secret_names)
         self._identity = WorkloadIdentity(settings.identity, deliverer.keep) if settings.identity else None
-        credentials = self._identity.channel_credentials if self._identity is not None else None
+        credentials = self._identity.channel_credentials if self._identity and settings.has_secure_xds else None
         client = XdsClient(str(settings.discovery_address), session, deliverer.deliver, credentials)
         self.state = AgentState(settings, session, workers, deliverer, client, mixer, time.time())
         self._pages = AdminPages(self.state, lifecycle)

@@ -58,7 +58,7 @@ def _clusters(settings: Settings) -> list[dict[str, Any]]:
     pilot |= _http2(connection_keepalive={"interval": "30s", "timeout": "10s"})
     admin = _cluster(ADMIN_CLUSTER, _address(settings.admin_address))
     agent = _cluster(SDS_CLUSTER, {"pipe": {"path": f"./{SDS_SOCKET}"}}) | _http2()
-    if settings.identity is not None:
+    if settings.has_secure_xds:
         pilot["transport_socket"] = _mutual_tls(settings.discovery_address.host)
     return [pilot, admin, agent]
 

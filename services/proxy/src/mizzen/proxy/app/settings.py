@@ -24,6 +24,9 @@ from mizzen.runtime.logs import LEVELS, LogFormat
 PREFIX = "MIZZEN_PROXY_"
 ADMIN_PORT = 15000
 HTTP_PROXY_PORT = 15007
+PLAINTEXT_XDS_PORT = 15010
+ROOTS_FILE = "/var/run/secrets/istio/root-cert.pem"
+TOKEN_FILE = "/var/run/secrets/tokens/istio-token"  # noqa: S105 - where Istio's injection mounts one
 MAX_WORKERS = 64
 MAX_DRAIN_SECONDS = 3600.0
 
@@ -72,6 +75,11 @@ class Settings:
     state_dir: Path = Path(".mizzen/proxy")
     log_level: str = "info"
     log_format: LogFormat = "text"
+
+    @property
+    def has_secure_xds(self) -> bool:
+        """Whether Pilot is followed over mutual TLS; its port 15010 has none, whoever the workload is."""
+        return self.identity is not None and self.discovery_address.port != PLAINTEXT_XDS_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +143,13 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     flag("service-cluster", "", "Envoy's --service-cluster; else <app label>.<namespace>")
     flag("labels", "", "the pod's labels, app=reviews,version=v1")
     flag("discovery-address", "127.0.1.1:15010", "Pilot")
-    flag("ca-address", "", "who certifies this workload (port 15012 of Pilot); xDS is then over mutual TLS as well")
-    flag("ca-roots", "", "file with the roots by which the CA is known, PEM")
-    flag("token-file", "", "file with the token of the workload's service account")
-    flag("trust-domain", DEFAULT_TRUST_DOMAIN, "the mesh's trust domain")
+    flag(
+        *("ca-address", "", "who certifies this workload (port 15012 of Pilot); xDS is then over mutual TLS as well"),
+        variable="CA_ADDR",
+    )
+    flag("ca-roots", ROOTS_FILE, "file with the roots by which the CA is known, PEM")
+    flag("token-file", TOKEN_FILE, "file with the token of the workload's service account")
+    flag("trust-domain", DEFAULT_TRUST_DOMAIN, "the mesh's trust domain", "TRUST_DOMAIN")
     flag("mixer", "service", "service, or embedded: in this process, with the engine python")
     flag("mixer-config-dir", "", "folder of YAML with the rules of an embedded Mixer")
     flag("mixer-registry-dir", "", "folder of YAML with the platform's Pods, for an embedded Mixer")
@@ -269,8 +280,6 @@ def _ips(text: str, metadata: dict[str, Any], host: str, addresses: Callable[[],
 def _identity(given: argparse.Namespace, metadata: dict[str, Any]) -> IdentitySettings | None:
     if not given.ca_address:
         return None
-    if not given.ca_roots or not given.token_file:
-        raise ValueError("--ca-address needs --ca-roots and --token-file")
     account = str(metadata.get("SERVICE_ACCOUNT") or "default")
     identity = SpiffeId(given.trust_domain, str(metadata["NAMESPACE"]), account)
     metadata["PRINCIPAL"] = str(identity)

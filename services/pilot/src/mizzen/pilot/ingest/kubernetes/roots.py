@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from mizzen.kubernetes.client import FAILURES, ApiError, Client
@@ -14,7 +15,6 @@ from mizzen.kubernetes.single import Single, follow_all
 
 log = logging.getLogger(__name__)
 
-NAME: Final = "istio-ca-root-cert"
 KEY: Final = "root-cert.pem"
 LABELS: Final = {"istio.io/config": "true"}
 """As Istio marks its own, so that what looks for those finds these."""
@@ -25,7 +25,16 @@ PACE_SECONDS: Final = 0.02
 RETRY_SECONDS: Final = 5.0
 MANAGER: Final = "mizzen-pilot"
 APPLY: Final = "application/apply-patch+yaml"
-PLACE: Final = f"ConfigMaps {NAME}"
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """What Pods are to trust."""
+
+    pem: Callable[[], str]
+    """As of now; asked once a second."""
+    name: str = "istio-ca-root-cert"
+    """Of the ConfigMaps."""
 
 
 def missing(namespaces: Iterable[str], known: Mapping[str, str], roots: str) -> list[str]:
@@ -34,20 +43,21 @@ def missing(namespaces: Iterable[str], known: Mapping[str, str], roots: str) -> 
 
 
 class RootsKeeper:
-    """Keeps them equal to `roots`, whoever else writes. For one Pilot at a time."""
+    """Keeps them as they should be, whoever else writes. For one Pilot at a time."""
 
-    def __init__(self, client: Client, namespaces: Callable[[], Mapping[str, str]], roots: Callable[[], str]) -> None:
-        """`namespaces` (their uids by their names) and `roots` are asked once a second."""
+    def __init__(self, client: Client, namespaces: Callable[[], Mapping[str, str]], roots: Roots) -> None:
+        """`namespaces` gives their uids by their names, and is asked once a second."""
         self._client = client
         self._namespaces = namespaces
         self._roots = roots
+        self._what = f"ConfigMaps {roots.name}"
         self._known: dict[str, str] | None = None
         self._going: dict[str, str] = {}
         """Namespaces that take nothing new, by their names, with their uids: another one may have the name later."""
 
     async def run(self) -> None:
         """Until cancelled."""
-        single = Single("/api/v1/configmaps", NAME)
+        single = Single("/api/v1/configmaps", self._roots.name)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follow_all(self._client, single, self._listed, self._changed, random.random))
             tasks.create_task(self._mend())
@@ -71,12 +81,12 @@ class RootsKeeper:
                 done = await self._succeeds()
                 await asyncio.sleep(LOOK_SECONDS if done else RETRY_SECONDS)
         finally:
-            self._client.outages.end(PLACE)
+            self._client.outages.end(self._what)
 
     async def _succeeds(self) -> bool:
         if self._known is None:
             return True
-        roots, namespaces = self._roots(), self._namespaces()
+        roots, namespaces = self._roots.pem(), self._namespaces()
         self._going = {name: uid for name, uid in self._going.items() if namespaces.get(name) == uid}
         try:
             for namespace in missing(namespaces.keys() - self._going.keys(), self._known, roots):
@@ -84,9 +94,9 @@ class RootsKeeper:
                     self._going[namespace] = namespaces[namespace]
                 await asyncio.sleep(PACE_SECONDS)
         except FAILURES as error:
-            self._client.outages.begin(PLACE, str(error) or type(error).__name__)
+            self._client.outages.begin(self._what, str(error) or type(error).__name__)
             return False
-        self._client.outages.end(PLACE)
+        self._client.outages.end(self._what)
         return True
 
     async def _write(self, namespace: str, roots: str) -> bool:
@@ -94,10 +104,10 @@ class RootsKeeper:
         item = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": NAME, "namespace": namespace, "labels": LABELS},
+            "metadata": {"name": self._roots.name, "namespace": namespace, "labels": LABELS},
             "data": {KEY: roots},
         }
-        path = f"/api/v1/namespaces/{namespace}/configmaps/{NAME}?fieldManager={MANAGER}&force=true"
+        path = f"/api/v1/namespaces/{namespace}/configmaps/{self._roots.name}?fieldManager={MANAGER}&force=true"
         try:
             await self._client.send("PATCH", path, item, APPLY)
         except ApiError as error:
