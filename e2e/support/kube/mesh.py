@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mizzen.cli.proxydump import endpoint_rows
 from mizzen.cli.syncz import sync_rows
+from mizzen.runtime.address import unused_port
 from support.kube.cluster import Cluster, Refused
 from support.kube.containers import containers_node
 from support.kube.gatewayapi import gateway_api_in
