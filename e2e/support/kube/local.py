@@ -1,10 +1,14 @@
-"""etcd, kube-apiserver and kube-controller-manager; no kubelet, so Pods are made but do not run."""
+"""etcd, kube-apiserver and kube-controller-manager; no kubelet, so Pods are made but do not run.
+
+`found` and `run_api_server` are for tests that need no controllers, or an API server that stops and starts again.
+"""
 
 from __future__ import annotations
 
 import json
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
@@ -28,20 +32,28 @@ class ControlPlane:
     authority: Authority
     port: int
     """Of the API server, on 127.0.0.1 of its machine and of this one."""
+    etcd: str
+    """The URL of its clients."""
+    tokens: tuple[str, str]
+    """The files with the private and the public key of ServiceAccounts' tokens."""
 
     def kubeconfig(self, user: str, *groups: str) -> Path:
         """A new one, of a user whom the API server knows by a certificate."""
         certificate, key = self.authority.client(user, *groups)
-        cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": self.authority.file}
+        path = self.folder / f"{user.replace(':', '-')}.kubeconfig"
+        return self.write_kubeconfig(path, {"client-certificate": certificate, "client-key": key}, self.port)
+
+    def write_kubeconfig(self, path: Path, login: Mapping[str, str], port: int) -> Path:
+        """One with that way to log in, by a port of 127.0.0.1 that leads to the API server."""
+        cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": self.authority.file}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "e2e", "cluster": cluster}],
-            "users": [{"name": "user", "user": {"client-certificate": certificate, "client-key": key}}],
+            "users": [{"name": "user", "user": dict(login)}],
             "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "user"}}],
             "current-context": "e2e",
         }
-        path = self.folder / f"{user.replace(':', '-')}.kubeconfig"
         path.write_text(json.dumps(config))
         return path
 
@@ -53,19 +65,29 @@ def start(folder: Path, stack: ExitStack) -> Path:
 
 def start_control_plane(folder: Path, stack: ExitStack, site: Site) -> ControlPlane:
     """One there; `stack` ends the processes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    authority = Authority(folder)
-    plane = ControlPlane(folder, authority, unused_port())
-    tokens = authority.key_pair("tokens")
-    etcd, manager_port = _etcd(folder, stack, site), unused_port()
-    site.expose(plane.port)
-    server = _run(stack, site, _api_server(plane, site, etcd, tokens), folder)
-    server.wait(lambda: _answers(plane.port, "/readyz", authority))
+    plane, manager_port = found(folder, stack, site), unused_port()
+    run_api_server(plane, stack, site)
     site.expose(manager_port)
     own = plane.kubeconfig("system:kube-controller-manager")
-    manager = _run(stack, site, _controller_manager(authority, own, tokens[0], manager_port), folder)
+    manager = _run(stack, site, _controller_manager(plane.authority, own, plane.tokens[0], manager_port), folder)
     manager.wait(lambda: _answers(manager_port, "/healthz"))
     return plane
+
+
+def found(folder: Path, stack: ExitStack, site: Site) -> ControlPlane:
+    """What outlives an API server: etcd, keys and the port; `stack` ends etcd."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = Authority(folder)
+    plane = ControlPlane(folder, authority, unused_port(), _etcd(folder, stack, site), authority.key_pair("tokens"))
+    site.expose(plane.port)
+    return plane
+
+
+def run_api_server(plane: ControlPlane, stack: ExitStack, site: Site, *options: str) -> Process:
+    """Run one until it is ready, with further options; `stack` ends it at the latest."""
+    server = _run(stack, site, [*_api_server(plane, site), *options], plane.folder)
+    server.wait(lambda: _answers(plane.port, "/readyz", plane.authority))
+    return server
 
 
 def _run(stack: ExitStack, site: Site, command: list[str], folder: Path) -> Process:
@@ -90,7 +112,7 @@ def _etcd(folder: Path, stack: ExitStack, site: Site) -> str:
     return clients
 
 
-def _api_server(plane: ControlPlane, site: Site, etcd: str, tokens: tuple[str, str]) -> list[str]:
+def _api_server(plane: ControlPlane, site: Site) -> list[str]:
     first = str(IPv4Network(site.services)[1])
     certificate, key = plane.authority.server("kube-apiserver", *KUBERNETES, site.address, first)
     # Where Pods run, they reach it at the address of the Service `kubernetes`.
@@ -99,7 +121,7 @@ def _api_server(plane: ControlPlane, site: Site, etcd: str, tokens: tuple[str, s
     alone = (f"--bind-address={site.address}", "--endpoint-reconciler-type=none")
     return [
         program("kube-apiserver"),
-        f"--etcd-servers={etcd}",
+        f"--etcd-servers={plane.etcd}",
         *(alone if site.address == Loopback.address else known),
         f"--secure-port={plane.port}",
         f"--tls-cert-file={certificate}",
@@ -110,8 +132,8 @@ def _api_server(plane: ControlPlane, site: Site, etcd: str, tokens: tuple[str, s
         "--kubelet-preferred-address-types=InternalIP",
         f"--client-ca-file={plane.authority.file}",
         "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-signing-key-file={tokens[0]}",
-        f"--service-account-key-file={tokens[1]}",
+        f"--service-account-signing-key-file={plane.tokens[0]}",
+        f"--service-account-key-file={plane.tokens[1]}",
         "--authorization-mode=Node,RBAC",
         f"--service-cluster-ip-range={site.services}",
     ]

@@ -48,6 +48,11 @@ class Process:
         """Its last words."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-30:])
 
+    def kill(self) -> None:
+        """As a crash would end it."""
+        self._process.kill()
+        self._process.wait(END_SECONDS)
+
     def end(self) -> None:
         """SIGTERM, then SIGKILL."""
         self._process.terminate()

@@ -6,19 +6,20 @@ import asyncio
 import json
 import re
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.kube.programs import CHART, REPOSITORY, gateway_api, program
+from support.kube.local import found, run_api_server
+from support.kube.programs import CHART, REPOSITORY, gateway_api
+from support.kube.site import Loopback
 
 from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings
@@ -28,70 +29,43 @@ from mizzen.runtime.address import Address, unused_port
 CRDS = CHART / "crds"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 START_SECONDS = 60
-TOKEN = "admin"
-SERVICE_ACCOUNTS_KEY = "service-accounts.pem"
 
 
 class ApiServer:
-    """One etcd, and an API server that can be stopped and started again."""
+    """An API server that can be stopped and started again, without controllers around it."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._etcd_url = f"http://127.0.0.1:{unused_port()}"
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.port = unused_port()
-        self.certificate = home / "certs/apiserver.crt"
-
-    def start_etcd(self) -> None:
-        peer = f"http://127.0.0.1:{unused_port()}"
-        urls = ("--listen-client-urls", self._etcd_url, "--advertise-client-urls", self._etcd_url)
-        peers = ("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"x={peer}")
-        self._run("etcd", "--name", "x", "--data-dir", str(self._home / "etcd"), "--unsafe-no-fsync", *urls, *peers)
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._stack = stack
+        self._site = Loopback()
+        self._plane = found(folder, stack, self._site)
+        self._administrator = self._plane.authority.client("administrator", "system:masters")
+        self._tls = ssl.create_default_context(cafile=self._plane.authority.file)
+        self._tls.load_cert_chain(*self._administrator)
+        self.port = self._plane.port
+        self.start()
 
     def start(self) -> None:
-        """Start the API server and wait until it is ready."""
-        key, tokens = self._home / SERVICE_ACCOUNTS_KEY, self._home / "tokens.csv"
-        if not key.exists():
-            subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True, timeout=30)
-            tokens.write_text(f'{TOKEN},admin,1,"system:masters"\n')
-        self._run(
-            "kube-apiserver",
-            *("--etcd-servers", self._etcd_url, "--bind-address", "127.0.0.1", "--secure-port", str(self.port)),
-            *("--cert-dir", str(self._home / "certs"), "--token-auth-file", str(tokens)),
-            *("--service-account-issuer", "https://kubernetes.default.svc"),
-            *("--service-account-signing-key-file", str(key), "--service-account-key-file", str(key)),
-            *("--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16"),
-            *("--disable-admission-plugins", "ServiceAccount", "--etcd-compaction-interval", "0"),
-        )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready():
-            if self._processes["kube-apiserver"].poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"kube-apiserver does not start: {self.log()[-2000:]}")
-            time.sleep(0.1)
+        """Start it and wait until it is ready."""
+        options = ("--disable-admission-plugins=ServiceAccount", "--etcd-compaction-interval=0")
+        self._process = run_api_server(self._plane, self._stack, self._site, *options)
 
     def stop(self) -> None:
-        """End the API server at once, as a crash would."""
-        self._end("kube-apiserver")
-
-    def close(self) -> None:
-        for name in tuple(self._processes):
-            self._end(name)
+        """End it at once, as a crash would."""
+        self._process.kill()
 
     def compact(self) -> None:
         """Have etcd forget all history up to now."""
         version = self.request("GET", "/api/v1/namespaces")["metadata"]["resourceVersion"]
         body = json.dumps({"revision": version, "physical": True}).encode()
-        request = urllib.request.Request(f"{self._etcd_url}/v3/kv/compaction", body, method="POST")
+        request = urllib.request.Request(f"{self._plane.etcd}/v3/kv/compaction", body, method="POST")
         urllib.request.urlopen(request, timeout=10).close()
 
     def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         """Ask as administrator; raises urllib.error.HTTPError."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
         url = f"https://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, data, headers, method=method)
-        context = ssl.create_default_context(cafile=str(self.certificate))
-        with urllib.request.urlopen(request, timeout=20, context=context) as response:
+        request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)
+        with urllib.request.urlopen(request, timeout=20, context=self._tls) as response:
             return json.loads(response.read())
 
     def apply(self, path: str, item: dict[str, Any]) -> Any:
@@ -127,53 +101,20 @@ class ApiServer:
     def delete(self, path: str) -> None:
         self.request("DELETE", path)
 
-    def kubeconfig(self, path: Path, port: int | None = None, **user: Any) -> Path:
-        """Write one; `user` is how to log in, the administrator's token by default."""
-        server = {"server": f"https://127.0.0.1:{port or self.port}", "certificate-authority": str(self.certificate)}
-        config = {
-            "clusters": [{"name": "c", "cluster": server}],
-            "users": [{"name": "u", "user": user or {"token": TOKEN}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        path.write_text(yaml.safe_dump(config))
-        return path
-
-    def log(self) -> str:
-        return (self._home / "kube-apiserver.log").read_text(errors="replace")
-
-    def _is_ready(self) -> bool:
-        request = urllib.request.Request(
-            f"https://127.0.0.1:{self.port}/readyz", headers={"Authorization": f"Bearer {TOKEN}"}
-        )
-        try:
-            context = ssl.create_default_context(cafile=str(self.certificate))
-            with urllib.request.urlopen(request, timeout=5, context=context) as response:
-                return response.status == 200
-        except (OSError, urllib.error.URLError):
-            return False
-
-    def _run(self, name: str, *arguments: str) -> None:
-        with (self._home / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen([program(name), *arguments], stdout=log, stderr=log)
-
-    def _end(self, name: str) -> None:
-        process = self._processes.pop(name)
-        process.kill()
-        process.wait(10)
+    def kubeconfig(self, path: Path, port: int | None = None, **login: str) -> Path:
+        """Write one; `login` is how to log in, as administrator by default."""
+        certificate, key = self._administrator
+        administrator = {"client-certificate": certificate, "client-key": key}
+        return self._plane.write_kubeconfig(path, login or administrator, port or self.port)
 
 
 @pytest.fixture(scope="session")
 def kube_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """Running, with our definitions."""
-    server = ApiServer(tmp_path_factory.mktemp("kube"))
-    try:
-        server.start_etcd()
-        server.start()
+    with ExitStack() as stack:
+        server = ApiServer(tmp_path_factory.mktemp("kube"), stack)
         server.define(CRDS)
         yield server
-    finally:
-        server.close()
 
 
 def _definitions(folder: Path) -> list[dict[str, Any]]:
