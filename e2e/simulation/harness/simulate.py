@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -15,13 +14,15 @@ from simulation.harness.world import World
 from mizzen.proxy.codec.headers import Head, line, read_head, value_of
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.engine.edits import Edits
-from mizzen.proxy.engine.jwt.filter import bind_tokens
+from mizzen.proxy.engine.jwt.plan import JwtPlan
 from mizzen.proxy.engine.plan import ClusterPlan, HttpPlan, ListenerPlan, RouteTablePlan
 from mizzen.proxy.engine.request import Findings, Record
 from mizzen.proxy.engine.route import FORWARD, REDIRECT, Route
-from mizzen.proxy.engine.stats import RbacStats
+from mizzen.proxy.engine.stats import AuthorizationStats, JwtStats
 from mizzen.proxy.engine.table import RouteTable, bind_table
-from mizzen.proxy.io.authorization import Authorization, Entrant
+from mizzen.proxy.io.authorization import Authorization, Denied, Entrant
+from mizzen.proxy.io.exchange import Exchange
+from mizzen.proxy.io.tokens import Tokens
 from mizzen.proxy.snapshot import compile_resource
 from mizzen.proxy.snapshot.result import Compiled
 
@@ -105,17 +106,19 @@ def decide(table: RouteTable, http: HttpPlan, call: Call) -> Result:
 
 def _refusal(http: HttpPlan, request: Request) -> Result | None:
     """What a request is answered whose token is bad, or that no policy lets in."""
-    if http.tokens is not None:
-        tokens = bind_tokens(http.tokens)
-        failure = tokens.failure(request, time.time())
-        if failure is not None:
-            local = tokens.refusal(request, failure)
-            headers = visible(tuple(one.decode().split(": ", 1)) for one in local.lines)
-            return Result("respond", status=local.status, body=local.body.decode(), response_headers=headers)
-    entrant = Entrant(request, None, *["127.0.0.1:1"] * 3)
-    if Authorization(http.guards, RbacStats()).refusal(entrant) is None:
+
+    def tokens(plan: JwtPlan) -> Tokens:
+        return Tokens(plan, JwtStats())
+
+    authorization = Authorization(http.guards, AuthorizationStats(), "envoy.filters.http.rbac", tokens)
+    entrant = Entrant(cast("Exchange", request), None, *["127.0.0.1:1"] * 3)
+    outcome = authorization.judge(entrant, 0.0)
+    if outcome is None:
         return None
-    return Result("respond", status=403, body="RBAC: access denied")
+    assert isinstance(outcome, Denied), "worlds of the simulation have no authorizers"
+    local = outcome.local
+    headers = visible(tuple(one.decode().split(": ", 1)) for one in local.lines)
+    return Result("respond", status=local.status, body=local.body.decode(), response_headers=headers)
 
 
 def _request(call: Call, http: HttpPlan) -> Request:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from playbook import World, mesh
+from token_support import NOW, plan, token
 
 from mizzen.proxy.engine.control import CheckAnswer, Checks, FromWorker
 from mizzen.proxy.engine.mixer_plan import MixerPlan, ServicePlan
@@ -18,6 +19,8 @@ OK = (
 CEILING = 40
 
 
+KNOWN_TOKEN = CEILING + 24
+"""With a token that was verified before: where it is, that it is still good, what its claims are."""
 CHECKED = CEILING + 8
 """With Mixer and a known result: the key of what it depends on, the look-up, acting on it, the report."""
 
@@ -48,10 +51,19 @@ def test_a_get_that_was_checked_before() -> None:
     assert len(posted) == 1, "nothing was asked"
 
 
-def calls_of_a_request(world: World, begun: Callable[[], None] = lambda: None) -> Counter[str]:
+def test_a_get_with_a_token_that_was_seen_before() -> None:
+    world = World(mesh(http={"guards": (plan(),)}, forward={"timeout": 15.0}))
+    bearer = f"Authorization: Bearer {token(exp=2 * NOW)}\r\n\r\n".encode()
+    calls = calls_of_a_request(world, request=GET.removesuffix(b"\r\n") + bearer)
+    assert calls.total() <= KNOWN_TOKEN, calls.most_common()
+    assert calls["provider.py:check"] == 1, "the token was looked at"
+    assert calls["keys.py:failure"] == 0, "its signature was not"
+
+
+def calls_of_a_request(world: World, begun: Callable[[], None] = lambda: None, request: bytes = GET) -> Counter[str]:
     """Of the second one on a connection; `begun` is called when the first one has been sent."""
     client = world.client()
-    client.receive(GET)
+    client.receive(request)
     begun()
     endpoint = world.accept("10.0.0.1:80")
     endpoint.receive(OK)
@@ -64,7 +76,7 @@ def calls_of_a_request(world: World, begun: Callable[[], None] = lambda: None) -
 
     sys.setprofile(count)
     try:
-        client.protocol.data_received(GET)
+        client.protocol.data_received(request)
         endpoint.protocol.data_received(OK)
     finally:
         sys.setprofile(None)

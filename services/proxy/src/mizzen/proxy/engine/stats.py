@@ -239,10 +239,10 @@ class AuthorizationStats:
 
 @dataclass(slots=True)
 class JwtStats:
-    """`http.<prefix>.jwt_authn_*`: what the filter of tokens decided."""
+    """`http.<prefix>.jwt_authn.*`: what the filter of tokens decided."""
 
-    jwt_authn_allowed: int = 0
-    jwt_authn_denied: int = 0
+    allowed: int = _named("jwt_authn.allowed")
+    denied: int = _named("jwt_authn.denied")
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ class Tokens:
         tokens, stats = self._filter, self._stats
         failure = tokens.failure(x, self._wall_clock())
         if failure is None:
-            stats.jwt_authn_allowed += 1
+            stats.allowed += 1
             return None
-        stats.jwt_authn_denied += 1
+        stats.denied += 1
         return tokens.refusal(x, failure), f"the token of the request is not accepted: {failure}"
