@@ -134,13 +134,6 @@ def test_only_the_selected_gateway_gets_it(world: Any, router: Any) -> None:
     assert not made.routes(router(), "http.8080")["http.8080"].virtual_hosts
 
 
-def test_https_servers_are_left_out_with_a_problem(world: Any, router: Any) -> None:
-    server = "{port: {number: 443, name: s, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: c}}"
-    made = world(SERVICE, gateway(http(), server))
-    assert list(made.listeners(router())) == ["0.0.0.0_8080"]
-    assert any("HTTPS servers need certificates" in problem for problem in made.problems)
-
-
 def test_gateways_see_services_whatever_sidecars_may(world: Any, router: Any) -> None:
     narrow = """
         apiVersion: networking.istio.io/v1

@@ -20,6 +20,7 @@ from mizzen.pilot.generate.mutualtls import capable, identities
 from mizzen.pilot.generate.node import Node
 from mizzen.pilot.generate.outbound import OutboundListeners
 from mizzen.pilot.generate.routes import SidecarRouteInputs, empty_routes, sidecar_routes
+from mizzen.pilot.snapshot.gateways import GatewayPort, HttpServer
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.snapshot.service import Endpoint, Port, Service
@@ -88,16 +89,25 @@ def _grpc_routes(node: Node, harvest: Harvest, name: str) -> None:
 
 
 def _gateway_routes(node: Node, harvest: Harvest, name: str) -> None:
-    parsed = names.parse_gateway_route(name)
     for port in gateway_ports(node):
-        if port.http and parsed == (port.port, port.bind):
+        servers = _servers(port, name)
+        if servers:
             mixer = route_use(node, Side.GATEWAY)
             inputs = GatewayRouteInputs(
-                name, port.port, port.http, node.mesh.routings, node.scope, node.mesh.rules, node.labels, mixer
+                name, port.port, servers, node.mesh.routings, node.scope, node.mesh.rules, node.labels, mixer
             )
             harvest.take(name, gateway_routes, inputs, otherwise=empty_routes(name))
             return
     harvest.made.substitutes[name] = empty_routes(name)
+
+
+def _servers(port: GatewayPort, route: str) -> tuple[HttpServer, ...]:
+    """Those of a gateway's port whose route configuration has this name: all of plain HTTP, or one of HTTPS."""
+    if port.http and names.parse_gateway_route(route) == (port.port, port.bind):
+        return port.http
+    secure = (server for server in port.tls if server.http)
+    named = ((names.secure_gateway_route(port.port, each.port_name, each.gateway, port.bind), each) for each in secure)
+    return tuple(server.plain for name, server in named if name == route)
 
 
 def _endpoints(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None:

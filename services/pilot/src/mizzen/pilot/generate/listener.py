@@ -8,10 +8,12 @@ from typing import Any
 from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_pb2
 
+from mizzen.api.gateway import ServerTLSSettings
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.generate import listenerfilters, tcp
 from mizzen.pilot.generate.accesslog import unmatched_logs
 from mizzen.pilot.generate.encoded import Encoded, encode
+from mizzen.pilot.generate.gatewaytls import gateway_socket
 from mizzen.pilot.generate.hcm import HttpInputs, manager
 from mizzen.pilot.generate.inboundroute import InboundRoute, inbound_route
 from mizzen.pilot.generate.protos import address, boolean, duration, provenance
@@ -35,6 +37,8 @@ class HttpChain:
     """(kind, namespace, name) of the object that asks for it."""
     ends_tls: bool = False
     """Clients show a certificate of the mesh."""
+    gateway_tls: ServerTLSSettings | None = None
+    """How a gateway ends TLS; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +120,11 @@ def _chain(chain: HttpChain | TcpChain, settings: MeshConfig) -> Any:
         routes = chain.routes if isinstance(chain.routes, str) else inbound_route(chain.routes)
         parts = [manager(chain.http, routes, settings)]
     message = tcp.chain(chain.match, parts, chain.name, origin)
-    if chain.ends_tls:
-        http = isinstance(chain, HttpChain)
+    http = isinstance(chain, HttpChain)
+    if chain.gateway_tls is not None:
+        message.transport_socket.CopyFrom(gateway_socket(chain.gateway_tls, http=http))
+    elif chain.ends_tls:
         message.transport_socket.CopyFrom(server_socket(http=http, trust_domain=settings.trust_domain))
+    if message.HasField("transport_socket"):
         message.transport_socket_connect_timeout.CopyFrom(duration(HANDSHAKE_SECONDS))
     return message

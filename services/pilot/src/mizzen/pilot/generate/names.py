@@ -68,6 +68,12 @@ def gateway_route(port: int, bind: str = "") -> str:
     return f"http.{port}.{bind}" if bind else f"http.{port}"
 
 
+def secure_gateway_route(port: int, port_name: str, gateway: str, bind: str = "") -> str:
+    """The route configuration of one HTTPS server of a gateway, which is `<namespace>/<name>`."""
+    namespace, _, name = gateway.partition("/")
+    return ".".join(("https", str(port), port_name, name, namespace, *([bind] if bind else ())))
+
+
 def parse_gateway_route(name: str) -> tuple[int, str] | None:
     """Port and bind of a gateway's route configuration; None when it is not one."""
     kind, _, rest = name.partition(".")

@@ -8,6 +8,7 @@ from typing import Any
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
+from mizzen.api.gateway import ServerTLSSettings
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.generate.accesslog import access_logs
 from mizzen.pilot.generate.mixer import envoy, istio
@@ -74,6 +75,8 @@ class TcpChain:
     name: str = ""
     ends_tls: bool = False
     """Clients show a certificate of the mesh."""
+    gateway_tls: ServerTLSSettings | None = None
+    """How a gateway ends TLS; None where it does not."""
 
 
 def filters(inputs: TcpInputs, settings: MeshConfig) -> list[Any]:

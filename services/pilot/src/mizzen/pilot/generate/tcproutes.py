@@ -58,6 +58,11 @@ def service_chains(
     return _unique([*found, rest])
 
 
+def passthrough_chains(routing: Routing, port: int, context: TcpContext) -> list[TcpChain]:
+    """The chains of a VirtualService at a server of a gateway that leaves TLS as it is."""
+    return _unique(_tls_chains(routing, port, (), context))
+
+
 def gateway_chains(routing: Routing, port: int, context: TcpContext) -> list[TcpChain]:
     """The chains of a VirtualService at a TCP server of a gateway."""
     return _unique(_tcp_chains(routing, port, (), context))

@@ -65,7 +65,7 @@ def client_socket(server_name: str, identities: Sequence[str], *, http2: bool) -
     common.tls_params.tls_minimum_protocol_version = _Versions.TLSv1_2
     common.tls_params.tls_maximum_protocol_version = _Versions.TLSv1_3
     _add_secrets(common)
-    _expect(common.combined_validation_context.default_validation_context, identities)
+    expect(common.combined_validation_context.default_validation_context, identities)
     return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
 
 
@@ -78,15 +78,15 @@ def rule_socket(settings: ClientTLSSettings, *, http2: bool) -> Any:
         common.alpn_protocols.append("h2")
     if settings.mode is ClientTLSMode.MUTUAL:
         files = f"{PAIR_FILES}{settings.client_certificate}~{settings.private_key}"
-        common.tls_certificate_sds_secret_configs.append(_secret(files))
+        common.tls_certificate_sds_secret_configs.append(agent_secret(files))
     if not settings.insecure_skip_verify:
         roots = ROOTS_FILE + (settings.ca_certificates or SYSTEM_ROOTS)
-        common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(_secret(roots))
+        common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(agent_secret(roots))
         expected = common.combined_validation_context.default_validation_context
         expected.SetInParent()
         if settings.ca_crl:
             expected.crl.filename = settings.ca_crl
-        _expect(expected, settings.subject_alt_names)
+        expect(expected, settings.subject_alt_names)
     return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
 
 
@@ -102,7 +102,7 @@ def by_capability(socket: Any) -> list[Any]:
     ]
 
 
-def _expect(validation: Any, names: Sequence[str]) -> None:
+def expect(validation: Any, names: Sequence[str]) -> None:
     """One of these names must be in the peer's certificate."""
     for name in names:
         matcher = validation.match_typed_subject_alt_names.add()
@@ -111,12 +111,13 @@ def _expect(validation: Any, names: Sequence[str]) -> None:
 
 
 def _add_secrets(common: Any) -> None:
-    common.tls_certificate_sds_secret_configs.append(_secret(CERTIFICATE))
-    common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(_secret(ROOTS))
+    common.tls_certificate_sds_secret_configs.append(agent_secret(CERTIFICATE))
+    common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(agent_secret(ROOTS))
     common.combined_validation_context.default_validation_context.SetInParent()
 
 
-def _secret(name: str) -> Any:
+def agent_secret(name: str) -> Any:
+    """A secret that the proxy's agent has: its own, or what is in files."""
     agent = grpc_service_pb2.GrpcService(envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=SDS_CLUSTER))
     source = config_source_pb2.ConfigSource(
         api_config_source=config_source_pb2.ApiConfigSource(

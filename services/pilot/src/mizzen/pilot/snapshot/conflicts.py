@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings, DestinationRule, TrafficPolicy
-from mizzen.api.gateway import Gateway
+from mizzen.api.gateway import Gateway, ServerTLSMode
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource
 from mizzen.api.security import RequestAuthentication
@@ -47,15 +47,15 @@ def of_gateways(gateways: Iterable[Resource[Gateway]]) -> Iterator[Problem]:
     """Servers that this version cannot serve."""
     for gateway in gateways:
         for index, server in enumerate(gateway.spec.servers):
-            if server.port is None:
+            if server.port is None or not protocol.parse(server.port.protocol).is_tls:
                 continue
-            spoken = protocol.parse(server.port.protocol)
-            if spoken.is_tls:
-                message = (
-                    f"{server.port.protocol} servers need certificates, which this version does not serve yet; "
-                    f"port {server.port.number} is not opened"
-                )
-                yield Problem(gateway.source, gateway.id, f"spec.servers[{index}].tls", message)
+            tls, place = server.tls, f"spec.servers[{index}].tls"
+            if tls is not None and tls.mode is ServerTLSMode.AUTO_PASSTHROUGH:
+                message = "AUTO_PASSTHROUGH is not served by this version; the port is not opened"
+                yield Problem(gateway.source, gateway.id, f"{place}.mode", message)
+            elif tls is not None and (tls.credential_name or tls.credential_names):
+                message = "credentials are not served by this version yet; state serverCertificate and privateKey"
+                yield Problem(gateway.source, gateway.id, f"{place}.credentialName", message)
 
 
 def of_sidecars(sidecars: Iterable[Resource[Sidecar]]) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mizzen.api.gateway import Gateway, Server
+from mizzen.api.gateway import Gateway, Server, ServerTLSMode, ServerTLSSettings
 from mizzen.api.resource import Resource
 from mizzen.pilot.base import protocol
 from mizzen.pilot.base.labels import Labels, labels
@@ -38,14 +38,39 @@ class TcpServer:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsServer:
+    """A server of a Gateway whose clients speak TLS, which ends here or is passed through."""
+
+    gateway: str
+    name: str
+    port: int
+    port_name: str
+    hosts: tuple[tuple[str, str], ...]
+    http: bool
+    """HTTP is inside; else bytes."""
+    tls: ServerTLSSettings
+
+    @property
+    def passes(self) -> bool:
+        """TLS is left to the endpoint."""
+        return self.tls.mode is ServerTLSMode.PASSTHROUGH
+
+    @property
+    def plain(self) -> HttpServer:
+        """The same behind TLS."""
+        return HttpServer(self.gateway, self.name, self.port, self.hosts)
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayPort:
-    """An address that a gateway listens on; either HTTP or TCP."""
+    """An address that a gateway listens on; either HTTP or TCP or TLS."""
 
     port: int
     bind: str
     """Stated by the servers; empty means the default."""
     http: tuple[HttpServer, ...] = ()
     tcp: tuple[TcpServer, ...] = ()
+    tls: tuple[TlsServer, ...] = ()
 
 
 def selected(gateways: Sequence[Resource[Gateway]], client: Labels) -> list[Resource[Gateway]]:
@@ -56,7 +81,7 @@ def selected(gateways: Sequence[Resource[Gateway]], client: Labels) -> list[Reso
 def ports(
     gateways: Sequence[Resource[Gateway]], client: Labels, own: Sequence[Target], *, unprivileged: bool
 ) -> tuple[GatewayPort, ...]:
-    """What a gateway proxy listens on; on a port where HTTP and TCP meet, the older one stays."""
+    """What a gateway proxy listens on; on a port where HTTP, TCP and TLS meet, the oldest one stays."""
     found: dict[tuple[int, str], GatewayPort] = {}
     for gateway in selected(gateways, client):
         for server in gateway.spec.servers:
@@ -83,16 +108,30 @@ def _merge(known: GatewayPort, gateway: Resource[Gateway], server: Server, spoke
     hosts = tuple(_scoped(host, gateway.metadata.namespace) for host in server.hosts)
     number = server.port.number if server.port is not None and server.port.number is not None else 0
     if spoken.is_http:
-        if known.tcp:
+        if known.tcp or known.tls:
             return None
         redirect = server.tls is not None and server.tls.https_redirect
         http = HttpServer(reference, server.name, number, hosts, redirect)
         return GatewayPort(known.port, known.bind, http=(*known.http, http))
     if spoken.is_tcp and not spoken.is_tls:
-        if known.http:
+        if known.http or known.tls:
             return None
         return GatewayPort(known.port, known.bind, tcp=(*known.tcp, TcpServer(reference, server.name, number, hosts)))
+    if spoken.is_tls and server.tls is not None and server.tls.mode is not ServerTLSMode.AUTO_PASSTHROUGH:
+        port_name = server.port.name if server.port is not None else ""
+        http_inside = spoken is Protocol.HTTPS and server.tls.mode is not ServerTLSMode.PASSTHROUGH
+        tls = TlsServer(reference, server.name, number, port_name, hosts, http_inside, server.tls)
+        if known.http or known.tcp or any(_shares_a_host(tls, other) for other in known.tls):
+            return None
+        return GatewayPort(known.port, known.bind, tls=(*known.tls, tls))
     return None
+
+
+def _shares_a_host(server: TlsServer, other: TlsServer) -> bool:
+    """Clients of one name cannot be shown two certificates; PASSTHROUGH is told apart by routes."""
+    if server.passes and other.passes:
+        return False
+    return not {host for _, host in server.hosts}.isdisjoint(host for _, host in other.hosts)
 
 
 def _scoped(text: str, namespace: str) -> tuple[str, str]:

@@ -1,0 +1,93 @@
+"""How servers of gateways end TLS of their clients: certificates from files, credentials, or of the mesh."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from envoy.config.core.v3 import base_pb2, config_source_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+
+from mizzen.api.gateway import ServerTLSMode, ServerTLSSettings, TLSProtocol
+from mizzen.pilot.generate.protos import boolean, pack
+from mizzen.pilot.generate.tls import BYTES, CERTIFICATE, PAIR_FILES, ROOTS, ROOTS_FILE, SOCKET, agent_secret, expect
+
+CREDENTIAL: Final = "kubernetes://"
+"""What names of credentials begin with where they say nothing else."""
+CA_SUFFIX: Final = "-cacert"
+"""What the name of the roots beside a credential ends with."""
+_HTTP: Final = ("h2", "http/1.1")
+_ASK: Final = (ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL, ServerTLSMode.ISTIO_MUTUAL)
+"""Modes in which clients are asked for certificates."""
+_INSIST: Final = (ServerTLSMode.MUTUAL, ServerTLSMode.ISTIO_MUTUAL)
+_VERSIONS: Final = {
+    TLSProtocol.TLSV1_0: common_pb2.TlsParameters.TLSv1_0,
+    TLSProtocol.TLSV1_1: common_pb2.TlsParameters.TLSv1_1,
+    TLSProtocol.TLSV1_2: common_pb2.TlsParameters.TLSv1_2,
+    TLSProtocol.TLSV1_3: common_pb2.TlsParameters.TLSv1_3,
+}
+
+
+def gateway_socket(settings: ServerTLSSettings, *, http: bool) -> Any:
+    """The transport socket of a filter chain whose server is in any mode but PASSTHROUGH."""
+    context = tls_pb2.DownstreamTlsContext(require_client_certificate=boolean(settings.mode in _INSIST))
+    common = context.common_tls_context
+    of_mesh = settings.mode is ServerTLSMode.ISTIO_MUTUAL
+    common.alpn_protocols.extend(_HTTP if http or not of_mesh else (BYTES[0], *_HTTP))
+    for name in _certificates(settings):
+        common.tls_certificate_sds_secret_configs.append(_secret(name))
+    if settings.mode in _ASK:
+        _ask(common.combined_validation_context, settings)
+    if not of_mesh:
+        _parameters(common.tls_params, settings)
+    return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
+
+
+def _certificates(settings: ServerTLSSettings) -> tuple[str, ...]:
+    if settings.mode is ServerTLSMode.ISTIO_MUTUAL:
+        return (CERTIFICATE,)
+    if settings.credential_name or settings.credential_names:
+        return tuple(map(_credential, settings.credential_names or (settings.credential_name,)))
+    pairs = settings.tls_certificates or (settings,)
+    return tuple(f"{PAIR_FILES}{pair.server_certificate}~{pair.private_key}" for pair in pairs)
+
+
+def _roots(settings: ServerTLSSettings) -> str:
+    if settings.mode is ServerTLSMode.ISTIO_MUTUAL:
+        return ROOTS
+    if settings.ca_cert_credential_name:
+        return _credential(settings.ca_cert_credential_name)
+    credential = settings.credential_name or next(iter(settings.credential_names), "")
+    return _credential(credential) + CA_SUFFIX if credential else ROOTS_FILE + settings.ca_certificates
+
+
+def _ask(validation: Any, settings: ServerTLSSettings) -> None:
+    """Ask clients for certificates, and say which ones are good."""
+    validation.validation_context_sds_secret_config.CopyFrom(_secret(_roots(settings)))
+    default = validation.default_validation_context
+    default.SetInParent()
+    expect(default, settings.subject_alt_names)
+    default.verify_certificate_spki.extend(settings.verify_certificate_spki)
+    default.verify_certificate_hash.extend(settings.verify_certificate_hash)
+    if settings.ca_crl:
+        default.crl.filename = settings.ca_crl
+
+
+def _parameters(params: Any, settings: ServerTLSSettings) -> None:
+    params.tls_minimum_protocol_version = _VERSIONS.get(settings.min_protocol_version, params.TLSv1_2)
+    if settings.max_protocol_version in _VERSIONS:
+        params.tls_maximum_protocol_version = _VERSIONS[settings.max_protocol_version]
+    params.cipher_suites.extend(dict.fromkeys(settings.cipher_suites))
+
+
+def _credential(name: str) -> str:
+    return name if "://" in name else CREDENTIAL + name
+
+
+def _secret(name: str) -> Any:
+    """The agent's, or Pilot's own: one that may not exist, for which no listener shall wait for ever."""
+    if not name.startswith(CREDENTIAL):
+        return agent_secret(name)
+    source = config_source_pb2.ConfigSource(
+        ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.ApiVersion.V3
+    )
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=source)
