@@ -37,7 +37,7 @@ def test_no_two_kinds_answer_to_one_name():
 def test_an_unknown_kind_is_an_error_for_the_user():
     with pytest.raises(UserError) as refused:
         kind_named("nonsense")
-    title, networking, kubernetes, security, gateways, mixer, rbac = str(refused.value).splitlines()
+    title, networking, kubernetes, security, gateways, mixer, rbac, authentication = str(refused.value).splitlines()
     assert title == "There is no kind 'nonsense'; the kinds are:"
     assert networking.startswith("  networking: virtualservice (vs), destinationrule (dr), gateway (gw), ")
     assert kubernetes.startswith("  kubernetes: service (svc), ")
@@ -45,4 +45,5 @@ def test_an_unknown_kind_is_an_error_for_the_user():
     assert gateways.startswith("  gateway api: gatewayclass (gc), gateway.gateway.networking.k8s.io, httproute, ")
     assert mixer.startswith("  mixer: ")
     assert rbac.startswith("  rbac: ")
+    assert authentication == "  authentication: policy, meshpolicy"
     assert all(f"{kind.lower()}" in str(refused.value) for kind in KINDS)

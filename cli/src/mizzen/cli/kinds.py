@@ -25,6 +25,7 @@ GROUPS = {
     "security.istio.io": "security",
     "config.istio.io": "mixer",
     "rbac.istio.io": "rbac",
+    "authentication.istio.io": "authentication",
 }
 """What people call API groups."""
 

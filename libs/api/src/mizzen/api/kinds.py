@@ -11,6 +11,7 @@ from mizzen.api.gatewayapi import gateway as gatewayapi
 from mizzen.api.gatewayapi.grpcroute import GRPCRoute
 from mizzen.api.gatewayapi.httproute import HTTPRoute
 from mizzen.api.gatewayapi.reference import ReferenceGrant
+from mizzen.api.legacy import AuthenticationPolicy, RbacConfig
 from mizzen.api.mixer import kinds as mixer_kinds
 from mizzen.api.mixer.rbac import ServiceRole, ServiceRoleBinding
 from mizzen.api.resource import kind_key
@@ -28,6 +29,7 @@ from mizzen.api.rules import (
     workloadentry,
 )
 from mizzen.api.rules import gatewayapi as gatewayapi_rules
+from mizzen.api.rules import legacy as legacy_rules
 from mizzen.api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from mizzen.api.serviceentry import ServiceEntry, ServiceEntryStatus
 from mizzen.api.sidecar import Sidecar
@@ -37,6 +39,9 @@ from mizzen.api.workloadentry import WorkloadEntry
 
 ISTIO_VERSIONS = ("v1", "v1beta1", "v1alpha3")
 SECURITY_VERSIONS = ("v1", "v1beta1")
+AUTHENTICATION = "authentication.istio.io"
+RBAC = "rbac.istio.io"
+ALPHA = ("v1alpha1",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +129,35 @@ KINDS: Mapping[str, Kind] = {
         _gateway_api(GRPCRoute, gatewayapi_rules.check_grpc_route),
         _gateway_api(ReferenceGrant, gatewayapi_rules.check_grant, "v1beta1"),
         *(_mixer(name, model) for name, model in mixer_kinds.MODELS.items()),
-        Kind(ServiceRole, "rbac.istio.io", ("v1alpha1",)),
-        Kind(ServiceRoleBinding, "rbac.istio.io", ("v1alpha1",)),
+        Kind(ServiceRole, RBAC, ALPHA, legacy_rules.check_role),
+        Kind(ServiceRoleBinding, RBAC, ALPHA, legacy_rules.check_binding),
+        Kind(RbacConfig, RBAC, ALPHA, legacy_rules.check_rbac_config, empty=True),
+        Kind(
+            RbacConfig,
+            RBAC,
+            ALPHA,
+            legacy_rules.check_rbac_config,
+            namespaced=False,
+            written="ClusterRbacConfig",
+            empty=True,
+        ),
+        Kind(
+            AuthenticationPolicy,
+            AUTHENTICATION,
+            ALPHA,
+            legacy_rules.check_policy,
+            written="Policy",
+            empty=True,
+        ),
+        Kind(
+            AuthenticationPolicy,
+            AUTHENTICATION,
+            ALPHA,
+            legacy_rules.check_mesh_policy,
+            namespaced=False,
+            written="MeshPolicy",
+            empty=True,
+        ),
         Kind(kubernetes.Service, "", ("v1",), status=kubernetes.ServiceStatus, label_name=True),
         Kind(kubernetes.Endpoints, "", ("v1",), flat=True),
         Kind(kubernetes.EndpointSlice, "discovery.k8s.io", ("v1",), flat=True),

@@ -25,6 +25,8 @@ from mizzen.pilot.snapshot.service import ServiceKey
 from mizzen.pilot.snapshot.virtualservice import MESH, Routing
 
 EVERYTHING = frozenset(ORDER)
+LEGACY = frozenset({"Policy", "MeshPolicy", "RbacConfig", "ClusterRbacConfig", "ServiceRole", "ServiceRoleBinding"})
+"""Kinds that stand for the ones of security.istio.io."""
 RoutingOrRule = TypeVar("RoutingOrRule", Routing, Rule)
 
 
@@ -119,6 +121,8 @@ def _of_config(
     if key.kind == "Sidecar":
         concerned = key.namespace in (proxy.namespace, meshes[1].settings.root_namespace)
         return EVERYTHING if proxy.type == "sidecar" and concerned else frozenset()
+    if key.kind in LEGACY:
+        return {CLUSTER, ENDPOINT, LISTENER}
     if key.kind == "PeerAuthentication":
         return {CLUSTER, ENDPOINT, LISTENER}  # what workloads accept is of interest to all of their clients
     if key.kind in ("AuthorizationPolicy", "RequestAuthentication"):

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from envoy.config.cluster.v3 import cluster_pb2
 
+from mizzen.api.kinds import AUTHENTICATION, RBAC
 from mizzen.api.security import MutualTLSMode
 from mizzen.api.sidecar import OutboundTrafficMode, Sidecar
 from mizzen.pilot.base import host as hosts
@@ -93,6 +94,8 @@ class Node:
         """The filters that AuthorizationPolicies make."""
         mesh, proxy = self.mesh, self.proxy
         found = policies_for(mesh.authorization, proxy.namespace, proxy.labels, mesh.settings.root_namespace)
+        if proxy.type == "router":  # roles never were for gateways
+            found = [policy for policy in found if policy.group not in (RBAC, AUTHENTICATION)]
         authorizers = {each.name: resolve(each, mesh.by_host) for each in mesh.settings.authorizers}
         return guards_of(found, Setting(mesh.settings.trust_domains, authorizers))
 

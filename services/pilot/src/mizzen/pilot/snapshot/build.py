@@ -20,11 +20,12 @@ from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import authorizers, conflicts, delegates, destinationrule, kubernetes, serviceentry
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
 from mizzen.pilot.snapshot.gatewayapi.translate import Translation, translate
+from mizzen.pilot.snapshot.legacy.translation import translate as translate_legacy
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
-from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey, by_host
+from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey, by_host, by_namespace
 from mizzen.pilot.snapshot.staging import begun
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
@@ -63,9 +64,11 @@ def build(
     problems += conflicts.of_gateways(gateways)
     problems += conflicts.of_sidecars(sidecars)
     problems += conflicts.of_rules(rules, mutual_tls=settings.enable_auto_mtls)
-    policies = tuple(of_kind(known, AuthorizationPolicy))
+    legacy = translate_legacy(known, by_namespace(services), settings)
+    problems += legacy.problems
+    policies = (*of_kind(known, AuthorizationPolicy), *legacy.authorization)
     problems += authorizers.problems(policies, settings, by_host(services))
-    authentication = tuple(of_kind(known, RequestAuthentication))
+    authentication = (*of_kind(known, RequestAuthentication), *legacy.authentication)
     problems += conflicts.of_keys(authentication, keys)
     problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
     mesh = Mesh(
@@ -77,7 +80,7 @@ def build(
         rules=index,
         gateways=gateways,
         sidecars=sidecars,
-        peers=PeerAuthentications(tuple(of_kind(known, PeerAuthentication)), settings.root_namespace),
+        peers=PeerAuthentications((*of_kind(known, PeerAuthentication), *legacy.peers), settings.root_namespace),
         authorization=policies,
         authentication=authentication,
         keys=keys,

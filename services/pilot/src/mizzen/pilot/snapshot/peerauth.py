@@ -38,7 +38,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class PeerAuthentications:
-    """All of a mesh, oldest first: within a scope the oldest one counts."""
+    """All of a mesh, oldest first: within a scope the oldest one counts. Those that stand for legacy ones come last."""
 
     policies: tuple[Resource[PeerAuthentication], ...] = ()
     root: str = "istio-system"

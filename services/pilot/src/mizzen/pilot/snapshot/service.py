@@ -114,3 +114,11 @@ def by_host(services: Iterable[Service]) -> Mapping[str, tuple[Service, ...]]:
     for service in services:
         found.setdefault(service.hostname, []).append(service)
     return {host: tuple(named) for host, named in found.items()}
+
+
+def by_namespace(services: Iterable[Service]) -> Mapping[str, tuple[Service, ...]]:
+    """Services of a namespace, in their order."""
+    found: dict[str, list[Service]] = {}
+    for service in services:
+        found.setdefault(service.namespace, []).append(service)
+    return {namespace: tuple(those) for namespace, those in found.items()}
