@@ -1,0 +1,104 @@
+"""The page over HTTPS: certificates by name and from files, clients that must prove who they are, and TLS passed on."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.certificates import Authority
+from support.mesh import Mesh, eventually
+
+pytestmark = pytest.mark.runtime("local", reason="the certificates are in files of this machine")
+
+PORT = 8443
+SHOP, BANK = "shop.example", "a.bank.example"
+GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: secure, namespace: default}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: 443, name: https-shop, protocol: HTTPS}}
+    hosts: [shop.example]
+    tls: {{mode: SIMPLE, serverCertificate: {folder}/shop.crt, privateKey: {folder}/shop.key}}
+  - port: {{number: 443, name: https-bank, protocol: HTTPS}}
+    hosts: ["*.bank.example"]
+    tls:
+      mode: MUTUAL
+      serverCertificate: {folder}/bank.crt
+      privateKey: {folder}/bank.key
+      caCertificates: {folder}/clients.pem
+      subjectAltNames: [client.example]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: secure, namespace: default}}
+spec:
+  hosts: [shop.example, a.bank.example]
+  gateways: [secure]
+  http: [{{route: [{{destination: {{host: productpage, port: {{number: 9080}}}}}}]}}]
+"""
+
+
+class Visitor:
+    """A client that believes one authority, and may have a certificate."""
+
+    def __init__(self, authority: Authority, *certificate: Path) -> None:
+        self._context = ssl.create_default_context(cadata=authority.pem)
+        if certificate:
+            self._context.load_cert_chain(*certificate)
+
+    def visit(self, name: str) -> tuple[int, str]:
+        """Status of the page, and serial number of the gateway's certificate; 0 where there was no answer."""
+        connection = http.client.HTTPSConnection(name, PORT, timeout=10, context=self._context)
+        try:
+            # The name goes into SNI and is checked; the address is this machine's.
+            raw = socket.create_connection(("127.0.0.1", PORT), 10)
+            connection.sock = self._context.wrap_socket(raw, server_hostname=name)
+            serial = connection.sock.getpeercert()["serialNumber"]
+            connection.request("GET", "/productpage", headers={"Host": name})
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        else:
+            return response.status, str(serial)
+        finally:
+            connection.close()
+
+    def is_served(self, name: str) -> bool:
+        return self.visit(name)[0] == 200
+
+
+@contextmanager
+def in_force(mesh: Mesh, text: str) -> Iterator[None]:
+    mesh.ok("apply", "-f", "-", stdin=text)
+    try:
+        yield
+    finally:
+        mesh.ok("delete", "--ignore-not-found", "-f", "-", stdin=text)
+
+
+def test_the_page_over_https(mesh: Mesh, tmp_path: Path) -> None:
+    authority, clients = Authority(tmp_path, "root"), Authority(tmp_path, "clients")
+    authority.issue(SHOP, into="shop")
+    authority.issue("*.bank.example", into="bank")
+    anybody = Visitor(authority)
+    known = Visitor(authority, *clients.issue("client.example", into="client"))
+    other = Visitor(authority, *clients.issue("other.example", into="other"))
+    with in_force(mesh, GATEWAY.format(folder=tmp_path)):
+        eventually(lambda: anybody.is_served(SHOP), "the page over HTTPS")
+        eventually(lambda: known.is_served(BANK), "the page for a client that proves who it is")
+        assert not anybody.is_served(BANK)
+        assert not other.is_served(BANK)
+        assert not anybody.is_served("nobody.example")
+        before = anybody.visit(SHOP)[1]
+        authority.issue(SHOP, into="shop")
+        eventually(lambda: anybody.visit(SHOP)[1] not in ("", before), "the next certificate shown")
+        assert known.is_served(BANK)
