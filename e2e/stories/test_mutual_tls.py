@@ -9,6 +9,7 @@ import pytest
 from support.load import under_load
 from support.local import LocalMesh
 from support.mesh import Mesh, eventually, get
+from support.visitor import PROXY, REGISTERED, called, visiting
 
 pytestmark = pytest.mark.runtime("local", "kube", reason="containers are not given identities yet")
 
@@ -24,9 +25,9 @@ spec: {mtls: {mode: STRICT}}
 ONLY = """
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
-metadata: {{name: reviews, namespace: default}}
+metadata: {{name: {app}, namespace: default}}
 spec:
-  selector: {{matchLabels: {{app: reviews}}}}
+  selector: {{matchLabels: {{app: {app}}}}}
   rules: [{{from: [{{source: {{principals: [cluster.local/ns/default/sa/{account}]}}}}]}}]
 """
 
@@ -95,11 +96,23 @@ def test_strict_refuses_plain_text_and_costs_no_request(secure: Mesh) -> None:
 
 
 def test_only_who_is_allowed_gets_an_answer(secure: Mesh) -> None:
-    with in_force(secure, ONLY.format(account="nobody")):
+    with in_force(secure, ONLY.format(app="reviews", account="nobody")):
         eventually(lambda: get(REVIEWS).status == 403, "reviews refused to productpage")
         assert get("/productpage").status == 200
-    with in_force(secure, ONLY.format(account="bookinfo-productpage")):
+    with in_force(secure, ONLY.format(app="reviews", account="bookinfo-productpage")):
         eventually(lambda: get(REVIEWS).status == 200, "reviews for productpage")
+
+
+@pytest.mark.runtime("local", reason="elsewhere all proxies of a mesh are of one kind")
+def test_both_data_planes_speak_to_each_other(secure: Mesh) -> None:
+    ratings, details = map(secure.address, ("ratings-v1", "details-v1"))
+    policies = [ONLY.format(app="visitor", account="bookinfo-ratings"), ONLY.format(app="details", account="visitor")]
+    with in_force(secure, "---".join((STRICT, REGISTERED, *policies))), visiting(secure):
+        eventually(lambda: called(ratings, "visitor")[0] == 200, "the visitor's answer to ratings")
+        assert "URI=spiffe://cluster.local/ns/default/sa/bookinfo-ratings" in called(ratings, "visitor")[1]
+        eventually(lambda: called(PROXY, "details")[0] == 200, "details for the visitor")
+        eventually(lambda: called(ratings, "details")[0] == 403, "details for nobody else")
+        assert called(details, "visitor")[0] == 403
 
 
 @pytest.mark.runtime("local", reason="elsewhere it is in no folder of the user")

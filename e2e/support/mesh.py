@@ -105,11 +105,15 @@ class Mesh(ABC):
     def visitors(self) -> str:
         """The network from which productpage is asked: that of the ingress gateway."""
 
-    def ask(self, workload: str, port: int, path: str) -> tuple[int, str]:
-        """Status and body of a plaintext GET by a client without a sidecar; 0 where it is not answered."""
+    def address(self, workload: str) -> str:
+        """The IP address of its sidecar, as `mizzen status` tells it."""
         name = self.sidecar(workload)
         (found,) = (row["address"] for row in self.table("status")["processes"] if row["name"] == name)
-        connection = http.client.HTTPConnection(str(found).partition(":")[0], port, timeout=10)
+        return str(found).partition(":")[0]
+
+    def ask(self, workload: str, port: int, path: str) -> tuple[int, str]:
+        """Status and body of a plaintext GET by a client without a sidecar; 0 where it is not answered."""
+        connection = http.client.HTTPConnection(self.address(workload), port, timeout=10)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
