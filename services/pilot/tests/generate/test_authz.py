@@ -116,7 +116,7 @@ VALUES = [
     ("source.principal", "td/ns/a/sa/b", authenticated(exact="spiffe://td/ns/a/sa/b")),
     ("source.principal", "td/ns/a/*", authenticated(prefix="spiffe://td/ns/a/")),
     ("source.principal", "*/sa/b", authenticated(**full("spiffe://.*/sa/b"))),
-    ("source.principal", "*", authenticated(**full("spiffe://.+"))),
+    ("source.principal", "*", authenticated(**full(".+"))),
     ("request.headers[x-a]", "b*", {"header": {"name": "x-a", "string_match": {"prefix": "b"}}}),
     ("request.headers[x-a]", "*", {"header": {"name": "x-a", "present_match": True}}),
     ("request.auth.audiences", "a", claim(["aud"], {"exact": "a"})),
@@ -213,6 +213,13 @@ def test_on_tcp_an_allow_with_http_conditions_matches_nothing() -> None:
     (allow,) = tcp("{rules: [{to: [{operation: {ports: ['80']}}]}, {to: [{operation: {methods: [GET]}}]}]}")
     assert list(allow.rules.policies) == ["ns[shop]-policy[p0]-rule[0]"]
     assert allow.stat_prefix == "tcp."
+
+
+def test_on_tcp_the_client_is_whoever_connects() -> None:
+    (allow,) = tcp("{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}]}")
+    (policy,) = allow.rules.policies.values()
+    (block,) = policy.principals[0].and_ids.ids[0].or_ids.ids
+    assert short(block) == {"remote_ip": {"address_prefix": "10.0.0.0", "prefix_len": 8}}
 
 
 def test_on_tcp_a_denial_loses_its_http_conditions() -> None:

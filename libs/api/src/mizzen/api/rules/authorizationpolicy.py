@@ -27,14 +27,14 @@ PLAIN_KEYS: Final = (
 KEYS_WITH_NAME: Final = re.compile(
     r"request\.headers\[[^\[\]]+\]|request\.auth\.claims(?:\[[^\[\]]+\])+|experimental\.envoy\.filters\.[^\[\]]+\[[^\[\]]+\]"
 )
-HTTP_KEYS: Final = ("request.", "remote.ip")
+HTTP_KEYS: Final = "request."
 """How keys begin that only HTTP has."""
 _IDENTITY_KEYS: Final = (
     "source.namespace", "source.principal", "source.serviceAccount", "source.trustDomain", "request.auth."
 )  # fmt: skip
 _IDENTITY_FIELDS: Final = ("principals", "request_principals", "namespaces", "service_accounts", "trust_domains")
 """What an authorizer outside is asked about itself, and so cannot be a condition for asking it."""
-_HTTP_SOURCE: Final = ("request_principals", "not_request_principals", "remote_ip_blocks", "not_remote_ip_blocks")
+_HTTP_SOURCE: Final = ("request_principals", "not_request_principals")
 _HTTP_OPERATION: Final = ("hosts", "not_hosts", "methods", "not_methods", "paths", "not_paths")
 
 

@@ -38,7 +38,7 @@ class Where(NamedTuple):
 
 def is_http_only(key: str) -> bool:
     """Whether a TCP connection has no such attribute."""
-    return key in ("hosts", "methods", "paths", "remote.ip") or key.startswith("request.")
+    return key in ("hosts", "methods", "paths") or key.startswith("request.")
 
 
 def is_permission(key: str) -> bool:
@@ -88,7 +88,7 @@ def _service_account(value: str, where: Where) -> Any:
 
 def _trust_domain(value: str, _where: Where) -> Any:
     if value == "*":
-        return _authenticated(text("*", SPIFFE))
+        return _authenticated(pattern(f"{SPIFFE}.+"))
     return _authenticated(pattern(f"{SPIFFE}{re.escape(value).replace(re.escape('*'), '[^/]*')}/.*"))
 
 

@@ -14,9 +14,9 @@ from mizzen.pilot.generate.tokens import FILTER, PAYLOAD
 
 
 def text(value: str, before: str = "", *, ignore_case: bool = False) -> Any:
-    """A StringMatcher; `before` stands before the value, outside of any wildcard."""
+    """A StringMatcher; `before` stands before the value, outside of any wildcard, but not before a mere `*`."""
     if value == "*":
-        return pattern(re.escape(before) + ".+")
+        return pattern(".+")
     if value.startswith("*"):
         if before:
             return pattern(f"{re.escape(before)}.*{re.escape(value[1:])}")
