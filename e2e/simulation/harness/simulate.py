@@ -11,7 +11,7 @@ from simulation.harness.ask import visible
 from simulation.harness.call import POINTS, UPSTREAM_HEADERS, Call, Result
 from simulation.harness.world import World
 
-from mizzen.proxy.codec.headers import Head, line, read_head, value_of
+from mizzen.proxy.codec.headers import Head, line, read_head, value_of, values_of
 from mizzen.proxy.codec.path import normalize
 from mizzen.proxy.engine.edits import Edits
 from mizzen.proxy.engine.jwt.plan import JwtPlan
@@ -43,6 +43,9 @@ class Request:
 
     def header(self, name: bytes, /) -> bytes | None:
         return value_of(self.head, name)
+
+    def values(self, name: bytes, /) -> list[bytes]:
+        return values_of(self.head, name)
 
 
 @lru_cache
@@ -111,7 +114,7 @@ def _refusal(http: HttpPlan, request: Request) -> Result | None:
         return Tokens(plan, JwtStats())
 
     authorization = Authorization(http.guards, AuthorizationStats(), "envoy.filters.http.rbac", tokens)
-    entrant = Entrant(cast("Exchange", request), None, *["127.0.0.1:1"] * 3)
+    entrant = Entrant(cast("Exchange", request), None, *["127.0.0.1:1"] * 2)
     outcome = authorization.judge(entrant, 0.0)
     if outcome is None:
         return None

@@ -13,6 +13,7 @@ from mizzen.proxy.codec.headers import (
     tokens,
     trailers_to_forward,
     value_of,
+    values_of,
 )
 
 NAMES = st.sampled_from([b"A", b"a", b"Accept", b"accept", b"X-Y"])
@@ -26,7 +27,7 @@ def test_a_head_keeps_lines_under_lower_case_names_and_repeated_ones_together() 
 
 
 @given(st.lists(st.tuples(NAMES, VALUES)))
-def test_value_of_joins_what_was_added(pairs: list[tuple[bytes, bytes]]) -> None:
+def test_values_are_those_that_were_added_and_value_of_joins_them(pairs: list[tuple[bytes, bytes]]) -> None:
     head: dict[bytes, bytes] = {}
     expected: dict[bytes, list[bytes]] = {}
     for name, value in pairs:
@@ -35,6 +36,7 @@ def test_value_of_joins_what_was_added(pairs: list[tuple[bytes, bytes]]) -> None
     assert head == read_head([line(name, value) for name, value in pairs])
     for name in (b"a", b"accept", b"x-y", b"none"):
         assert value_of(head, name) == (b",".join(expected[name]) if name in expected else None)
+        assert values_of(head, name) == expected.get(name, [])
 
 
 @pytest.mark.parametrize(

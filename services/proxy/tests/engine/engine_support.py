@@ -30,8 +30,11 @@ class Request:
     findings: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
     def header(self, name: bytes, /) -> bytes | None:
-        values = [value for key, value in self.headers if key.lower() == name]
+        values = self.values(name)
         return b",".join(values) if values else None
+
+    def values(self, name: bytes, /) -> list[bytes]:
+        return [value for key, value in self.headers if key.lower() == name]
 
     def metadata(self, namespace: str, /) -> Mapping[str, object]:
         return self.findings.get(namespace, {})

@@ -537,6 +537,16 @@ def test_an_edge_behind_trusted_hops() -> None:
     )
 
 
+@pytest.mark.parametrize("claimed", [b"1.2.3.4", b"unknown, 1.2.3.4"])
+def test_an_edge_believes_no_client_that_came_past_its_trusted_hops(claimed: bytes) -> None:
+    play(
+        mesh(http={"use_remote_address": True, "trusted_hops": 2}),
+        client_sends(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: " + claimed + b"\r\n\r\n"),
+        connects(ADDRESS),
+        endpoint_gets("GET / HTTP/1.1", {"x-envoy-external-address": "192.0.2.7"}),
+    )
+
+
 def test_paths_are_normalized_when_asked() -> None:
     request = b"GET /a/../b//c HTTP/1.1\r\nHost: a\r\n\r\n"
     play(mesh(), client_sends(request), connects(ADDRESS), endpoint_gets("GET /a/../b//c HTTP/1.1"))

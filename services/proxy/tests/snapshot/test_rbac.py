@@ -28,6 +28,10 @@ class Request:
     def header(self, name: bytes) -> bytes | None:
         return self.headers.get(name)
 
+    def values(self, name: bytes) -> list[bytes]:
+        value = self.headers.get(name)
+        return [] if value is None else value.split(b",")
+
     def metadata(self, namespace: str) -> Mapping[str, object]:
         raise NotImplementedError("the subject is asked")
 
@@ -125,6 +129,24 @@ def test_what_is_asked(permission: Any, of_request: bool, of_connection: bool) -
 @pytest.mark.parametrize(("principal", "expected"), PRINCIPALS)
 def test_who_asks(principal: Any, expected: bool) -> None:
     assert guard(principal=principal).decide(Subject()).allowed == expected
+
+
+BLUE = {"name": "x-team", "stringMatch": {"exact": "blue"}}
+
+
+@pytest.mark.parametrize(
+    ("matcher", "expected"),
+    [
+        (BLUE, True),
+        (BLUE | {"invertMatch": True}, False),
+        ({"name": "x-team", "stringMatch": {"exact": "green,blue"}}, False),
+        ({"name": "x-team", "stringMatch": {"exact": "red"}}, False),
+        ({"name": "x-team", "presentMatch": True}, True),
+    ],
+)
+def test_each_value_of_a_header_counts_for_itself(matcher: Any, expected: bool) -> None:
+    both = Subject(request=Request(headers={b"x-team": b"green,blue"}))
+    assert guard({"header": matcher}).decide(both).allowed == expected
 
 
 def test_without_a_certificate_nobody_is_authenticated() -> None:

@@ -64,7 +64,13 @@ def value_of(head: Head, low: bytes) -> bytes | None:
         return None
     if b"\r\n" not in lines:
         return lines[len(low) + 1 :].strip(b" \t")
-    return b",".join([one[len(low) + 1 :].strip(b" \t") for one in lines.split(b"\r\n")])
+    return b",".join(values_of(head, low))
+
+
+def values_of(head: Head, low: bytes) -> list[bytes]:
+    """Each value of a header by its lower-case name, as often as it came."""
+    lines = head.get(low)
+    return [] if lines is None else [one[len(low) + 1 :].strip(b" \t") for one in lines.split(b"\r\n")]
 
 
 def append(head: Head, low: bytes, value: bytes) -> None:

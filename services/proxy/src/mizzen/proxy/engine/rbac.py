@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from mizzen.proxy.engine.match import bind_header, bind_metadata, bind_string, regex
+from mizzen.proxy.engine.match_plan import HeaderMatch
 from mizzen.proxy.engine.rbac_plan import (
     AllOf,
     AnyOf,
@@ -97,7 +98,7 @@ def bind_rule(rule: Rule) -> Predicate:
             holds = bind_rule(inner)
             return lambda subject: not holds(subject)
         case Header(header):
-            return _of_request(bind_header(header).holds)
+            return _of_request(_header(header))
         case UrlPath(text):
             is_path = bind_string(text)
             return _of_request(lambda request: is_path(request.path.partition(b"?")[0]))
@@ -167,6 +168,22 @@ def _of_request(holds: Callable[[RequestView], bool]) -> Predicate:
         return request is not None and holds(request)
 
     return of_subject
+
+
+def _header(plan: HeaderMatch) -> Callable[[RequestView], bool]:
+    """Unlike in routes, each value of a header that comes several times counts for itself; one that matches will do."""
+    holds = bind_header(plan).holds
+    if plan.value is None or plan.name.startswith(":"):
+        return holds
+    name, is_value, invert = plan.name.encode(), bind_string(plan.value), plan.invert
+
+    def of_request(request: RequestView) -> bool:
+        value = request.header(name)
+        if value is None or b"," not in value:
+            return holds(request)
+        return any(map(is_value, request.values(name))) != invert
+
+    return of_request
 
 
 def _network(end: str, block: str) -> Predicate:

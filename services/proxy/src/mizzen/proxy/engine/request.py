@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class RequestView(Protocol):
 
     def header(self, name: bytes, /) -> bytes | None:
         """The value of a header by lower-case name, repeated ones joined by `,`; None when absent."""
+
+    def values(self, name: bytes, /) -> Sequence[bytes]:
+        """Each value of a header by lower-case name, as often as it came."""
 
     def metadata(self, namespace: str, /) -> Mapping[str, object]:
         """What a filter found out, such as the claims of a token; empty for nothing."""

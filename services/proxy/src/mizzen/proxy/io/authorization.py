@@ -40,13 +40,13 @@ _Asking: TypeAlias = tuple[ExtAuthzPlan, Callable[[Mapping[str, object]], bool] 
 class Entrant:
     """A request or connection that asks for entry; what a rule does not read is not made."""
 
-    __slots__ = ("_client", "_found", "_local", "_peer", "arrival", "request")
+    __slots__ = ("_found", "_local", "_peer", "arrival", "request")
 
-    def __init__(self, request: Exchange | None, arrival: Arrival | None, peer: str, client: str, local: str) -> None:
+    def __init__(self, request: Exchange | None, arrival: Arrival | None, peer: str, local: str) -> None:
         """Addresses are `ip:port`; without an arrival there was no TLS."""
         self.request = request
         self.arrival = arrival
-        self._peer, self._client, self._local = peer, client, local
+        self._peer, self._local = peer, local
         self._found: dict[str, dict[str, object]] | None = None
 
     @property
@@ -56,7 +56,8 @@ class Entrant:
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        return {"peer": _host(self._peer), "client": _host(self._client), "local": _host(self._local)}
+        client = self._peer if self.request is None else self.request.downstream_remote_address
+        return {"peer": _host(self._peer), "client": _host(client), "local": _host(self._local)}
 
     @property
     def local_port(self) -> int:
@@ -185,8 +186,7 @@ class Authorization:
     def admits(self, x: Exchange) -> bool:
         """Whether the request may go on now; else it is answered, or waits for an authorizer."""
         downstream = x.downstream
-        client = x.remote_address or downstream.peer_address
-        entrant = Entrant(x, downstream.arrival, downstream.peer_address, client, downstream.local_address)
+        entrant = Entrant(x, downstream.arrival, downstream.peer_address, downstream.local_address)
         return self._admits(x, entrant, 0)
 
     def _admits(self, x: Exchange, entrant: Entrant, start: int) -> bool:
@@ -212,7 +212,7 @@ class Authorization:
         One that was admitted before stays open while it waits.
         """
         peer, local = tunnel.downstream_remote_address, tunnel.downstream_local_address
-        outcome = self.judge(Entrant(None, tunnel.arrival, peer, peer, local), tunnel.runtime.now(), start)
+        outcome = self.judge(Entrant(None, tunnel.arrival, peer, local), tunnel.runtime.now(), start)
         if outcome is None:
             self.stats.rbac_allowed += self._decides and not tunnel.admitted
             return True

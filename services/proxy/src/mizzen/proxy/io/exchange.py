@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from mizzen.proxy.codec.headers import Head, value_of
+from mizzen.proxy.codec.forwarded import client_behind
+from mizzen.proxy.codec.headers import Head, value_of, values_of
 from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.plan import Respond, RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.request import NO_FINDINGS, NOTHING_FOUND
 from mizzen.proxy.engine.route import Target, bind_route
+from mizzen.proxy.io.connect import address_text
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.check_cache import Context
@@ -170,6 +172,10 @@ class Exchange:
         """The value of a request header by lower-case name, repeated ones joined by a comma."""
         return value_of(self.head, name)
 
+    def values(self, name: bytes, /) -> Sequence[bytes]:
+        """Each value of a request header by lower-case name."""
+        return values_of(self.head, name)
+
     def metadata(self, namespace: str, /) -> Mapping[str, object]:
         """What a filter found out of the request; empty for nothing."""
         return self.findings.get(namespace, NOTHING_FOUND)
@@ -231,7 +237,9 @@ class Exchange:
 
     @property
     def downstream_remote_address(self) -> str:
-        return self.remote_address or self.downstream.peer_address
+        """Inside of the mesh whoever is before us is believed, as Envoy does."""
+        behind = "" if self.manager.use_remote_address else client_behind(self.head, 1 + self.manager.trusted_hops)
+        return address_text((behind, 0)) if behind else self.remote_address or self.downstream.peer_address
 
     @property
     def downstream_direct_remote_address(self) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from mizzen.proxy.base import flags
 from mizzen.proxy.base.flags import LocalReply
+from mizzen.proxy.codec.forwarded import client_behind
 from mizzen.proxy.codec.h1 import MAX_HEADERS, check_authority, check_transfer_encoding, read_host, split_target
 from mizzen.proxy.codec.headers import (
     HOP_BY_HOP,
@@ -22,6 +23,7 @@ from mizzen.proxy.codec.headers import (
 from mizzen.proxy.codec.path import has_escaped_slash, normalize, unescape_slashes
 from mizzen.proxy.engine.attributes import FORWARDED_HEADER
 from mizzen.proxy.io.client_cert import write_client_cert
+from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.exchange import CHUNKED, SIZED, Exchange
 from mizzen.proxy.io.http_manager import HttpManager
 
@@ -134,12 +136,11 @@ def _enter_edge(x: Exchange, manager: HttpManager) -> None:
     """An edge believes the connection, and of the headers only what its trusted hops wrote."""
     head = x.head
     client = peer = x.downstream.peer_host
-    hops = tokens(value_of(head, b"x-forwarded-for") or b"")
+    behind = client_behind(head, manager.trusted_hops)
     drop = [*_NOT_FROM_OUTSIDE, *(low for low in head if low.startswith(b"x-envoy-"))]
-    trusted = manager.trusted_hops
-    if trusted and hops:
-        client = hops[-trusted] if len(hops) >= trusted else hops[0]
-        x.remote_address = f"{client.decode('latin-1')}:0"
+    if behind:
+        client = behind.encode()
+        x.remote_address = address_text((behind, 0))
     else:
         drop.append(b"x-forwarded-proto")
     for low in drop:
