@@ -23,9 +23,10 @@ Decide: TypeAlias = Callable[[Connect], Outcome]
 
 
 @contextmanager
-def reachable(world: World, *, servers_first: bool) -> Iterator[list[cluster_pb2.Cluster]]:
-    """The clusters of a world, each led to an endpoint that tells its name, before it is spoken to or after."""
-    names = [cluster.name for cluster in world.clusters if cluster.name != "BlackHoleCluster"]
+def reachable(*worlds: World, servers_first: bool) -> Iterator[list[cluster_pb2.Cluster]]:
+    """The clusters of worlds, each led to an endpoint that tells its name, before it is spoken to or after."""
+    found = dict.fromkeys(cluster.name for world in worlds for cluster in world.clusters)
+    names = [name for name in found if name != "BlackHoleCluster"]
     with greeter(names, first=servers_first) as server:
         yield [_cluster(name, server.addresses.get(name, ""), server.port) for name in (*names, "BlackHoleCluster")]
 

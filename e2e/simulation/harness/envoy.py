@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
 START_SECONDS = 20
 
@@ -45,13 +46,17 @@ class RealEnvoy:
 
 @contextmanager
 def running(
-    folder: Path, listeners: list[listener_pb2.Listener], clusters: list[cluster_pb2.Cluster]
+    folder: Path,
+    listeners: list[listener_pb2.Listener],
+    clusters: list[cluster_pb2.Cluster],
+    secrets: Sequence[secret_pb2.Secret] = (),
 ) -> Iterator[RealEnvoy]:
     """Start Envoy with these resources; its refusal of any of them is an AssertionError with its words."""
     bootstrap = bootstrap_pb2.Bootstrap()
     bootstrap.node.id = bootstrap.node.cluster = "simulation"
     bootstrap.static_resources.listeners.extend(listeners)
     bootstrap.static_resources.clusters.extend(clusters)
+    bootstrap.static_resources.secrets.extend(secrets)
     bootstrap.admin.address.socket_address.address = "127.0.0.1"
     bootstrap.admin.address.socket_address.port_value = 0
     config = folder / "bootstrap.pb"

@@ -31,7 +31,7 @@ def greeter(clusters: Iterable[str], *, first: bool) -> Iterator[Greeter]:
         def handle(self) -> None:
             name = by_address[self.request.getsockname()[0]].encode()
             begin = b"" if first else self.request.recv(65536)
-            if begin.startswith(b"GET "):
+            if b" HTTP/1.1\r\n" in begin:
                 self.request.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(name))
             self.request.sendall(name)
 
