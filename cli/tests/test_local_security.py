@@ -28,19 +28,19 @@ def home(tmp_path: Path) -> Home:
     [
         ("enableAutoMtls: true", True),
         ("enableAutoMtls: false", False),
-        ("accessLogFile: /dev/stdout", False),
-        ("", False),
-        ("- a", False),
-        (": :", False),
+        ("accessLogFile: /dev/stdout", True),
+        ("", True),
+        ("- a", True),
+        (": :", True),
     ],
 )
-def test_the_mesh_config_asks_for_it(home: Home, text: str, wanted: bool) -> None:
+def test_the_mesh_config_may_be_against_it(home: Home, text: str, wanted: bool) -> None:
     home.mesh_config.write_text(text)
     assert wants_security(home) == wanted
 
 
-def test_a_mesh_without_a_config_does_not_ask(home: Home) -> None:
-    assert not wants_security(home)
+def test_a_mesh_without_a_config_has_identities(home: Home) -> None:
+    assert wants_security(home)
 
 
 def token_of(flags: tuple[str, ...]) -> Path:

@@ -1,19 +1,19 @@
-"""Identities for all, mutual TLS between them, and who may call whom."""
+"""Identities for all, mutual TLS between them without anybody's asking, and who may call whom."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from support.capture import any_plain_http, capturing, is_tls
 from support.load import under_load
-from support.local import LocalMesh
 from support.mesh import Mesh, eventually, get
 from support.visitor import PROXY, REGISTERED, called, visiting
 
 pytestmark = pytest.mark.runtime("local", "kube", reason="containers are not given identities yet")
 
-MESH_CONFIG = "accessLogFile: /dev/stdout\nprotocolDetectionTimeout: 300ms\nenableAutoMtls: true\n"
 REVIEWS = "/api/v1/products/0/reviews"
 HANDSHAKES = "envoy_listener_ssl_handshake{"
 STRICT = """
@@ -30,23 +30,6 @@ spec:
   selector: {{matchLabels: {{app: {app}}}}}
   rules: [{{from: [{{source: {{principals: [cluster.local/ns/default/sa/{account}]}}}}]}}]
 """
-
-
-@pytest.fixture(scope="module")
-def secure(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """On Kubernetes all stories are told with mutual TLS; else a new mesh that asks for it, in the other's place."""
-    if mesh.runtime == "kube":
-        yield mesh
-        return
-    own = LocalMesh(tmp_path_factory.mktemp("secure"), mesh.engine)
-    (own.home / "mesh.yaml").write_text(MESH_CONFIG)
-    mesh.ok("down")
-    try:
-        own.ok("up", "--engine", own.engine, "--no-mixer")
-        yield own
-    finally:
-        own.ok("down")
-        mesh.up()
 
 
 @contextmanager
@@ -67,9 +50,24 @@ def metrics(mesh: Mesh) -> str:
     return mesh.ask("details-v1", 15090, "/stats/prometheus")[1]
 
 
-def test_calls_are_mutual_tls_without_any_policy(secure: Mesh) -> None:
+def test_calls_are_mutual_tls_without_any_policy(mesh: Mesh) -> None:
     eventually(lambda: get("/productpage").status == 200, "the page")
-    eventually(lambda: proved(secure.engine, metrics(secure)), "calls of productpage that prove who it is")
+    eventually(lambda: proved(mesh.engine, metrics(mesh)), "calls of productpage that prove who it is")
+
+
+@pytest.mark.runtime("local", reason="it captures what goes over loopback")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may see the packets of a machine")
+def test_a_packet_capture_sees_tls_alone_between_sidecars(mesh: Mesh) -> None:
+    with capturing() as capture, under_load("/productpage") as load:
+        eventually(lambda: load.answered > 30, "requests while packets are captured")
+    assert load.failed == []
+    flows = capture.flows("127.1.0.0/16", 9080)
+    services = {host for pair in flows for host, port in pair if port == 9080}
+    assert len(services) >= 4  # productpage, details, reviews, ratings
+    assert [pair for pair, data in flows.items() if not is_tls(data)] == []
+    assert not any_plain_http(flows.values())
+    applications = capture.flows("127.2.0.0/16", 9080)
+    assert any_plain_http(applications.values())  # behind their sidecars, so that the capture is known to see it
 
 
 def proved(engine: str, text: str) -> bool:
@@ -84,30 +82,48 @@ def proved(engine: str, text: str) -> bool:
     )
 
 
-def test_strict_refuses_plain_text_and_costs_no_request(secure: Mesh) -> None:
-    assert plain(secure) == 200
+def test_strict_refuses_plain_text_and_costs_no_request(mesh: Mesh) -> None:
+    assert plain(mesh) == 200
     with under_load("/productpage") as load:
-        with in_force(secure, STRICT):
-            eventually(lambda: plain(secure) == 0, "plain text refused")
+        with in_force(mesh, STRICT):
+            eventually(lambda: plain(mesh) == 0, "plain text refused")
             before = load.answered
             eventually(lambda: load.answered > before + 20, "requests under STRICT")
-        eventually(lambda: plain(secure) == 200, "plain text taken again")
+        eventually(lambda: plain(mesh) == 200, "plain text taken again")
     assert load.failed == []
 
 
-def test_only_who_is_allowed_gets_an_answer(secure: Mesh) -> None:
-    with in_force(secure, ONLY.format(app="reviews", account="nobody")):
+@pytest.mark.runtime("local", reason="the command line knows nothing of clusters")
+@pytest.mark.engine("python", reason="a stock Envoy does not tell who calls it in plain text")
+def test_mtls_status_tells_who_is_in_the_way_of_strict(mesh: Mesh) -> None:
+    (quiet,) = mesh.table("mtls-status", "details", "--during", "0.1")
+    assert (quiet["mode"], quiet["decided_by"], quiet["strict"]) == ("PERMISSIVE", "the default", "safe")
+    assert plain(mesh) == 200
+
+    def told() -> bool:
+        (row,) = mesh.table("mtls-status", "details.default")
+        return row["plaintext_sources"].keys() == {"a client without a sidecar"} and not row["strict_is_safe"]
+
+    eventually(told, "the plaintext client in mtls-status")
+    with in_force(mesh, STRICT):
+        eventually(lambda: plain(mesh) == 0, "plain text refused")
+        (row,) = mesh.table("mtls-status", "details")
+        assert (row["mode"], row["decided_by"]) == ("STRICT", "PeerAuthentication istio-system/default")
+
+
+def test_only_who_is_allowed_gets_an_answer(mesh: Mesh) -> None:
+    with in_force(mesh, ONLY.format(app="reviews", account="nobody")):
         eventually(lambda: get(REVIEWS).status == 403, "reviews refused to productpage")
         assert get("/productpage").status == 200
-    with in_force(secure, ONLY.format(app="reviews", account="bookinfo-productpage")):
+    with in_force(mesh, ONLY.format(app="reviews", account="bookinfo-productpage")):
         eventually(lambda: get(REVIEWS).status == 200, "reviews for productpage")
 
 
 @pytest.mark.runtime("local", reason="elsewhere all proxies of a mesh are of one kind")
-def test_both_data_planes_speak_to_each_other(secure: Mesh) -> None:
-    ratings, details = map(secure.address, ("ratings-v1", "details-v1"))
+def test_both_data_planes_speak_to_each_other(mesh: Mesh) -> None:
+    ratings, details = map(mesh.address, ("ratings-v1", "details-v1"))
     policies = [ONLY.format(app="visitor", account="bookinfo-ratings"), ONLY.format(app="details", account="visitor")]
-    with in_force(secure, "---".join((STRICT, REGISTERED, *policies))), visiting(secure):
+    with in_force(mesh, "---".join((STRICT, REGISTERED, *policies))), visiting(mesh):
         eventually(lambda: called(ratings, "visitor")[0] == 200, "the visitor's answer to ratings")
         assert "URI=spiffe://cluster.local/ns/default/sa/bookinfo-ratings" in called(ratings, "visitor")[1]
         eventually(lambda: called(PROXY, "details")[0] == 200, "details for the visitor")
@@ -116,5 +132,5 @@ def test_both_data_planes_speak_to_each_other(secure: Mesh) -> None:
 
 
 @pytest.mark.runtime("local", reason="elsewhere it is in no folder of the user")
-def test_the_root_is_only_for_its_owner(secure: Mesh) -> None:
-    assert (secure.home / "ca" / "ca-key.pem").stat().st_mode & 0o077 == 0
+def test_the_root_is_only_for_its_owner(mesh: Mesh) -> None:
+    assert (mesh.home / "ca" / "ca-key.pem").stat().st_mode & 0o077 == 0

@@ -1,6 +1,6 @@
 """Identities in a mesh of this machine: who issues tokens, where the authority is, and which workloads have TLS.
 
-The mesh config switches it on: `enableAutoMtls: true`.
+The mesh config can switch it off: `enableAutoMtls: false`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _AUDIENCE: Final = "istio-ca"
 
 
 def wants_security(home: Home) -> bool:
-    """Whether the mesh config asks for mutual TLS."""
+    """Whether workloads are to have identities: unless the mesh config is against mutual TLS."""
     try:
         stated = yaml.safe_load(home.mesh_config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return False  # Pilot says what is wrong with it
-    return isinstance(stated, dict) and stated.get("enableAutoMtls") is True
+        return True  # there is none, or Pilot says what is wrong with it
+    return not (isinstance(stated, dict) and stated.get("enableAutoMtls") is False)
 
 
 def able(template: PodTemplateSpec) -> PodTemplateSpec:

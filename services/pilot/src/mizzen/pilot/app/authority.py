@@ -53,6 +53,11 @@ class AuthoritySettings:
     """Further names of Pilot's Service."""
     longest_life: timedelta = timedelta(days=90)
 
+    @property
+    def certifies_all(self) -> bool:
+        """Whoever says that it can speak mutual TLS has a certificate; Pods of Kubernetes may be older than that."""
+        return self.folder is not None
+
 
 class Source(Protocol):
     """What the authority is read from."""

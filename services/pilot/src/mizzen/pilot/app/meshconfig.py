@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from mizzen.runtime.errors import StartError
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+DEFAULTS = MeshConfig()
 
 
 class OutboundTrafficPolicy(Model):
@@ -73,8 +75,8 @@ class MeshConfigFile(Model):
     domain_suffix: str | None = None
 
 
-def parse_mesh_config(text: str) -> MeshConfig:
-    """Read YAML; raises ValueError naming the fields that are wrong."""
+def parse_mesh_config(text: str, defaults: MeshConfig = DEFAULTS) -> MeshConfig:
+    """Read YAML; `defaults` has what it does not state. Raises ValueError naming the fields that are wrong."""
     try:
         data = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -90,7 +92,7 @@ def parse_mesh_config(text: str) -> MeshConfig:
     providers = values.pop("extension_providers", None)
     if providers is not None:
         values["authorizers"] = authorizers(providers)
-    return MeshConfig(**{name: value for name, value in values.items() if value is not None})
+    return replace(defaults, **{name: value for name, value in values.items() if value is not None})
 
 
 def _plain(value: Any) -> Any:
@@ -104,10 +106,11 @@ def _plain(value: Any) -> Any:
 class MeshConfigSource:
     """The settings of the mesh, from a file that may change; a bad file keeps the last good settings."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, defaults: MeshConfig = DEFAULTS) -> None:
         self._path = path
         self._text = ""
-        self.settings = MeshConfig()
+        self._defaults = defaults
+        self.settings = defaults
 
     def load(self) -> None:
         """Read for the first time; raises StartError, because a mesh should not start with settings nobody chose."""
@@ -115,7 +118,7 @@ class MeshConfigSource:
             return
         try:
             self._text = self._path.read_text(encoding="utf-8")
-            self.settings = parse_mesh_config(self._text)
+            self.settings = parse_mesh_config(self._text, self._defaults)
         except (OSError, ValueError) as error:
             raise StartError(f"mesh config {self._path}: {error}") from error
 
@@ -134,7 +137,7 @@ class MeshConfigSource:
             if text == self._text:
                 return False
             self._text = text
-            self.settings = parse_mesh_config(text)
+            self.settings = parse_mesh_config(text, self._defaults)
         except (OSError, ValueError) as error:
             log.warning("Mesh config %s: %s; the last settings stay in use", path, error)
         return self.settings != before

@@ -24,6 +24,7 @@ from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.app.switch import Switch
 from mizzen.pilot.app.world import MESH_CONFIG, TOKEN_KEYS, World
+from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ingest.keys.keeper import KeyKeeper
 from mizzen.pilot.ingest.kubernetes.roots import Roots
 from mizzen.pilot.push.debounce import Limits
@@ -48,7 +49,8 @@ class Pilot:
         if settings.kubeconfig:
             self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.status_lease, registry)
         self._stores = _stores(settings, self._cluster) if stores is None else stores
-        self._mesh_config = MeshConfigSource(settings.mesh_config)
+        by_default = settings.authority is not None and settings.authority.certifies_all
+        self._mesh_config = MeshConfigSource(settings.mesh_config, MeshConfig(enable_auto_mtls=by_default))
         self._loaded = False
         self._authority: PilotAuthority | None = None
         if settings.authority is not None:
@@ -93,6 +95,8 @@ class Pilot:
         await self.server.start(self._settings.xds_address)
         if self._authority is not None:
             await self._authority.start()
+        if not self._mesh_config.settings.enable_auto_mtls:
+            log.info("Proxies speak plain text to each other: the mesh config does not say enableAutoMtls: true")
         self._loaded = True
         log.info(
             "Serving %d services: xDS on %s, monitoring on %s",

@@ -39,7 +39,10 @@ class MeshConfig:
     via_header: bool = False
     """Mizzen's own: proxies add themselves to `via` of requests and responses (RFC 9110, §7.6.3)."""
     enable_auto_mtls: bool = False
-    """Workloads that say they can (label security.istio.io/tlsMode) speak mutual TLS. Istio's default is true."""
+    """Workloads that say they can (label security.istio.io/tlsMode) speak mutual TLS.
+
+    Istio's default is true. Here that is so where Pilot knows that it certifies them (`app/meshconfig.py`).
+    """
     trust_domain: str = "cluster.local"
     trust_domain_aliases: tuple[str, ...] = ()
     """Other names of the trust domain: who is allowed under one is allowed under all."""
