@@ -13,6 +13,7 @@ from mizzen.cli.commands import (
     get,
     kube_inject,
     mixer,
+    mtls_status,
     proxy_config,
     proxy_status,
     runtime,
@@ -44,6 +45,7 @@ for command in (
     validate.validate,
     kube_inject.kube_inject,
     proxy_status.proxy_status,
+    mtls_status.mtls_status,
     runtime.runtime,
     version.version,
 ):

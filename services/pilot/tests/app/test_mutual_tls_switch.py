@@ -210,3 +210,23 @@ async def test_strict_without_a_certificate_is_warned_of(pilot: Any, caplog: pyt
         await pilot.until(logged)
     assert problem["resource"] == "PeerAuthentication default/reviews"
     assert problem["message"].endswith("nobody can reach it: old.default")
+
+
+async def test_the_page_tells_what_each_port_takes_and_who_is_in_its_way(
+    pilot: Any, server: Sidecar, client: Sidecar
+) -> None:
+    await until(pilot, server, client, {"tls", "plain"}, "tls")
+    async with sidecar(pilot.xds, "old", "10.0.0.6", tls=False):
+        await pilot.synced(3, "cds", "lds")
+        (row,) = await pilot.get("/debug/mtlsz")
+    (workload,) = row["workloads"]
+    assert (row["service"], row["port"]) == ("reviews.default.svc.cluster.local", 9080)
+    assert row["clientsInPlainText"] == ["old.default has no certificate"]
+    assert workload["proxy"] == "reviews.default"
+    assert (workload["mode"], workload["decidedBy"], workload["certificate"]) == ("PERMISSIVE", "", True)
+
+    pilot.apply("config/policy.yaml", POLICY.replace("MODE", "STRICT"))
+    await until(pilot, server, client, {"tls"}, "tls")
+    (row,) = await pilot.get("/debug/mtlsz")
+    (workload,) = row["workloads"]
+    assert (workload["mode"], workload["decidedBy"]) == ("STRICT", "PeerAuthentication default/reviews")

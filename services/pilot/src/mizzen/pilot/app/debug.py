@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToDict
 
 from mizzen.api.dump import to_dict
 from mizzen.api.problem import Problem
+from mizzen.pilot.app.mtlspage import mtls_page
 from mizzen.pilot.app.switch import Switch
 from mizzen.pilot.app.world import World
 from mizzen.pilot.generate.api import generate
@@ -58,6 +59,7 @@ class DebugPages:
             "/debug/adsz": self.adsz,
             "/debug/drainz": self.drainz,
             "/debug/config_dump": self.config_dump,
+            "/debug/mtlsz": self.mtlsz,
         }
 
     async def configz(self, request: web.Request) -> web.Response:
@@ -115,6 +117,12 @@ class DebugPages:
         return await self._answer(
             lambda: {"error": reason, "connected": sorted(connected)}, status=404 if wanted else 400
         )
+
+    async def mtlsz(self, request: web.Request) -> web.Response:
+        """Mutual TLS at each port of each service: what is asked for, by what, and who is in its way."""
+        mesh, waits = self._world.mesh, self._switch.waits()
+        proxies = tuple(connection.proxy for connection in self._connections)
+        return await self._answer(partial(mtls_page, mesh, proxies, waits))
 
     async def _answer(self, make: Callable[[], Any], status: int = 200) -> web.Response:
         """A page of what `make` gives in the workshop: large ones must not stop the event loop."""
