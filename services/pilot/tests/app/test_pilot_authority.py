@@ -16,16 +16,20 @@ from envoy.service.discovery.v3 import discovery_pb2
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
+from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.credentials import Credentials
-from mizzen.identity.keys import new_key
+from mizzen.identity.keys import key_to_pem, new_key
 from mizzen.identity.request import make_request
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.app.authority import AuthoritySettings, PilotAuthority
 from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings, read_settings
 from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.ca import folder_source
+from mizzen.pilot.ca.authority import Authority, self_signed
 from mizzen.proto import ca_pb2
 from mizzen.runtime.address import Address
+from mizzen.runtime.files import write_atomic
 
 REVIEWS = SpiffeId("cluster.local", "default", "reviews")
 ISSUER = ECKey.generate_key("P-256", {"kid": "one"})
@@ -168,3 +172,44 @@ async def test_its_certificate_has_all_names_of_its_service(tmp_path: Path) -> N
             )
     finally:
         await authority.close()
+
+
+async def test_a_folder_with_another_root_is_told_of_before_it_signs(
+    pilot: Pilot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new root comes with the next certificate, and signs when proxies have had the time to learn of it."""
+    monkeypatch.setattr(folder_source, "LOOK_SECONDS", 0.02)
+    running = asyncio.create_task(pilot.run())
+    try:
+        first = await certified(pilot, tmp_path)
+        old = (tmp_path / "ca" / "root-cert.pem").read_text()
+        new = self_signed(new_key(), "new", datetime.now(UTC))
+        write(tmp_path / "ca", new)
+        (tmp_path / "ca" / "root-cert.pem").write_text(old + new.bundle)  # by it this test finds Pilot
+
+        async with asyncio.timeout(20):
+            while len((second := await certified(pilot, tmp_path)).roots) < 2:  # noqa: ASYNC110 - it asks Pilot
+                await asyncio.sleep(0.02)
+        assert second.leaf.issuer == first.leaf.issuer
+        assert second.roots_pem == old + new.bundle
+
+        assert pilot._authority is not None
+        assert pilot._authority._rotation is not None
+        monkeypatch.setattr(pilot._authority._rotation, "_settle", timedelta())
+        pilot._authority._turned.set()
+        async with asyncio.timeout(20):
+            while (third := await certified(pilot, tmp_path)).leaf.issuer == first.leaf.issuer:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert {root.subject for root in third.roots} == {root.subject for root in second.roots}
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def write(folder: Path, authority: Authority) -> None:
+    for name, text in (
+        ("ca-key.pem", key_to_pem(authority.key)),
+        ("ca-cert.pem", certificate_to_pem(authority.certificate)),
+        ("cert-chain.pem", certificate_to_pem(authority.certificate)),
+    ):
+        write_atomic(folder / name, text)

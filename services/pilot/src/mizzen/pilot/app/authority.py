@@ -18,8 +18,9 @@ from mizzen.identity.spiffe import SpiffeId
 from mizzen.kubernetes.client import Client
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ca.authority import Authority
-from mizzen.pilot.ca.folder import load_or_create
+from mizzen.pilot.ca.folder_source import FolderAuthority
 from mizzen.pilot.ca.review import TokenReviewer
+from mizzen.pilot.ca.rotation import Rotation
 from mizzen.pilot.ca.secret import SecretAuthority
 from mizzen.pilot.ca.secure_port import SecurePort
 from mizzen.pilot.ca.service import CertificateService, Lives
@@ -54,6 +55,11 @@ class AuthoritySettings:
     longest_life: timedelta = timedelta(days=90)
 
     @property
+    def settle(self) -> timedelta:
+        """How long proxies may take to learn of a new root: from a file, or from a ConfigMap by way of the kubelet."""
+        return timedelta(minutes=3) if self.namespace else timedelta(seconds=10)
+
+    @property
     def certifies_all(self) -> bool:
         """Whoever says that it can speak mutual TLS has a certificate; Pods of Kubernetes may be older than that."""
         return self.folder is not None
@@ -69,19 +75,6 @@ class Source(Protocol):
         """Tell of another one, until cancelled."""
 
 
-class FolderAuthority:
-    """A folder of this machine, read once. Implements `Source`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    async def load(self, trust_domain: str) -> Authority:
-        return load_or_create(self._folder, trust_domain, datetime.now(UTC))
-
-    async def follow(self, changed: Callable[[Authority], None]) -> None:
-        return
-
-
 class PilotAuthority:
     """`prepare`, and `start` when the server behind listens; then `run`, then `close`."""
 
@@ -91,7 +84,9 @@ class PilotAuthority:
         self._client = client
         self.port = SecurePort(inner)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._authority: Authority | None = None
+        self._rotation: Rotation | None = None
+        self._service: CertificateService | None = None
+        self._turned = asyncio.Event()
         self._identity: SpiffeId | None = None
         self._domain = ""
         self._source: Source
@@ -104,11 +99,12 @@ class PilotAuthority:
 
     async def prepare(self, mesh: MeshConfig) -> Any:
         """Read or make the authority; the CSR service, to be added to the server behind. Raises StartError."""
-        self._authority = await self._source.load(mesh.trust_domain)
+        self._rotation = Rotation(await self._source.load(mesh.trust_domain), self._settings.settle)
         self._identity = SpiffeId(mesh.trust_domain, self._settings.namespace or mesh.root_namespace, ACCOUNT)
         self._domain = mesh.domain_suffix
         lives = Lives(longest=self._settings.longest_life)
-        return CertificateService(self._known, self._verifier(mesh.trust_domain), self.port.peer, lives).handler()
+        self._service = CertificateService(self._known, self._verifier(mesh.trust_domain), self.port.peer, lives)
+        return self._service.handler()
 
     @property
     def roots(self) -> str:
@@ -130,11 +126,24 @@ class PilotAuthority:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._source.follow(self._replaced))
             tasks.create_task(self._keep_own())
+            tasks.create_task(self._rotate())
 
     async def _keep_own(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             self._renew()
+
+    async def _rotate(self) -> None:
+        """Let an authority that is to be replaced go when its time has come."""
+        assert self._rotation is not None  # noqa: S101 - `prepare` comes first
+        while True:
+            due = self._rotation.seconds_until_due(datetime.now(UTC))
+            try:
+                async with asyncio.timeout(due):
+                    await self._turned.wait()
+                    self._turned.clear()
+            except TimeoutError:
+                self._advance()
 
     async def close(self) -> None:
         """End all connections."""
@@ -147,16 +156,28 @@ class PilotAuthority:
         return TokenVerifier.read(keys, trust_domain) if keys else None
 
     def _replaced(self, authority: Authority) -> None:
+        if self._rotation is not None:
+            self._rotation.want(authority, datetime.now(UTC))
+            self._advance()
+            self._turned.set()
+
+    def _advance(self) -> None:
         """Who has a certificate by the one before is believed as long as this process lives."""
-        self._authority = authority
-        self._context.load_verify_locations(cadata=authority.bundle)
-        self._renew()
-        log.info("The authority is now %s", authority.certificate.subject.rfc4514_string())
+        before = self._known()
+        assert self._rotation is not None  # noqa: S101 - `_known` has looked
+        assert self._service is not None  # noqa: S101 - it is made with it
+        if not self._rotation.advance(datetime.now(UTC), self._service.last_end):
+            return
+        now = self._known()
+        self._context.load_verify_locations(cadata=now.bundle)
+        if now.certificate != before.certificate:
+            self._renew()
+        log.info("%s signs now, and %d roots are trusted", now.certificate.subject.rfc4514_string(), len(now.roots))
 
     def _known(self) -> Authority:
-        if self._authority is None:
+        if self._rotation is None:
             raise RuntimeError("the authority was not read")
-        return self._authority
+        return self._rotation.served
 
     def _renew(self) -> None:
         """New connections see the new certificate."""

@@ -48,6 +48,8 @@ class CertificateService:
         self._lives = lives or Lives()
         self.issued = 0
         self.refused = 0
+        self.last_end = datetime.now(UTC)
+        """Until when something that was signed here is good."""
 
     def handler(self) -> Any:
         """To be added to a grpc.aio server."""
@@ -103,4 +105,6 @@ class CertificateService:
                 f"validity_duration must be between 1 s and {self._lives.longest.total_seconds():.0f} s"
             )
         authority = self._authority()
-        return authority.chain(authority.issue(requested_key(request.csr), identity, life, now))
+        leaf = authority.issue(requested_key(request.csr), identity, life, now)
+        self.last_end = max(self.last_end, leaf.not_valid_after_utc)
+        return authority.chain(leaf)
