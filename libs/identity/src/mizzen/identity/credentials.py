@@ -69,6 +69,11 @@ class Credentials:
         """When the first certificate of the chain that ends does so."""
         return min(certificate.not_valid_after_utc for certificate in (self.leaf, *self.intermediates))
 
+    @property
+    def roots_end(self) -> datetime:
+        """When the first of the roots ends."""
+        return min(certificate.not_valid_after_utc for certificate in self.roots)
+
     def renew_at(self, point: float) -> datetime:
         """When a new certificate is due; `point` in [0, 1) is chance."""
         begins = self.leaf.not_valid_before_utc

@@ -62,7 +62,7 @@ class Agent:
         self._identity = WorkloadIdentity(settings.identity, deliverer.keep) if settings.identity else None
         credentials = self._identity.channel_credentials if self._identity and settings.has_secure_xds else None
         client = XdsClient(str(settings.discovery_address), session, deliverer.deliver, credentials)
-        self.state = AgentState(settings, session, workers, deliverer, client, mixer, time.time())
+        self.state = AgentState(settings, session, workers, deliverer, client, mixer, time.time(), self._identity)
         self._pages = AdminPages(self.state, lifecycle)
 
     async def start(self) -> None:

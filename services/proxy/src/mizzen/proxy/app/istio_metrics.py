@@ -56,13 +56,16 @@ def labelled(stats: Stats, node: Node, store: Store) -> Stats:
     names: dict[str, str] = {}
     for scope, name, _ in (*stats.counters, *stats.histograms):
         if scope == SCOPE and name not in names:
-            names[name] = "".join(
-                f"{label}{_VALUE}{value}{_LABEL_END}" for label, value in labels_of(read_key(name), own, store)
-            )
+            names[name] = name_of(labels_of(read_key(name), own, store))
     if not names:
         return stats
     histograms = _renamed(stats.histograms, names, lambda one, other: tuple(map(add, one, other)))
     return replace(stats, counters=_renamed(stats.counters, names, add), histograms=histograms)
+
+
+def name_of(labels: Labels) -> str:
+    """The name of a stat that carries these labels."""
+    return "".join(f"{label}{_VALUE}{value}{_LABEL_END}" for label, value in labels)
 
 
 def read_labels(name: str) -> Labels:

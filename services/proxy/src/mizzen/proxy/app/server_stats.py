@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, get_args
 
+from mizzen.proxy.app.identity.keeper import CertificateKeeper
+from mizzen.proxy.app.istio_metrics import name_of
 from mizzen.proxy.app.state import AgentState, ServerState
+from mizzen.proxy.app.statistics import add
 from mizzen.proxy.engine.control import StatKey, Stats
 from mizzen.proxy.engine.tls_plan import SecretPlan
 from mizzen.proxy.snapshot.secrets import first_end
@@ -36,7 +39,23 @@ def server_stats(state: AgentState, now: float) -> Stats:
         ("listener_manager", "", "workers_started"): int(len(state.workers.pids) == state.settings.concurrency),
     }
     counters: dict[StatKey, int] = {("server", "", "worker_restarts"): state.workers.restarts}
-    return Stats(0, counters | state.mixer.stats.counters(), gauges)
+    certified = identity_stats(state.identity.keeper, now) if state.identity is not None else Stats(0)
+    return add(Stats(0, counters | state.mixer.stats.counters(), gauges), certified)
+
+
+def identity_stats(keeper: CertificateKeeper, now: float) -> Stats:
+    """The life of the workload's certificate, under the names of Istio's agent; negative seconds when it is over."""
+    ends = [("default", keeper.current.ends), ("ROOTCA", keeper.current.roots_end)] if keeper.current else []
+    gauges: dict[StatKey, int] = {
+        ("istio", name_of((("resource_name", name),)), "agent_cert_expiry_seconds"): int(end.timestamp() - now)
+        for name, end in ends
+    }
+    csr = name_of((("request_type", "csr"),))
+    counters: dict[StatKey, int] = {
+        ("istio", csr, "agent_num_outgoing_requests"): keeper.stats.renewals + keeper.stats.failures,
+        ("istio", csr, "agent_num_failed_outgoing_requests"): keeper.stats.failures,
+    }
+    return Stats(0, counters, gauges)
 
 
 def _days_left(secrets: Iterable[SecretPlan], now: float) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mizzen.proxy.app.delivery import Deliverer
+from mizzen.proxy.app.identity.workload import WorkloadIdentity
 from mizzen.proxy.app.mixer.hub import MixerHub
 from mizzen.proxy.app.settings import Settings
 from mizzen.proxy.app.workers import Workers
@@ -28,6 +29,7 @@ class AgentState:
     mixer: MixerHub
     started: float
     """Unix time."""
+    identity: WorkloadIdentity | None = None
     draining: bool = False
     _was_ready: bool = False
 

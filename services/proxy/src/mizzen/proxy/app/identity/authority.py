@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +20,20 @@ MAX_TOKEN: Final = 8 * 1024
 class CertificateService:
     """One call, over a connection of its own: there is one in many hours. Implements `keeper.Authority`."""
 
-    def __init__(self, address: str, roots: Path, token: Path, server_name: str = "", life_seconds: int = 0) -> None:
-        """`roots` and `token` are files, read at each call: both may be replaced. 0 seconds: as the CA likes."""
+    def __init__(
+        self,
+        address: str,
+        roots: Path,
+        token: Path,
+        server_name: str = "",
+        life_seconds: int = 0,
+        trusted: Callable[[Credentials], str] = lambda current: current.roots_pem,
+    ) -> None:
+        """`roots` and `token` are files, read at each call: both may be replaced. 0 seconds: as the CA likes.
+
+        `trusted` are the roots (PEM) that the CA is checked by when there are credentials.
+        """
+        self._trusted = trusted
         self._address = address
         self._roots = roots
         self._token = token
@@ -30,7 +43,7 @@ class CertificateService:
     async def sign(self, request: str, current: Credentials | None) -> list[str]:
         """Show the certificate that there is; without one, the token."""
         try:
-            roots = current.roots_pem if current else self._roots.read_text()
+            roots = self._trusted(current) if current else self._roots.read_text()
             metadata = () if current else (("authorization", f"Bearer {self._read_token()}"),)
         except (OSError, UnicodeDecodeError) as error:
             raise AskFailed(f"what proves this workload's identity cannot be read: {error}") from error

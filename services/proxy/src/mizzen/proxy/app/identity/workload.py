@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +13,10 @@ from mizzen.identity.credentials import Credentials
 from mizzen.proxy.app.identity.authority import CertificateService
 from mizzen.proxy.app.identity.keeper import CertificateKeeper
 from mizzen.proxy.app.identity.settings import IdentitySettings
-from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, OWN_ROOTS, SecretPlan
+from mizzen.proxy.app.identity.trust import Trust
+from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, SecretPlan
+
+log = logging.getLogger(__name__)
 
 
 class WorkloadIdentity:
@@ -23,14 +27,21 @@ class WorkloadIdentity:
     ) -> None:
         self._deliver = deliver
         self._certified = asyncio.Event()
+        self._trust = Trust(settings.roots, self._trust_changed)
         service = CertificateService(
-            str(settings.authority), settings.roots, settings.token, life_seconds=settings.life_seconds
+            str(settings.authority),
+            settings.roots,
+            settings.token,
+            life_seconds=settings.life_seconds,
+            trusted=lambda current: self._trust.plan(current.roots_pem).roots,
         )
         self.keeper = CertificateKeeper(settings.identity, service, self._changed, random.random)
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self.keeper.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.keeper.run())
+            tasks.create_task(self._trust.run())
 
     async def channel_credentials(self) -> grpc.ChannelCredentials:
         """Today's, for a connection to Pilot; waits for the first."""
@@ -38,15 +49,21 @@ class WorkloadIdentity:
         current = self.keeper.current
         assert current is not None  # noqa: S101 - the event says so
         return grpc.ssl_channel_credentials(
-            current.roots_pem.encode(), current.key_pem.encode(), current.chain_pem.encode()
+            self._trust.plan(current.roots_pem).roots.encode(),
+            current.key_pem.encode(),
+            current.chain_pem.encode(),
         )
 
     async def _changed(self, credentials: Credentials) -> None:
-        await self._deliver(secrets(credentials))
+        """Secrets as listeners and clusters know them."""
+        chain, key = credentials.chain_pem, credentials.key_pem
+        own = SecretPlan(OWN_CERTIFICATE, chain, key, identity=str(credentials.identity))
+        await self._deliver((own, self._trust.plan(credentials.roots_pem)))
         self._certified.set()
 
-
-def secrets(credentials: Credentials) -> tuple[SecretPlan, ...]:
-    """As listeners and clusters know them."""
-    own = SecretPlan(OWN_CERTIFICATE, credentials.chain_pem, credentials.key_pem, identity=str(credentials.identity))
-    return own, SecretPlan(OWN_ROOTS, roots=credentials.roots_pem)
+    async def _trust_changed(self) -> None:
+        current = self.keeper.current
+        if current is not None:
+            plan = self._trust.plan(current.roots_pem)
+            log.info("Trusted now: %d roots", plan.roots.count("BEGIN CERTIFICATE"))
+            await self._deliver((plan,))
