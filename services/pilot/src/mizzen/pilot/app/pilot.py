@@ -95,8 +95,6 @@ class Pilot:
         await self.server.start(self._settings.xds_address)
         if self._authority is not None:
             await self._authority.start()
-        if not self._mesh_config.settings.enable_auto_mtls:
-            log.info("Proxies speak plain text to each other: the mesh config does not say enableAutoMtls: true")
         self._loaded = True
         log.info(
             "Serving %d services: xDS on %s, monitoring on %s",
@@ -104,6 +102,8 @@ class Pilot:
             self.server.address,
             self.monitoring.address,
         )
+        if not self._mesh_config.settings.enable_auto_mtls:
+            log.info("Proxies speak plain text to each other: the mesh config does not say enableAutoMtls: true")
 
     async def run(self) -> None:
         """Follow changes until cancelled."""

@@ -13,13 +13,19 @@ from mizzen.pilot.snapshot.proxy import Proxy
 MAX_NAMED = 5
 
 
-def certified(mesh: Mesh, proxy: Proxy) -> bool:
-    """The proxy has a certificate, and the mesh uses it.
+def able(proxy: Proxy) -> bool:
+    """The proxy has a certificate.
 
-    A sidecar's label says so; a gateway has no label, for that would be about its servers.
+    A sidecar's label says so; a gateway has none, for its clients speak what its servers say.
     """
-    able = TLS_MODE in proxy.labels or (proxy.type == "router" and bool(proxy.principal))
-    return able and proxy.generator != "grpc" and mesh.settings.enable_auto_mtls
+    return proxy.generator != "grpc" and (
+        TLS_MODE in proxy.labels or (proxy.type == "router" and bool(proxy.principal))
+    )
+
+
+def certified(mesh: Mesh, proxy: Proxy) -> bool:
+    """It has one, and the mesh uses it."""
+    return mesh.settings.enable_auto_mtls and able(proxy)
 
 
 def cut_off(mesh: Mesh, proxies: Iterable[Proxy]) -> list[Problem]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER
-from mizzen.pilot.snapshot.peerauth import TLS_MODE
 from mizzen.pilot.snapshot.staging import Taken
+from mizzen.pilot.snapshot.uncertified import able
 from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.metrics import short_name
 
@@ -20,7 +20,7 @@ def _taken(connection: Connection, behind: bool) -> Taken:
     return Taken(
         f"{proxy.name}.{proxy.namespace}",
         proxy.addresses,
-        TLS_MODE in proxy.labels and proxy.generator != "grpc",
+        able(proxy),
         _late(connection, (LISTENER,), behind=behind),
         # Who has its listeners has asked for the endpoints before, if its clusters have any.
         _late(connection, (CLUSTER, LISTENER), behind=behind) or _late(connection, (ENDPOINT,), optional=True),
