@@ -8,6 +8,7 @@ import yaml
 
 from bench import scenario as s
 from bench.scenario import Address, Route, Scenario
+from mizzen.cli.local.security import TLS_LABEL
 
 Resource = dict[str, Any]
 GATEWAY_PORT = 8080
@@ -23,9 +24,14 @@ def render(scenario: Scenario) -> str:
         resources = [r for index in range(scenario.services) for r in _service(scenario, index)]
     if scenario.role == "router":
         resources.append(_gateway())
+    if scenario.mutual:
+        resources += _security()
     return yaml.safe_dump_all(resources, sort_keys=False)
 
 
+CLIENT, SERVER = "bench-client", "bench-server"
+"""ServiceAccounts of the two sidecars of a scenario with mutual TLS."""
+MESH_WITH_MUTUAL_TLS = "enableAutoMtls: true\n"
 MIXER_HOST = "istio-policy.istio-system.svc.cluster.local"
 MESH_WITH_CHECKS = f"""\
 mixerCheckServer: {MIXER_HOST}:9091
@@ -56,8 +62,14 @@ def _service(scenario: Scenario, index: int) -> list[Resource]:
     port = {"name": "http", "port": scenario.SERVICE_PORT}
     subsets = [{"name": version, "labels": {"version": version}} for version in s.VERSIONS]
     # A ServiceEntry carries labelled endpoints by itself: no pods are needed to tell the versions apart.
+    able = TLS_LABEL if scenario.mutual else {}
     endpoints = [
-        {"address": address.host, "ports": {"http": address.port}, "labels": {"version": version}}
+        {
+            "address": address.host,
+            "ports": {"http": address.port},
+            "labels": {"version": version, **able},
+            **({"serviceAccount": SERVER} if scenario.mutual else {}),
+        }
         for version in s.VERSIONS
         for address in scenario.endpoints
     ]
@@ -106,6 +118,18 @@ def _gateway() -> Resource:
     server = {"port": {"number": GATEWAY_PORT, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
     spec = {"selector": GATEWAY_LABELS, "servers": [server]}
     return _resource("networking.istio.io/v1", "Gateway", "bench", spec=spec)
+
+
+def _security() -> list[Resource]:
+    """Mutual TLS alone, and a policy that the measured request passes by its client, method and path."""
+    api = "security.istio.io/v1"
+    client = {"source": {"principals": [f"cluster.local/ns/default/sa/{CLIENT}"]}}
+    operation = {"operation": {"methods": ["GET"], "paths": ["/api/*"]}}
+    policy = {"selector": {"matchLabels": {"app": "bench"}}, "rules": [{"from": [client], "to": [operation]}]}
+    return [
+        _resource(api, "PeerAuthentication", "default", spec={"mtls": {"mode": "STRICT"}}),
+        _resource(api, "AuthorizationPolicy", "bench", spec=policy),
+    ]
 
 
 def _bulk(source: Address) -> list[Resource]:

@@ -54,6 +54,8 @@ class Scenario:
     endpoints: tuple[Address, ...]
     bulk: Address | None = None
     """When set, a TCP service behind a TCP listener instead of HTTP ones."""
+    mutual: bool = False
+    """Mutual TLS to the endpoints, which are sidecars, and one AuthorizationPolicy there."""
 
     SERVICE_PORT = 8000
 

@@ -14,6 +14,7 @@ from bench.network import addresses
 from bench.peers.agent import Envoy, Mizzen
 from bench.peers.haproxy import Haproxy
 from bench.peers.mixer import Mixer
+from bench.peers.pair import Pair
 from bench.peers.peer import Peer
 from bench.peers.pilot import Pilot
 from bench.scenario import Address, Scenario
@@ -62,6 +63,24 @@ def policy_stand(name: str, services: int) -> Iterator[Stand]:
             stack.callback(peer.stop)
             peer.wait_ready()
             peers.append(peer)
+        yield Stand(scenario, cores, tuple(peers))
+
+
+@contextmanager
+def pair_stand(name: str, services: int) -> Iterator[Stand]:
+    """A pair of sidecars of each data plane in front of an HTTP back end."""
+    with _folder() as folder, ExitStack() as stack:
+        cores, own = Cores(), addresses()
+        backend = Backend(folder, cores.rest)
+        stack.callback(backend.stop)
+        scenario = Scenario(name, "sidecar", services, backend.endpoints)
+        peers = []
+        for engine in ("python", "envoy"):
+            (folder / engine).mkdir()
+            peers.append(Pair(engine, scenario, own, folder / engine, cores))
+            stack.callback(peers[-1].stop)
+        for peer in peers:
+            peer.wait_ready()
         yield Stand(scenario, cores, tuple(peers))
 
 

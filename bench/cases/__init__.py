@@ -10,6 +10,7 @@ from bench.measure import Result
 CASES: dict[str, Callable[[bool], list[Result]]] = {
     "http1-sidecar": http1.sidecar,
     "http1-gateway": http1.gateway,
+    "http1-mtls-pair": http1.mutual_tls_pair,
     "latency-c1": http1.latency,
     "memory-idle": memory.idle,
     "pilot-endpoint-change": pilot.endpoint_change,

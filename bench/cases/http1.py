@@ -8,7 +8,7 @@ from bench.measure import Figures, Result
 from bench.peers.peer import Peer
 from bench.rounds import Usage, alternate
 from bench.scenario import PATH
-from bench.stand import Stand, http_stand
+from bench.stand import Stand, http_stand, pair_stand
 
 SERVICES = 10
 CONNECTIONS = 32
@@ -29,10 +29,20 @@ def latency(quick: bool) -> list[Result]:
     return _run("latency-c1", "sidecar", 1, quick)
 
 
+def mutual_tls_pair(quick: bool) -> list[Result]:
+    """Two sidecars with mutual TLS between them and one AuthorizationPolicy, at saturation."""
+    with pair_stand("http1-mtls-pair", SERVICES) as stand:
+        return in_turns(stand, CONNECTIONS, *_effort(quick))
+
+
 def _run(name: str, role: str, connections: int, quick: bool) -> list[Result]:
-    runs, seconds = (3, 3.0) if quick else (5, 8.0)
     with http_stand(name, role, SERVICES) as stand:
-        return in_turns(stand, connections, runs, seconds)
+        return in_turns(stand, connections, *_effort(quick))
+
+
+def _effort(quick: bool) -> tuple[int, float]:
+    """Runs, and the seconds of each."""
+    return (3, 3.0) if quick else (5, 8.0)
 
 
 def in_turns(stand: Stand, connections: int, runs: int, seconds: float) -> list[Result]:

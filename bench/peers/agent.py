@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.istio import BULK_PORT, GATEWAY_LABELS, GATEWAY_PORT
@@ -13,6 +14,7 @@ from bench.peers.peer import Peer
 from bench.peers.pilot import Pilot
 from bench.process import Process, wait_until
 from bench.scenario import Address, Scenario
+from mizzen.cli.local.security import TLS_LABEL
 from mizzen.proxy.app.envoy import find_envoy
 
 HTTP_PROXY_PORT = 15007
@@ -33,16 +35,15 @@ class Mizzen(Agent):
     """The agent and one worker."""
 
     def __init__(self, scenario: Scenario, pilot: Pilot, address: str, folder: Path, core: set[int]) -> None:
-        process = Process("mizzen", _command("python", scenario, pilot, address, folder), core, folder)
-        super().__init__("mizzen", listener(scenario, address), process)
+        super().__init__("mizzen", listener(scenario, address), start("python", scenario, pilot, address, folder, core))
 
 
 class Envoy(Agent):
     """A stock Envoy with one worker thread; the agent that started it only waits and is not counted."""
 
     def __init__(self, scenario: Scenario, pilot: Pilot, address: str, folder: Path, core: set[int]) -> None:
-        process = Process("envoy", _command("envoy", scenario, pilot, address, folder), core, folder)
-        super().__init__(_envoy_version(), listener(scenario, address), process)
+        process = start("envoy", scenario, pilot, address, folder, core)
+        super().__init__(envoy_version(), listener(scenario, address), process)
 
     def pids(self) -> list[int]:
         _, *envoy = self.process.pids()
@@ -56,19 +57,42 @@ def listener(scenario: Scenario, address: str) -> Address:
     return Address(address, GATEWAY_PORT if scenario.role == "router" else HTTP_PROXY_PORT)
 
 
-def _command(engine: str, scenario: Scenario, pilot: Pilot, address: str, folder: Path) -> list[str]:
+@dataclass(frozen=True)
+class Workload:
+    """Which one a proxy is for."""
+
+    name: str
+    account: str
+    flags: tuple[str, ...]
+    """By which its agent gets a certificate."""
+
+
+def start(
+    engine: str,
+    scenario: Scenario,
+    pilot: Pilot,
+    address: str,
+    folder: Path,
+    core: set[int],
+    workload: Workload | None = None,
+) -> Process:
+    """The agent, with an engine behind it."""
+    known = workload or Workload(f"bench-{engine}", "default", ())
     labels = {"app": "bench", **(GATEWAY_LABELS if scenario.role == "router" else {})}
+    labels |= TLS_LABEL if known.flags else {}
     # A sidecar with an application behind it opens its HTTP proxy port, not a listener for each port of the mesh.
     application = ["--app-address", "127.0.0.1"] if scenario.role == "sidecar" else []
-    return [
+    command = [
         *(sys.executable, "-m", "mizzen.proxy", "--engine", engine, "--role", scenario.role, "--concurrency", "1"),
-        *("--name", f"bench-{engine}", "--labels", ",".join(f"{key}={value}" for key, value in labels.items())),
+        *("--name", known.name, "--labels", ",".join(f"{key}={value}" for key, value in labels.items())),
         *("--bind-address", address, *application, "--discovery-address", str(pilot.address)),
-        *("--state-dir", str(folder / engine), "--log-level", "warning"),
+        *("--state-dir", str(folder / known.name), "--log-level", "warning", *known.flags),
     ]
+    return Process(known.name, command, core, folder, {"ISTIO_META_SERVICE_ACCOUNT": known.account})
 
 
-def _envoy_version() -> str:
+def envoy_version() -> str:
+    """As results name it."""
     done = subprocess.run([find_envoy(), "--version"], capture_output=True, text=True, timeout=10, check=True)
     found = re.search(r"/(\d+\.\d+\.\d+)/", done.stdout)
     return f"envoy-{found[1]}" if found else "envoy"

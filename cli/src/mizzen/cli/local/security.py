@@ -58,8 +58,8 @@ class TokenIssuer:
         public = KeySet([self._key]).as_dict(private=False)
         write_atomic(home.token_keys, json.dumps(public))
 
-    def flags(self, proxy: str, namespace: str, account: str) -> tuple[str, ...]:
-        """A new token for a proxy, and what its agent is to be told."""
+    def flags(self, proxy: str, namespace: str, account: str, secure: str = SECURE) -> tuple[str, ...]:
+        """A new token for a proxy, and what its agent is to be told; `secure` is where Pilot's authority is."""
         now = int(time.time())
         claims = {
             "iss": "mizzen-local",
@@ -72,14 +72,14 @@ class TokenIssuer:
         path = self._home.identity / "tokens" / proxy
         write_atomic(path, jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM]), mode=0o600)
         return (
-            *("--discovery-address", SECURE, "--ca-address", SECURE),
+            *("--discovery-address", secure, "--ca-address", secure),
             *("--ca-roots", str(self._home.authority / "root-cert.pem"), "--token-file", str(path)),
         )
 
 
-def pilot_flags(home: Home) -> tuple[str, ...]:
+def pilot_flags(home: Home, secure: str = SECURE) -> tuple[str, ...]:
     """What makes Pilot the authority."""
-    return "--secure-address", SECURE, "--ca-dir", str(home.authority), "--token-keys", str(home.token_keys)
+    return "--secure-address", secure, "--ca-dir", str(home.authority), "--token-keys", str(home.token_keys)
 
 
 def labelled(labels: Mapping[str, str], *, secure: bool) -> dict[str, str]:
