@@ -113,7 +113,7 @@ def _accepted(listener: Listener) -> Condition:
         return ACCEPTED
     message = f"{listener.protocol} is not served, HTTP alone is"
     if listener.protocol in ("HTTPS", "TLS"):
-        message = f"{listener.protocol} needs certificates of gateways, which this version does not serve yet"
+        message = f"{listener.protocol} is not served by this version; Istio's Gateway can have certificates in files"
     return Condition("Accepted", False, "UnsupportedProtocol", message)
 
 
