@@ -8,7 +8,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from token_support import KEY, ME, NOW, bearing, encoded, jwks, plan, request, sign, token
@@ -129,6 +129,7 @@ GOOD = token()
 CHARACTERS = string.ascii_letters + string.digits + "-_.="
 
 
+@settings(deadline=None)  # it may be a busy machine
 @given(st.integers(0, len(GOOD) - 1), st.sampled_from(CHARACTERS), st.sampled_from(["put", "insert", "drop", "cut"]))
 def test_no_change_of_a_token_goes_unnoticed(at: int, character: str, how: str) -> None:
     changed = {
@@ -145,6 +146,7 @@ def test_no_change_of_a_token_goes_unnoticed(at: int, character: str, how: str) 
     assert (outcome is None) is same, outcome
 
 
+@settings(deadline=None)  # it may be a busy machine
 @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n")))
 def test_any_text_in_place_of_a_token_is_refused(text: str) -> None:
     tokens = TokenFilter(plan())
@@ -158,6 +160,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from(["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "x"])
 
 
+@settings(deadline=None)  # it may be a busy machine
 @given(st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit"]), JSON), st.dictionaries(NAMES, JSON))
 def test_whatever_somebody_signs_is_read_or_refused(header: Any, claims: Any) -> None:
     outcome = TokenFilter(plan()).failure(bearing(sign(header | {"alg": "ES256"}, claims | {"iss": ME})), NOW)
