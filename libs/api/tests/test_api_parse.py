@@ -155,8 +155,8 @@ def test_aliases_and_merge_keys_work(read):
 
 ISTIO = "networking.istio.io/v1, networking.istio.io/v1beta1, networking.istio.io/v1alpha3"
 GROUPS = (
-    "apps, config.istio.io, core, discovery.k8s.io, gateway.networking.k8s.io, networking.istio.io, rbac.istio.io, "
-    "security.istio.io"
+    "apps, authentication.istio.io, config.istio.io, core, discovery.k8s.io, gateway.networking.k8s.io, "
+    "networking.istio.io, rbac.istio.io, security.istio.io"
 )
 
 
