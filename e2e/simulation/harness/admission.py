@@ -78,10 +78,12 @@ class Workload:
     rule: str
     """YAML in one line; `{http}` and `{tcp}` in it stand for the ports."""
     ports: Mapping[Speaks, int] = field(default_factory=lambda: PORTS)
+    settings: MeshConfig = MESH
 
     @property
     def name(self) -> str:
-        return f"{self.action} {self.rule}"
+        special = "" if self.settings == MESH else f" {self.settings.path_normalization}"
+        return f"{self.action} {self.rule}{special}"
 
     @cached_property
     def world(self) -> World:
@@ -91,7 +93,7 @@ class Workload:
         rule = self.rule
         for speaks, port in self.ports.items():
             rule = rule.replace(f"{{{speaks}}}", str(port))
-        return World(self.name, YAML.format(action=self.action, rule=rule, **self.ports), proxy, MESH)
+        return World(self.name, YAML.format(action=self.action, rule=rule, **self.ports), proxy, self.settings)
 
     def listener(self, speaks: Speaks) -> listener_pb2.Listener:
         """The inbound one as Pilot makes it, with its routes in it."""
@@ -176,6 +178,6 @@ def _is_served(connection: socket.socket) -> bool:
     with http.client.HTTPResponse(connection) as response:  # Envoy closes a second later: its length tells the end
         response.begin()
         body = response.read()
-    assert response.status in (200, 403), (response.status, body)
-    assert response.status == 200 or body == b"RBAC: access denied", body
+    assert response.status in (200, 400, 403), (response.status, body)
+    assert response.status != 403 or body == b"RBAC: access denied", body
     return response.status == 200
