@@ -74,6 +74,14 @@ def test_commands_say_where_the_authority_is(home: Home) -> None:
     assert "--ca-dir" not in pilot_command(home, {}).argv
 
 
+def test_proxies_are_told_of_the_trust_domain(home: Home) -> None:
+    flags = TokenIssuer(home).flags("a", "default", "a")
+    assert flags[flags.index("--trust-domain") + 1] == "cluster.local"
+    home.mesh_config.write_text("trustDomain: acme.example")
+    flags = TokenIssuer(home).flags("a", "default", "a")
+    assert flags[flags.index("--trust-domain") + 1] == "acme.example"
+
+
 def test_a_workload_may_say_that_it_cannot() -> None:
     template = PodTemplateSpec("default", "a", 1, "r", {"security.istio.io/tlsMode": "disabled"})
     assert able(template).labels == {"security.istio.io/tlsMode": "disabled"}

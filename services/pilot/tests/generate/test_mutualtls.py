@@ -248,3 +248,29 @@ spec: {rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/produc
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_whoever_has_an_identity_under_an_alias_of_the_trust_domain_is_one_of_us(world: Any, sidecar: Any) -> None:
+    settings = MeshConfig(enable_auto_mtls=True, trust_domain="new.example", trust_domain_aliases=("old.example",))
+    mesh, proxy = world(REVIEWS, settings=settings), sidecar(LABELS=ABLE)
+    listener = mesh.listeners(proxy)["virtualInbound"]
+    context = tls_pb2.DownstreamTlsContext()
+    (chain,) = [
+        each
+        for each in listener.filter_chains
+        if each.filter_chain_match.destination_port.value == 9080 and each.HasField("transport_socket")
+    ]
+    assert chain.transport_socket.typed_config.Unpack(context)
+    checks = context.common_tls_context.combined_validation_context.default_validation_context
+    assert [each.matcher.prefix for each in checks.match_typed_subject_alt_names] == [
+        "spiffe://new.example/",
+        "spiffe://old.example/",
+    ]
+    upstream = tls_pb2.UpstreamTlsContext()
+    sockets = mesh.clusters(proxy)[CLUSTER_NAME].transport_socket_matches
+    assert sockets[0].transport_socket.typed_config.Unpack(upstream)
+    checks = upstream.common_tls_context.combined_validation_context.default_validation_context
+    assert [each.matcher.exact for each in checks.match_typed_subject_alt_names] == [
+        "spiffe://new.example/ns/default/sa/bookinfo-reviews",
+        "spiffe://old.example/ns/default/sa/bookinfo-reviews",
+    ]

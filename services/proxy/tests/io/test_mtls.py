@@ -113,6 +113,10 @@ async def test_strict_lets_nobody_in_with_plain_text() -> None:
         assert heads == []
 
 
+STOLEN, STOLEN_BY_CLIENT = ROOT.secret("reviews"), ROOT.secret("productpage")
+"""Keys that are known to have been stolen."""
+
+
 @pytest.mark.parametrize(
     ("server", "client", "reason"),
     [
@@ -121,10 +125,30 @@ async def test_strict_lets_nobody_in_with_plain_text() -> None:
         ((ROOT.secret("reviews", timedelta(hours=-1)), ROOT.roots()), None, b"certificate has expired"),
         (None, (STRANGER.secret("productpage"), ROOT.roots()), b""),
         (None, (ROOT.secret("productpage", timedelta(hours=-1)), ROOT.roots()), b""),
+        (
+            (STOLEN, ROOT.roots()),
+            (ROOT.secret("productpage"), replace(ROOT.roots(), crl=ROOT.revoked(STOLEN))),
+            b"certificate revoked",
+        ),
+        (
+            (ROOT.secret("reviews"), replace(ROOT.roots(), crl=ROOT.revoked(STOLEN_BY_CLIENT))),
+            (STOLEN_BY_CLIENT, ROOT.roots()),
+            b"",
+        ),
         (None, (), b"this proxy has no secret 'default' yet"),
         ((), None, b""),
     ],
-    ids=["other identity", "other root", "expired", "client's other root", "client expired", "no client's", "none"],
+    ids=[
+        "other identity",
+        "other root",
+        "expired",
+        "client's other root",
+        "client expired",
+        "revoked",
+        "client revoked",
+        "no client's",
+        "none",
+    ],
 )
 async def test_a_certificate_that_is_not_good_carries_no_request(server: Any, client: Any, reason: bytes) -> None:
     good_server, good_client = good()

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from joserfc import jwt
@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, KeySet
 from mizzen.cli.local import layout
 from mizzen.cli.local.desired import PodTemplateSpec
 from mizzen.cli.local.home import Home
+from mizzen.identity.spiffe import DEFAULT_TRUST_DOMAIN
 from mizzen.runtime.files import write_atomic
 
 TLS_LABEL: Final = {"security.istio.io/tlsMode": "istio"}
@@ -31,11 +32,15 @@ _AUDIENCE: Final = "istio-ca"
 
 def wants_security(home: Home) -> bool:
     """Whether workloads are to have identities: unless the mesh config is against mutual TLS."""
+    return _mesh_config(home).get("enableAutoMtls") is not False
+
+
+def _mesh_config(home: Home) -> dict[str, Any]:
     try:
         stated = yaml.safe_load(home.mesh_config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return True  # there is none, or Pilot says what is wrong with it
-    return not (isinstance(stated, dict) and stated.get("enableAutoMtls") is False)
+        return {}  # there is none, or Pilot says what is wrong with it
+    return stated if isinstance(stated, dict) else {}
 
 
 def able(template: PodTemplateSpec) -> PodTemplateSpec:
@@ -49,6 +54,7 @@ class TokenIssuer:
     def __init__(self, home: Home) -> None:
         """Take the key that is there, or make one. Raises OSError, ValueError."""
         self._home = home
+        self._trust_domain = str(_mesh_config(home).get("trustDomain") or DEFAULT_TRUST_DOMAIN)
         path = home.identity / "token-key.json"
         if path.exists():
             self._key = ECKey.import_key(json.loads(path.read_text()))
@@ -74,6 +80,7 @@ class TokenIssuer:
         return (
             *("--discovery-address", secure, "--ca-address", secure),
             *("--ca-roots", str(self._home.authority / "root-cert.pem"), "--token-file", str(path)),
+            *("--trust-domain", self._trust_domain),
         )
 
 

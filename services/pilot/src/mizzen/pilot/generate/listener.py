@@ -124,7 +124,7 @@ def _chain(chain: HttpChain | TcpChain, settings: MeshConfig) -> Any:
     if chain.gateway_tls is not None:
         message.transport_socket.CopyFrom(gateway_socket(chain.gateway_tls, http=http))
     elif chain.ends_tls:
-        message.transport_socket.CopyFrom(server_socket(http=http, trust_domain=settings.trust_domain))
+        message.transport_socket.CopyFrom(server_socket(http=http, trust_domains=settings.trust_domains))
     if message.HasField("transport_socket"):
         message.transport_socket_connect_timeout.CopyFrom(duration(HANDSHAKE_SECONDS))
     return message

@@ -56,11 +56,11 @@ def ways(mode: MutualTLSMode, protocol: Protocol, port: int, plain_http: tuple[s
 
 
 def identities(mesh: Mesh, service: Service) -> tuple[str, ...]:
-    """Who may stand for a service: what it states, else the service accounts of its endpoints."""
+    """Who may stand for a service: what it states, else the service accounts of its endpoints, in all trust domains."""
     if service.subject_alt_names:
         return service.subject_alt_names
     known = mesh.endpoints.get(service.key, ())
-    return tuple(sorted({_identity(mesh, each) for each in known if TLS_MODE in each.labels}))
+    return tuple(sorted({name for each in known if TLS_MODE in each.labels for name in _identities(mesh, each)}))
 
 
 def capable(mesh: Mesh, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
@@ -70,9 +70,9 @@ def capable(mesh: Mesh, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     return tuple(_without_tls(each) if _refuses(mesh, each) else each for each in endpoints)
 
 
-def _identity(mesh: Mesh, endpoint: Endpoint) -> str:
+def _identities(mesh: Mesh, endpoint: Endpoint) -> list[str]:
     account = endpoint.service_account or SERVICE_ACCOUNT
-    return f"spiffe://{mesh.settings.trust_domain}/ns/{endpoint.namespace}/sa/{account}"
+    return [f"spiffe://{each}/ns/{endpoint.namespace}/sa/{account}" for each in mesh.settings.trust_domains]
 
 
 def _refuses(mesh: Mesh, endpoint: Endpoint) -> bool:

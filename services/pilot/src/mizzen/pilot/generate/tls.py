@@ -42,8 +42,8 @@ _DNS: Final = common_pb2.SubjectAltNameMatcher.SanType.DNS
 _Versions: Final = common_pb2.TlsParameters
 
 
-def server_socket(*, http: bool, trust_domain: str) -> Any:
-    """Ends TLS of clients that prove an identity of the mesh."""
+def server_socket(*, http: bool, trust_domains: Sequence[str]) -> Any:
+    """Ends TLS of clients that prove an identity of the mesh, under any of its names."""
     context = tls_pb2.DownstreamTlsContext(require_client_certificate=boolean(True))
     common = context.common_tls_context
     common.alpn_protocols.extend(("h2", "http/1.1") if http else (BYTES[0], "h2", "http/1.1"))
@@ -51,9 +51,11 @@ def server_socket(*, http: bool, trust_domain: str) -> Any:
     common.tls_params.tls_maximum_protocol_version = _Versions.TLSv1_3
     common.tls_params.cipher_suites.extend(_CIPHERS)
     _add_secrets(common)
-    matcher = common.combined_validation_context.default_validation_context.match_typed_subject_alt_names.add()
-    matcher.san_type = _URI
-    matcher.matcher.prefix = f"spiffe://{trust_domain}/"
+    expected = common.combined_validation_context.default_validation_context.match_typed_subject_alt_names
+    for trust_domain in trust_domains:
+        matcher = expected.add()
+        matcher.san_type = _URI
+        matcher.matcher.prefix = f"spiffe://{trust_domain}/"
     return base_pb2.TransportSocket(name=SOCKET, typed_config=pack(context))
 
 

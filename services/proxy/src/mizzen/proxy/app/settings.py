@@ -149,6 +149,7 @@ def _parser(environment: Mapping[str, str], defaults: Defaults) -> argparse.Argu
     )
     flag("ca-roots", ROOTS_FILE, "file with the roots by which the CA is known, PEM")
     flag("token-file", TOKEN_FILE, "file with the token of the workload's service account")
+    flag("certificate-seconds", "0", "life of the certificate to ask for; 0: as the CA likes")
     flag("trust-domain", DEFAULT_TRUST_DOMAIN, "the mesh's trust domain", "TRUST_DOMAIN")
     flag("mixer", "service", "service, or embedded: in this process, with the engine python")
     flag("mixer-config-dir", "", "folder of YAML with the rules of an embedded Mixer")
@@ -283,7 +284,15 @@ def _identity(given: argparse.Namespace, metadata: dict[str, Any]) -> IdentitySe
     account = str(metadata.get("SERVICE_ACCOUNT") or "default")
     identity = SpiffeId(given.trust_domain, str(metadata["NAMESPACE"]), account)
     metadata["PRINCIPAL"] = str(identity)
-    return IdentitySettings(identity, Address.parse(given.ca_address), Path(given.ca_roots), Path(given.token_file))
+    if not given.certificate_seconds.isdecimal():
+        raise ValueError(f"--certificate-seconds must be a number of seconds, not {given.certificate_seconds!r}")
+    return IdentitySettings(
+        identity,
+        Address.parse(given.ca_address),
+        Path(given.ca_roots),
+        Path(given.token_file),
+        int(given.certificate_seconds),
+    )
 
 
 def _embedded_mixer(given: argparse.Namespace, engine: Engine) -> EmbeddedMixer | None:
