@@ -118,6 +118,14 @@ async def test_an_address_is_no_name_but_must_be_proved() -> None:
         assert server.names == [None, None, None]
 
 
+@pytest.mark.parametrize("host", ["", ".example", "a" * 64 + ".example", "a..example"])
+async def test_what_is_no_name_is_proved_by_nobody(host: str) -> None:
+    async with serving(ROOT.server("a.example", "*.example")) as server, egress(server.port, BY_HOST) as running:
+        assert (await get(running.port, request(host)))[0] in (400, 503)
+        assert server.hosts == []
+        assert (await get(running.port, request("a.example")))[0] == 200
+
+
 async def test_connections_of_each_host_rest_and_are_closed_with_their_endpoint() -> None:
     async with serving(ROOT.server("*.example")) as server, egress(server.port, BY_HOST) as running:
         for host in ("a.example", "b.example"):
