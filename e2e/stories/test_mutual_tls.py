@@ -70,6 +70,15 @@ def test_a_packet_capture_sees_tls_alone_between_sidecars(mesh: Mesh) -> None:
     assert any_plain_http(applications.values())  # behind their sidecars, so that the capture is known to see it
 
 
+@pytest.mark.runtime("local", reason="one look is enough: the proxies are the same")
+def test_a_proxy_shows_what_it_has_been_given(mesh: Mesh) -> None:
+    rows = {row["name"]: row for row in mesh.table("proxy-config", "secrets", "details-v1")}
+    assert {name: (rows[name]["type"], rows[name]["state"]) for name in ("default", "ROOTCA")} == {
+        "default": ("certificate", "ACTIVE"),
+        "ROOTCA": ("roots", "ACTIVE"),
+    }
+
+
 def proved(engine: str, text: str) -> bool:
     """Whether a server's metrics tell of mutual TLS; a stock Envoy has no Istio metrics, and counts handshakes."""
     if engine == "envoy":
