@@ -34,11 +34,11 @@ class Load:
 
 
 @contextmanager
-def under_load(path: str, clients: int = 4) -> Iterator[Load]:
-    """Some clients request the path over kept-alive connections for as long as the block runs (60 s at most)."""
+def under_load(path: str, clients: int = 4, seconds: float = MAX_SECONDS) -> Iterator[Load]:
+    """Some clients request the path over kept-alive connections for as long as the block runs, `seconds` at most."""
     load = Load()
     stop = threading.Event()
-    deadline = time.monotonic() + MAX_SECONDS
+    deadline = time.monotonic() + seconds
 
     def client() -> None:
         connection = http.client.HTTPConnection(*GATEWAY, timeout=10)

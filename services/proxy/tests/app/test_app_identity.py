@@ -115,6 +115,19 @@ async def test_the_first_is_asked_for_with_a_token_and_the_next_with_the_first()
     assert first.key.public_key() != second.key.public_key()
 
 
+async def test_a_certificate_that_began_before_it_was_made_is_renewed_at_half_of_what_is_left() -> None:
+    """Authorities let them begin two minutes ago; with a life of one minute it was a new one at once, for ever."""
+    ca = CA(good(60, ago=120))
+    await run(ca, 3)
+    assert ca.times == [0, 30, 60]
+
+
+async def test_a_short_life_is_tried_for_more_often() -> None:
+    ca = CA(good(60), *[AskFailed("gone")] * 12, good(60))
+    await run(ca, 2)
+    assert ca.times[-1] < 60, "before its end"
+
+
 @pytest.mark.parametrize(("chance", "due"), [(0.0, 0.49), (0.5, 0.5), (1.0, 0.51)])
 async def test_a_certificate_is_renewed_at_about_half_of_its_life(chance: float, due: float) -> None:
     ca = CA(good(10_000))

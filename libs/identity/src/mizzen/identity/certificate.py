@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 from cryptography import x509
@@ -45,12 +44,6 @@ def identity_of(certificate: x509.Certificate) -> SpiffeId:
     if len(uris) != 1:
         raise InvalidIdentity(f"the certificate has {len(uris)} URIs, where an identity is exactly one")
     return SpiffeId.parse(uris[0])
-
-
-def life_left(certificate: x509.Certificate, now: datetime) -> float:
-    """The part of its life that is ahead, from 1 (or more, before it begins) to 0 (or less, when it is over)."""
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return (end - now) / (end - begin)
 
 
 def is_pair(certificate: x509.Certificate, key: PrivateKey) -> bool:

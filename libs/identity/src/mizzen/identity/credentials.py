@@ -74,10 +74,17 @@ class Credentials:
         """When the first of the roots ends."""
         return min(certificate.not_valid_after_utc for certificate in self.roots)
 
-    def renew_at(self, point: float) -> datetime:
-        """When a new certificate is due; `point` in [0, 1) is chance."""
-        begins = self.leaf.not_valid_before_utc
-        return begins + (self.ends - begins) * (RENEW_AT + JITTER * (2 * point - 1))
+    def renew_at(self, point: float, received: datetime) -> datetime:
+        """When a new certificate is due; `point` in [0, 1) is chance.
+
+        Its life began when it was `received`: authorities let certificates begin before they are made, for clocks that
+        are behind, and of a short life that would be most.
+        """
+        return received + (self.ends - received) * (RENEW_AT + JITTER * (2 * point - 1))
+
+    def life_left(self, received: datetime, now: datetime) -> float:
+        """The part of that life that is ahead, from 1 to 0 (or less, when it is over)."""
+        return (self.ends - now) / (self.ends - received)
 
     def __repr__(self) -> str:
         return f"Credentials({self.identity}, until {self.ends:%Y-%m-%dT%H:%M:%SZ})"

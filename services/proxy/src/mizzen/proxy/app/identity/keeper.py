@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from mizzen.identity.certificate import InvalidCertificate, life_left
+from mizzen.identity.certificate import InvalidCertificate
 from mizzen.identity.credentials import Credentials
 from mizzen.identity.keys import KeyType, PrivateKey, new_key
 from mizzen.identity.request import make_request
@@ -22,6 +22,8 @@ MARKS: Final = (0.5, 0.25, 0.1)
 """Parts of life left at which a certificate that is not renewed is talked of."""
 FIRST_RETRY: Final = 0.05
 LONGEST_RETRY: Final = 30.0
+PAUSE: Final = 0.05
+"""The longest pause between attempts, as a part of the certificate's life."""
 
 
 class AskFailed(Exception):
@@ -77,6 +79,7 @@ class CertificateKeeper:
         self._clock = clock or Clock()
         self._key_type = key_type
         self._marks = list(MARKS)
+        self._received = self._clock.now()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -88,7 +91,7 @@ class CertificateKeeper:
                 self.stats.failures += 1
                 self.stats.last_failure = str(error)
                 self._tell(error)
-                await self._clock.sleep(backoff.next(self._chance()))
+                await self._clock.sleep(min(backoff.next(self._chance()), self._longest_pause()))
                 continue
             backoff.reset()
             await self._clock.sleep(self._seconds_until_due())
@@ -104,6 +107,7 @@ class CertificateKeeper:
                 f"the CA's certificate has ended at {credentials.ends} already: compare the clocks"
             )
         self.current = credentials
+        self._received = self._clock.now()
         self.stats.renewals += 1
         self._marks = list(MARKS)
         log.info("Certificate of %s, good until %s", credentials.identity, credentials.ends)
@@ -111,14 +115,21 @@ class CertificateKeeper:
 
     def _seconds_until_due(self) -> float:
         assert self.current is not None  # noqa: S101 - it was renewed just now
-        return max(0.0, (self.current.renew_at(self._chance()) - self._clock.now()).total_seconds())
+        due = self.current.renew_at(self._chance(), self._received)
+        return max(0.0, (due - self._clock.now()).total_seconds())
+
+    def _longest_pause(self) -> float:
+        """Short lives leave little time to try again."""
+        if self.current is None:
+            return LONGEST_RETRY
+        return (self.current.ends - self._received).total_seconds() * PAUSE
 
     def _tell(self, error: Exception) -> None:
         """Once for each mark that is passed; every time where there is no good certificate."""
         if self.current is None:
             log.warning("No certificate yet: %s", error)
             return
-        left = life_left(self.current.leaf, self._clock.now())
+        left = self.current.life_left(self._received, self._clock.now())
         if left <= 0:
             log.error("The certificate has ended at %s and cannot be renewed: %s", self.current.ends, error)
             return
