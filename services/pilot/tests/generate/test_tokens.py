@@ -108,7 +108,7 @@ def test_all_fields_of_a_rule() -> None:
     }
 
 
-def test_until_keys_are_known_nobody_can_sign() -> None:
+def test_cve_2026_31837_until_keys_are_known_nobody_can_sign() -> None:
     made = filter_of(rules("{issuer: me, jwksUri: 'https://me/keys'}"))
     assert made["providers"]["origins-0"]["local_jwks"]["inline_string"] == NOBODYS_KEYS
     (key,) = json.loads(NOBODYS_KEYS)["keys"]
