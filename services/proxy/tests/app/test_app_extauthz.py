@@ -124,6 +124,25 @@ async def test_what_a_grpc_authorizer_is_told() -> None:
     assert made.headers[":authority"] == "shop"
 
 
+async def test_istio_security_2021_008_all_values_of_a_header_are_asked_about() -> None:
+    """CVE-2021-32777: the authorizer saw the last one alone."""
+    heard: list[Any] = []
+    request = replace(REQUEST, head=b"x-role: admin\r\nx-role: user")
+    async with authorizer(says(external_auth_pb2.CheckResponse(), heard)) as asking:
+        await asking.ask(replace(INQUIRY, request=request))
+    assert heard[0].attributes.request.http.headers["x-role"] == "admin,user"
+
+
+async def test_istio_security_2023_001_a_value_that_is_no_utf_8_is_asked_about() -> None:
+    """CVE-2023-27488: the question could not be written, and who failed open let everybody in."""
+    response = external_auth_pb2.CheckResponse()
+    response.status.code = 7
+    plan = replace(INQUIRY.plan, fail_open=True)
+    async with authorizer(says(response)) as asking:
+        answer = await asking.ask(replace(INQUIRY, plan=plan, request=replace(REQUEST, head=b"x-b: \xff\xfe")))
+    assert (answer.failure, answer.status) == ("", 403)
+
+
 async def test_only_headers_that_are_allowed_are_told() -> None:
     heard: list[Any] = []
     plan = replace(INQUIRY.plan, allowed_headers=(StringMatch("exact", "COOKIE", ignore_case=True),))
