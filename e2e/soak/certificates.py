@@ -31,6 +31,10 @@ from mizzen.runtime.files import write_atomic
 
 EXPIRY = re.compile(r'istio_agent_cert_expiry_seconds\{resource_name="default"\} (-?\d+)')
 ASKED = re.compile(r'istio_agent_num_outgoing_requests\{request_type="csr"\} (\d+)')
+AWAY = 0.53
+"""For how much of a life Pilot is away: more than the half after which certificates are renewed."""
+ROOM = 0.65
+"""So much of their lives all certificates have left when it goes."""
 WORKLOADS = ("productpage-v1", "details-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3")
 
 
@@ -64,12 +68,12 @@ def say(text: str) -> None:
 
 def away(mesh: LocalMesh, life: int) -> None:
     """Pilot stops for longer than half a life, beginning when all certificates are new enough to bear that."""
-    eventually(lambda: min(numbers(mesh, EXPIRY)) > life * 0.75, "certificates that are all new", life)
+    eventually(lambda: min(numbers(mesh, EXPIRY)) > life * ROOM, "certificates that are all new", 2 * life)
     pilot = mesh.process("pilot")
     os.kill(pilot, signal.SIGSTOP)
     try:
-        time.sleep(life * 0.6)
-        say(f"Pilot was away for {life * 0.6:.0f} s; seconds left: {numbers(mesh, EXPIRY)}")
+        time.sleep(life * AWAY)
+        say(f"Pilot was away for {life * AWAY:.0f} s; seconds left: {numbers(mesh, EXPIRY)}")
     finally:
         os.kill(pilot, signal.SIGCONT)
     eventually(lambda: min(numbers(mesh, EXPIRY)) > life * 0.5, "renewal after that", life / 2)
