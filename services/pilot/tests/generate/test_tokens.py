@@ -125,12 +125,17 @@ def test_cve_2026_31837_until_keys_are_known_nobody_can_sign() -> None:
         ("default", "  selector: {matchLabels: {app: client}}\n", True),
         ("default", "  selector: {matchLabels: {app: other}}\n", False),
         ("istio-system", "  selector: {matchLabels: {app: client}}\n", True),
-        ("default", "  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]\n", False),
+        ("default", "  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]\n", True),
+        ("default", "  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: other}]\n", False),
     ],
 )
 def test_whom_a_policy_is_for(world: Any, sidecar: Any, namespace: str, scope: str, *, expected: bool) -> None:
     text = SERVICE + rules("{issuer: me, jwksUri: 'https://me/keys'}", namespace=namespace, scope=scope)
-    filters = http_filters(world(text).listeners(sidecar(LABELS={"app": "client"}))["virtualInbound"])
+    filters = http_filters(
+        world(text).listeners(sidecar(LABELS={"app": "client", "gateway.networking.k8s.io/gateway-name": "edge"}))[
+            "virtualInbound"
+        ]
+    )
     assert ("envoy.filters.http.jwt_authn" in filters) is expected
 
 

@@ -88,8 +88,7 @@ def of_keys(policies: Iterable[Resource[RequestAuthentication]], keys: Mapping[K
         for index, rule in enumerate(policy.spec.jwt_rules):
             source = source_of(rule)
             if not rule.jwks and source not in keys:
-                whose = source.uri or source.issuer
-                message = f"the keys of {whose} are not known (yet): requests with tokens are refused"
+                message = f"the keys of {source.shown} are not known (yet): requests with tokens are refused"
                 place = f"spec.jwtRules[{index}].{'jwksUri' if source.uri else 'issuer'}"
                 yield Problem(policy.source, policy.id, place, message, "warning")
 

@@ -6,7 +6,6 @@ import ipaddress
 import json
 import socket
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.client_reqrep import ClientResponse
@@ -29,7 +28,6 @@ class FetchError(Exception):
 
 async def fetch_keys(source: KeySource, seconds: float) -> str:
     """The public keys of a source, the same text for the same keys; raises FetchError, within so many seconds."""
-    where = source.uri or source.issuer
     try:
         limit = aiohttp.ClientTimeout(total=seconds)
         connector = aiohttp.TCPConnector(socket_factory=_open_socket, force_close=True)
@@ -39,12 +37,12 @@ async def fetch_keys(source: KeySource, seconds: float) -> str:
                 uri = _keys_uri(await _get(session, source.issuer.rstrip("/") + DISCOVERY))
             return public_keys(await _get(session, uri))
     except TimeoutError:
-        raise FetchError(f"{_shown(where)} has not answered within {seconds:g} s") from None
+        raise FetchError(f"{source.shown} has not answered within {seconds:g} s") from None
     except (aiohttp.InvalidURL, aiohttp.TooManyRedirects) as error:
         # Their own words are the whole URL.
-        raise FetchError(f"{_shown(where)} leads nowhere ({type(error).__name__})") from error
+        raise FetchError(f"{source.shown} leads nowhere ({type(error).__name__})") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise FetchError(f"{_shown(where)}: {error or type(error).__name__}") from error
+        raise FetchError(f"{source.shown}: {error or type(error).__name__}") from error
 
 
 def public_keys(document: bytes) -> str:
@@ -98,12 +96,3 @@ def is_allowed(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
     found = getattr(found, "ipv4_mapped", None) or found
     return not found.is_link_local and found not in _METADATA
-
-
-def _shown(uri: str) -> str:
-    """Without a query, which may be a secret."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return "an address that is no URL"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -83,7 +83,7 @@ class KeyKeeper:
             self._failed.inc()
             is_news, given_up = self._schedule.failed(source, str(error), self._clock(), random.random())
             if is_news:
-                log.warning("No keys for the tokens of %s: %s", source.issuer or source.uri, error)
+                log.warning("No keys for the tokens of %s: %s", source.issuer or source.shown, error)
             return given_up
         self._succeeded.inc()
         return self._schedule.succeeded(source, keys, self._clock())

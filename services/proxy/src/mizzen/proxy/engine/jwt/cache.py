@@ -25,13 +25,11 @@ class Verified:
 class TokenCache:
     """The most recently used tokens whose signature was good, by their text. Times are for its users to judge."""
 
-    __slots__ = ("_limit", "_tokens", "hits", "misses")
+    __slots__ = ("_limit", "_tokens")
 
     def __init__(self, limit: int = MAX_TOKENS) -> None:
         self._limit = limit
         self._tokens: OrderedDict[bytes, Verified] = OrderedDict()
-        self.hits = 0
-        self.misses = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -39,11 +37,8 @@ class TokenCache:
     def find(self, text: bytes) -> Verified | None:
         """What is known of a token."""
         found = self._tokens.get(text)
-        if found is None:
-            self.misses += 1
-            return None
-        self.hits += 1
-        self._tokens.move_to_end(text)
+        if found is not None:
+            self._tokens.move_to_end(text)
         return found
 
     def keep(self, text: bytes, token: Token, provider: str) -> None:

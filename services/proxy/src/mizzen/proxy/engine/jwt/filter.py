@@ -87,7 +87,7 @@ class TokenFilter:
         return LocalReply("", status, details, failure.encode(), (line(b"www-authenticate", challenge),))
 
 
-@lru_cache(64)
+@lru_cache(4)  # the listeners of a worker mostly have the same one; what nobody uses any more must not pile up
 def bind_tokens(plan: JwtPlan) -> TokenFilter:
     """Make a plan runnable; ValueError says what cannot be.
 

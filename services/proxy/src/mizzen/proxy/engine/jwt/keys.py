@@ -70,7 +70,7 @@ class KeySet:
         return failure
 
 
-@lru_cache(64)  # the listeners of a worker mostly have the same issuers
+@lru_cache(16)  # the listeners of a worker mostly have the same issuers
 def read_keys(text: str) -> KeySet:
     """The keys of a JSON Web Key Set that can be used; none where it is not one."""
     try:
