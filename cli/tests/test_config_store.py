@@ -142,3 +142,28 @@ def test_applying_mends_a_file_that_went_bad(tmp_path: Path) -> None:
     file.write_text("kind: [Serv")
     ConfigStore(tmp_path).write(resources(service("a", 8)))
     assert [item.spec.ports[0].port for item in ConfigStore(tmp_path).read().values()] == [8]
+
+
+def secret(value: str) -> str:
+    return f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{tls.key: {value}}}\n"
+
+
+def test_a_secret_is_for_its_owner_alone_and_a_changed_value_is_a_change(tmp_path: Path) -> None:
+    store = ConfigStore(tmp_path)
+    assert [outcome for _, outcome in store.write(resources(secret("one")))] == ["created"]
+    file = tmp_path / "default" / "Secret-a.yaml"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [outcome for _, outcome in store.write(resources(secret("two")))] == ["configured"]
+    assert [outcome for _, outcome in store.write(resources(secret("two")))] == ["unchanged"]
+    (found,) = store.read().values()
+    assert found.spec.value("tls.key") == b"two"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_private_file_stays_private_when_something_else_in_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{service('a')}---\n{secret('one')}")
+    file.chmod(0o600)
+    ConfigStore(tmp_path).delete([KEY])
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "one" in file.read_text()

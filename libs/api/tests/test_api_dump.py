@@ -107,7 +107,7 @@ def test_any_value_of_a_model_survives_yaml(kind, data):
             reject()  # what must not be empty was
         raise
     resource = Resource(kind.api_versions[0], kind.name, Metadata(name="it"), spec)
-    (document,) = read(to_yaml([resource]))
+    (document,) = read(to_yaml([resource], reveal=True))
     given_back = document.value if kind.flat else document.value["spec"]
     if kind.flat:
         given_back = {key: value for key, value in given_back.items() if key not in ("apiVersion", "kind", "metadata")}
@@ -258,3 +258,22 @@ def test_no_spec_makes_parse_raise(kind, spec):
     }
     parsed = parse(yaml.safe_dump(data))
     assert parsed.resources or parsed.errors
+
+
+def test_values_of_secrets_are_shown_only_when_asked_for():
+    text = "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\ndata: {a: aHVzaA==}\nstringData: {b: hush}\n"
+    (resource,) = parse(text).resources
+    assert to_dict(resource)["data"] == {"a": "**********"}
+    assert to_dict(resource)["stringData"] == {"b": "**********"}
+    assert to_dict(resource, reveal=True)["data"] == {"a": "aHVzaA=="}
+    assert parse(to_yaml([resource], reveal=True)).resources == (resource,)
+    assert "hush" not in repr(resource)
+    assert (resource.spec.value("a"), resource.spec.value("b"), resource.spec.value("c")) == (b"hush", b"hush", b"")
+
+
+@pytest.mark.parametrize("data", ["aHVzaA==", "{a: [aHVzaA==]}", "{a: {b: aHVzaA==}}"])
+def test_errors_do_not_show_what_a_secret_has(data):
+    parsed = parse(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: shop}}\ndata: {data}\n")
+    (problem,) = parsed.errors
+    assert "must be" in problem.message
+    assert "aHVzaA" not in str(problem)

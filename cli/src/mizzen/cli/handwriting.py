@@ -21,7 +21,7 @@ def without(text: str, resource: Resource, others: Collection[Resource]) -> str:
     lines = text.splitlines(keepends=True)
     start, end = _extent(lines, resource)
     together = [other for other in others if start <= _line(other) < end]
-    instead = f"---\n{to_yaml(together)}" if together else ""
+    instead = f"---\n{to_yaml(together, reveal=True)}" if together else ""
     rest = [*lines[:start], instead, *lines[end:]]
     return "".join(rest) if any(map(WRITTEN.match, rest)) else ""
 
@@ -29,7 +29,8 @@ def without(text: str, resource: Resource, others: Collection[Resource]) -> str:
 def appended(text: str, resource: Resource) -> str:
     """The text with one more document."""
     gap = "" if text.endswith(("\n", "\r")) or not text else "\n"
-    return f"{text}{gap}---\n{to_yaml([resource])}" if text else to_yaml([resource])
+    document = to_yaml([resource], reveal=True)
+    return f"{text}{gap}---\n{document}" if text else document
 
 
 def _extent(lines: list[str], resource: Resource) -> tuple[int, int]:

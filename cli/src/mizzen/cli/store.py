@@ -11,6 +11,7 @@ from typing import Literal
 
 from mizzen.api.dump import to_dict
 from mizzen.api.kinds import KINDS
+from mizzen.api.kubernetes import Secret
 from mizzen.api.parse import Parsed, parse
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.cli.errors import UserError
@@ -39,14 +40,14 @@ class ConfigStore:
             located = self._located()
             for resource in resources:
                 before = located.get(resource.key)
-                if before is not None and to_dict(before[0]) == to_dict(resource):
+                if before is not None and to_dict(before[0], reveal=True) == to_dict(resource, reveal=True):
                     outcomes.append((resource, "unchanged"))
                     continue
                 path = self._path_of(resource.key)
                 rest = self._without(path, resource.key)
                 elsewhere = before is not None and before[1] != path
                 left = self._without(before[1], resource.key) if before is not None and elsewhere else None
-                _put(path, appended(rest, resource))
+                _put(path, appended(rest, resource), private=isinstance(resource.spec, Secret))
                 if before is not None and left is not None:
                     _put(before[1], left)  # after the new file, so that the resource is never missing
                 outcomes.append((resource, "created" if before is None else "configured"))
@@ -114,8 +115,10 @@ def _read(file: Path, errors: str) -> str:
         return ""
 
 
-def _put(file: Path, text: str) -> None:
+def _put(file: Path, text: str, *, private: bool = False) -> None:
+    """Write it, for its owner alone if it is private; a file that is there already is not opened to more people."""
     if text:
-        write_atomic(file, text.encode("utf-8", "surrogateescape"))
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
+        write_atomic(file, text.encode("utf-8", "surrogateescape"), 0o600 if private else mode)
     else:
         file.unlink(missing_ok=True)

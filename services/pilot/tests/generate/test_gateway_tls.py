@@ -188,7 +188,10 @@ def test_bytes_inside_of_tls(world: Any, router: Any) -> None:
     ("tls", "problem"),
     [
         ("mode: AUTO_PASSTHROUGH", "tls.mode: AUTO_PASSTHROUGH is not served"),
-        ("mode: SIMPLE, credentialName: shop", "tls.credentialName: credentials are not served"),
+        (
+            "mode: SIMPLE, credentialName: shop",
+            "credential kubernetes://shop of server 0 cannot be used",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_a_problem(world: Any, router: Any, tls: str, problem: str) -> None:

@@ -90,7 +90,7 @@ def test_problems(world: Any) -> None:
             metadata: {name: a}
             spec: {hosts: [a.example.com], gateways: [missing], http: [{route: [{destination: {host: reviews}}]}]}
         """),
-        ("Gateway default/edge: spec.servers[0].tls.credentialName: credentials are not served", """
+        ("Gateway default/edge: spec.servers[0].tls.credentialName: credential kubernetes://cert of server 0", """
             apiVersion: networking.istio.io/v1
             kind: Gateway
             metadata: {name: edge}

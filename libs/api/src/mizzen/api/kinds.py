@@ -165,13 +165,14 @@ KINDS: Mapping[str, Kind] = {
         Kind(kubernetes.Deployment, "apps", ("v1",)),
         Kind(kubernetes.Namespace, "", ("v1",), namespaced=False, label_name=True),
         Kind(kubernetes.Node, "", ("v1",), namespaced=False),
+        Kind(kubernetes.Secret, "", ("v1",), flat=True),
     )
 }
 """By key."""
 
 IGNORED = frozenset(
     {
-        "ConfigMap", "Secret", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "ReplicaSet",
+        "ConfigMap", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "ReplicaSet",
         "StatefulSet", "DaemonSet", "Job", "CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
         "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "LimitRange",
         "ResourceQuota",

@@ -4,10 +4,13 @@ The API server has validated these objects, so fields outside what is modelled h
 the fields that are modelled are checked all the same.
 """
 
+import base64
+import binascii
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StrictInt, StrictStr
+from pydantic import BeforeValidator, Field, SecretStr, SerializationInfo, StrictInt, StrictStr, field_serializer
 
 from mizzen.api.types import Bool, Int32, KubernetesModel, Port
 from mizzen.api.wording import show
@@ -305,3 +308,46 @@ class Namespace(KubernetesModel):
 
 class Node(KubernetesModel):
     """A Node's spec, of which a mesh reads nothing: the labels say where it stands."""
+
+
+def _texts(value: object) -> object:
+    """Like a mapping of text to text, whose errors do not show the values."""
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping of names to values")
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise ValueError(f"{name}: must be text")
+    return value
+
+
+REVEAL = "reveal"
+"""In the context of serialisation: values of Secrets as they are, for a file that nobody else can read."""
+Secrets = Annotated[dict[str, SecretStr], BeforeValidator(_texts), Field(default_factory=dict)]
+
+
+class Secret(KubernetesModel):
+    """A Secret. Its values are neither in its `repr` nor, unless asked for, in what it is dumped to."""
+
+    type: str = "Opaque"
+    data: Secrets
+    """In base64."""
+    string_data: Secrets
+    """As it is; goes before `data`."""
+
+    def value(self, name: str) -> bytes:
+        """What it has by this name, b"" for nothing; raises ValueError, without the value, for what is no base64."""
+        plain = self.string_data.get(name)
+        if plain is not None:
+            return plain.get_secret_value().encode()
+        encoded = self.data.get(name)
+        if encoded is None:
+            return b""
+        try:
+            return base64.b64decode("".join(encoded.get_secret_value().split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError(f"data.{name} is not base64") from None
+
+    @field_serializer("data", "string_data")
+    def _masked(self, values: dict[str, SecretStr], info: SerializationInfo) -> dict[str, str]:
+        reveal = bool(info.context and info.context.get(REVEAL))
+        return {name: value.get_secret_value() if reveal else str(value) for name, value in values.items()}

@@ -21,7 +21,7 @@ from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.encoded import Encoded
 from mizzen.pilot.generate.failure import describe
 from mizzen.pilot.generate.harvest import Generated
-from mizzen.pilot.generate.typeurls import ORDER, WILDCARD
+from mizzen.pilot.generate.typeurls import ORDER, SECRET, WILDCARD
 from mizzen.pilot.snapshot.service import Endpoint, Service
 from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.history import sync_status
@@ -231,6 +231,8 @@ def _client(connection: Connection) -> dict[str, Any]:
 
 def _decoded(resource: Encoded) -> Any:
     packed = any_pb2.Any.FromString(resource.body)
+    if packed.type_url == SECRET:
+        return {"name": resource.name, "@type": packed.type_url, "version": resource.version}  # and nothing of it
     try:
         return MessageToDict(packed)
     except TypeError as error:  # a nested type that this process has not loaded

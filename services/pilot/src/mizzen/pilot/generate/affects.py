@@ -13,7 +13,8 @@ from mizzen.pilot.base.labels import labels
 from mizzen.pilot.generate.clusters import NAMED
 from mizzen.pilot.generate.mutualtls import identities
 from mizzen.pilot.generate.outboundplaces import listens_by_endpoint
-from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE
+from mizzen.pilot.generate.secrets import concerns
+from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.diff import Change
 from mizzen.pilot.snapshot.keysources import sources_of
@@ -51,7 +52,7 @@ def affected_types(change: Change, proxy: Proxy, old: Mesh, new: Mesh) -> tuple[
         moved = set(old.translation.routings) ^ set(new.translation.routings)
         found |= _of_routings(moved, proxy, narrowed=any(scope.sidecar is not None for scope in scopes))
         if proxy.type == "router" and old.translation.gateways != new.translation.gateways:
-            found |= {LISTENER, ROUTE}
+            found |= {LISTENER, ROUTE, SECRET}
     if old.policy != new.policy and new.settings.mixer_hosts:
         found |= {LISTENER, ROUTE}
     for service in change.endpoints:
@@ -133,7 +134,9 @@ def _of_config(
             return frozenset()
         gateways = [mesh.resources[key].spec for mesh in meshes if key in mesh.resources]
         ours = any(isinstance(spec, Gateway) and labels(spec.selector) <= proxy.labels for spec in gateways)
-        return {LISTENER, ROUTE} if ours else frozenset()
+        return {LISTENER, ROUTE, SECRET} if ours else frozenset()
+    if key.kind == "Secret":
+        return {SECRET} if concerns(key, proxy, meshes[1]) else frozenset()
     return frozenset()
 
 

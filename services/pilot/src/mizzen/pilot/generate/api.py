@@ -20,6 +20,8 @@ from mizzen.pilot.generate.mutualtls import capable, identities
 from mizzen.pilot.generate.node import Node
 from mizzen.pilot.generate.outbound import OutboundListeners
 from mizzen.pilot.generate.routes import SidecarRouteInputs, empty_routes, sidecar_routes
+from mizzen.pilot.generate.secrets import secret
+from mizzen.pilot.snapshot.credentials import UnusableCredential
 from mizzen.pilot.snapshot.gateways import GatewayPort, HttpServer
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
@@ -167,9 +169,18 @@ def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port
         harvest.take(str(cluster), clusters.outbound_cluster, inputs, service.origin, origin)
 
 
+def _secrets(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None:
+    for name in sorted(wanted or ()):
+        try:
+            harvest.made.resources[name] = secret(name, node.proxy, node.mesh)
+        except UnusableCredential as error:
+            harvest.made.failures[name] = str(error)
+
+
 _GENERATORS = {
     typeurls.LISTENER: _listeners,
     typeurls.ROUTE: _routes,
     typeurls.CLUSTER: _clusters,
     typeurls.ENDPOINT: _endpoints,
+    typeurls.SECRET: _secrets,
 }

@@ -10,14 +10,9 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from mizzen.api.gateway import ServerTLSMode, ServerTLSSettings, TLSProtocol
 from mizzen.pilot.generate.protos import boolean, pack
 from mizzen.pilot.generate.tls import BYTES, CERTIFICATE, PAIR_FILES, ROOTS, ROOTS_FILE, SOCKET, agent_secret, expect
+from mizzen.pilot.snapshot import credentials
 
-CREDENTIAL: Final = "kubernetes://"
-"""What names of credentials begin with where they say nothing else."""
-CA_SUFFIX: Final = "-cacert"
-"""What the name of the roots beside a credential ends with."""
 _HTTP: Final = ("h2", "http/1.1")
-_ASK: Final = (ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL, ServerTLSMode.ISTIO_MUTUAL)
-"""Modes in which clients are asked for certificates."""
 _INSIST: Final = (ServerTLSMode.MUTUAL, ServerTLSMode.ISTIO_MUTUAL)
 _VERSIONS: Final = {
     TLSProtocol.TLSV1_0: common_pb2.TlsParameters.TLSv1_0,
@@ -35,7 +30,7 @@ def gateway_socket(settings: ServerTLSSettings, *, http: bool) -> Any:
     common.alpn_protocols.extend(_HTTP if http or not of_mesh else (BYTES[0], *_HTTP))
     for name in _certificates(settings):
         common.tls_certificate_sds_secret_configs.append(_secret(name))
-    if settings.mode in _ASK:
+    if settings.mode in credentials.ASK:
         _ask(common.combined_validation_context, settings)
     if not of_mesh:
         _parameters(common.tls_params, settings)
@@ -45,8 +40,9 @@ def gateway_socket(settings: ServerTLSSettings, *, http: bool) -> Any:
 def _certificates(settings: ServerTLSSettings) -> tuple[str, ...]:
     if settings.mode is ServerTLSMode.ISTIO_MUTUAL:
         return (CERTIFICATE,)
-    if settings.credential_name or settings.credential_names:
-        return tuple(map(_credential, settings.credential_names or (settings.credential_name,)))
+    named = credentials.certificates(settings)
+    if named:
+        return named
     pairs = settings.tls_certificates or (settings,)
     return tuple(f"{PAIR_FILES}{pair.server_certificate}~{pair.private_key}" for pair in pairs)
 
@@ -54,10 +50,7 @@ def _certificates(settings: ServerTLSSettings) -> tuple[str, ...]:
 def _roots(settings: ServerTLSSettings) -> str:
     if settings.mode is ServerTLSMode.ISTIO_MUTUAL:
         return ROOTS
-    if settings.ca_cert_credential_name:
-        return _credential(settings.ca_cert_credential_name)
-    credential = settings.credential_name or next(iter(settings.credential_names), "")
-    return _credential(credential) + CA_SUFFIX if credential else ROOTS_FILE + settings.ca_certificates
+    return credentials.authorities(settings) or ROOTS_FILE + settings.ca_certificates
 
 
 def _ask(validation: Any, settings: ServerTLSSettings) -> None:
@@ -79,13 +72,9 @@ def _parameters(params: Any, settings: ServerTLSSettings) -> None:
     params.cipher_suites.extend(dict.fromkeys(settings.cipher_suites))
 
 
-def _credential(name: str) -> str:
-    return name if "://" in name else CREDENTIAL + name
-
-
 def _secret(name: str) -> Any:
     """The agent's, or Pilot's own: one that may not exist, for which no listener shall wait for ever."""
-    if not name.startswith(CREDENTIAL):
+    if not credentials.is_credential(name):
         return agent_secret(name)
     source = config_source_pb2.ConfigSource(
         ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.ApiVersion.V3

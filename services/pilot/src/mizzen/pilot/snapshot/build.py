@@ -17,7 +17,15 @@ from mizzen.api.virtualservice import VirtualService
 from mizzen.pilot.base.keysource import KeySource
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
-from mizzen.pilot.snapshot import authorizers, conflicts, delegates, destinationrule, kubernetes, serviceentry
+from mizzen.pilot.snapshot import (
+    authorizers,
+    conflicts,
+    credentials,
+    delegates,
+    destinationrule,
+    kubernetes,
+    serviceentry,
+)
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
 from mizzen.pilot.snapshot.gatewayapi.translate import Translation, translate
 from mizzen.pilot.snapshot.legacy.translation import translate as translate_legacy
@@ -62,6 +70,7 @@ def build(
     index = destinationrule.index(rules, settings.domain_suffix, settings.root_namespace, problems)
     problems += conflicts.of_routings(routings, frozenset((g.metadata.namespace, g.metadata.name) for g in gateways))
     problems += conflicts.of_gateways(gateways)
+    problems += credentials.problems(gateways, resources)
     problems += conflicts.of_sidecars(sidecars)
     problems += conflicts.of_rules(rules, mutual_tls=settings.enable_auto_mtls)
     legacy = translate_legacy(known, by_namespace(services), settings)

@@ -53,9 +53,6 @@ def of_gateways(gateways: Iterable[Resource[Gateway]]) -> Iterator[Problem]:
             if tls is not None and tls.mode is ServerTLSMode.AUTO_PASSTHROUGH:
                 message = "AUTO_PASSTHROUGH is not served by this version; the port is not opened"
                 yield Problem(gateway.source, gateway.id, f"{place}.mode", message)
-            elif tls is not None and (tls.credential_name or tls.credential_names):
-                message = "credentials are not served by this version yet; state serverCertificate and privateKey"
-                yield Problem(gateway.source, gateway.id, f"{place}.credentialName", message)
 
 
 def of_sidecars(sidecars: Iterable[Resource[Sidecar]]) -> Iterator[Problem]:

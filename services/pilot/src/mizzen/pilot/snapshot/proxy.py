@@ -54,6 +54,8 @@ class Proxy:
     service_account: str = ""
     principal: str = ""
     """The SPIFFE id of a proxy that has a certificate."""
+    verified: bool = False
+    """It has proved its namespace and service account; never what a node says of itself."""
 
     @property
     def captures(self) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 
 PlainCounter = Gauge
 """A counter under its own name: Istio's have no `_total` at the end, which prometheus_client's Counter insists on."""
 
-SHORT_NAMES = {CLUSTER: "cds", ENDPOINT: "eds", LISTENER: "lds", ROUTE: "rds"}
+SHORT_NAMES = {CLUSTER: "cds", ENDPOINT: "eds", LISTENER: "lds", ROUTE: "rds", SECRET: "sds"}
 
 
 def short_name(type_url: str) -> str:

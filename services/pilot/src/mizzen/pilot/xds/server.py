@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import grpc
@@ -121,6 +122,8 @@ class DiscoveryServer:
         if stranger:
             log.warning("Refused a stream of %s: %s", context.peer(), stranger)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, stranger)
+        if self._gate is not None and self._gate.came_through(context.peer()):
+            proxy = replace(proxy, verified=True)
         connection = Connection(
             id=self._connections.new_id(proxy.id),
             proxy=proxy,

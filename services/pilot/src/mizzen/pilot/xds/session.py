@@ -21,7 +21,7 @@ from typing import Protocol
 from mizzen.pilot.generate.encoded import Encoded
 from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.generate.names import host_of
-from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, WILDCARD
+from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ORDER, ROUTE, SECRET, WILDCARD
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.xds.messages import ALL, DeltaRequest, Response, SotwRequest
 from mizzen.pilot.xds.pace import FOLLOWERS, LEADERS, Names, Pace, both
@@ -118,6 +118,8 @@ class Session:
             responses += self._update(ENDPOINT, source, now)
         elif push.endpoints:
             responses += self._update_hosts(push.endpoints, source, now)
+        if SECRET in push.types:  # they wait for nobody: what refers to them has them already, or waits for them
+            responses += self._update(SECRET, source, now)
         responses += self._settle_owed(source, now)
         self._pace.hold_news(push.types.intersection(FOLLOWERS), now)
         return (*responses, *self.advance(source, now))
@@ -133,7 +135,7 @@ class Session:
                 responses += self._update(type_url, source, now)
         if self._retired and self._pace.may_remove(now):
             retired, self._retired = self._retired, set()
-            for type_url in (ROUTE, CLUSTER, ENDPOINT):
+            for type_url in (ROUTE, SECRET, CLUSTER, ENDPOINT):
                 if type_url in retired:
                     responses += self._remove(type_url, source, now)
         return tuple(responses)

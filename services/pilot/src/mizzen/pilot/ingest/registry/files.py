@@ -5,7 +5,7 @@ from __future__ import annotations
 from mizzen.api.store.contents import Contents
 from mizzen.pilot.base.registry import RegistrySnapshot
 
-KINDS = frozenset({"Service", "EndpointSlice", "Endpoints", "Pod", "Node", "Namespace"})
+KINDS = frozenset({"Service", "EndpointSlice", "Endpoints", "Pod", "Node", "Namespace", "Secret"})
 
 
 def registry_of(contents: Contents) -> RegistrySnapshot:

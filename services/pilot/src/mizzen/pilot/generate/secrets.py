@@ -1,0 +1,84 @@
+"""Secrets of gateways, for those proxies alone that have proved who they are and whose Gateways name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+
+from mizzen.api.gateway import Gateway
+from mizzen.api.resource import Resource, ResourceKey
+from mizzen.pilot.generate.encoded import Encoded, encode
+from mizzen.pilot.snapshot import credentials
+from mizzen.pilot.snapshot.credentials import Pair, Place, UnusableCredential
+from mizzen.pilot.snapshot.gateways import selected
+from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.proxy import Proxy
+
+
+class Use(NamedTuple):
+    """A server that names a credential."""
+
+    gateway: Resource[Gateway]
+    server: str
+
+
+def secret(name: str, proxy: Proxy, mesh: Mesh) -> Encoded:
+    """The Secret of this name; raises UnusableCredential."""
+    if not proxy.verified:
+        raise UnusableCredential("secrets are given over mutual TLS alone, and this stream is not (port 15012)")
+    uses = [use for known, use in _uses(proxy, mesh) if known == name]
+    if not uses:
+        raise UnusableCredential("no Gateway of this proxy names it")
+    shown = f"{uses[0].gateway.id}, {uses[0].server}"
+    at = credentials.place(name, proxy.namespace)
+    if not any(_allowed(name, at, use, proxy, mesh) for use in uses):
+        raise UnusableCredential(f"{shown}: Secret {at.namespace}/{at.name} is in another namespace than the gateway")
+    try:
+        return encode(name, _message(name, at, mesh))
+    except UnusableCredential as error:
+        raise UnusableCredential(f"{shown}: {error}") from error
+
+
+def concerns(key: ResourceKey, proxy: Proxy, mesh: Mesh) -> bool:
+    """Whether what a proxy is to have depends on a Secret."""
+    return any(key in _secrets_behind(name, proxy) for name, _ in _uses(proxy, mesh))
+
+
+def _secrets_behind(name: str, proxy: Proxy) -> tuple[ResourceKey, ...]:
+    try:
+        return credentials.secrets_at(credentials.place(name, proxy.namespace))
+    except UnusableCredential:
+        return ()
+
+
+def _uses(proxy: Proxy, mesh: Mesh) -> Iterator[tuple[str, Use]]:
+    for gateway in selected(mesh.gateways, proxy.labels) if proxy.type == "router" else ():
+        for index, server in enumerate(gateway.spec.servers):
+            for name in credentials.named(server.tls) if server.tls is not None else ():
+                yield name, Use(gateway, f"server {server.name!r}" if server.name else f"server {index}")
+
+
+def _allowed(name: str, at: Place, use: Use, proxy: Proxy, mesh: Mesh) -> bool:
+    """As in Istio: the proxy's own namespace; another one where a ReferenceGrant was found for the Gateway."""
+    if name.startswith(credentials.PLAIN):
+        return at.namespace == proxy.namespace
+    if use.gateway in mesh.translation.gateways:
+        return True
+    return at.namespace == proxy.namespace == use.gateway.metadata.namespace
+
+
+def _message(name: str, at: Place, mesh: Mesh) -> Any:
+    found = credentials.read(at, mesh.resources)
+    message = secret_pb2.Secret(name=name)
+    if isinstance(found, Pair):
+        message.tls_certificate.certificate_chain.inline_bytes = found.chain
+        message.tls_certificate.private_key.inline_bytes = found.key
+        if found.staple:
+            message.tls_certificate.ocsp_staple.inline_bytes = found.staple
+    else:
+        message.validation_context.trusted_ca.inline_bytes = found.certificates
+        if found.revoked:
+            message.validation_context.crl.inline_bytes = found.revoked
+    return message
