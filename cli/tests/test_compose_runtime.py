@@ -16,7 +16,7 @@ from mizzen.cli.compose.command import compose_command
 from mizzen.cli.compose.containers import Container, processes, proxy_of
 from mizzen.cli.compose.mesh import ComposeMesh
 from mizzen.cli.compose.project import Project, compose_file, read_project
-from mizzen.cli.compose.up import services_of, take_down
+from mizzen.cli.compose.up import services_of, stated_services, take_down
 from mizzen.cli.errors import UserError
 from mizzen.cli.local.home import Home
 from mizzen.cli.mesh import is_up, kind_of
@@ -188,7 +188,7 @@ def test_what_a_profile_adds_is_left_out_where_nobody_has_its_image(
     tool(tools, "docker-compose", f"cat {tmp_path / 'services.yaml'}")
     tool(tools, "docker", f'if [ "$1" = pull ]; then {pulls}; else echo mizzen/pilot:dev; fi')
     project = Project((str(tools / "docker-compose"),), PROJECT.file, "python", profiles=profiles)
-    assert services_of(Home(tmp_path), project) == expected
+    assert services_of(stated_services(Home(tmp_path), project), project) == expected
     said = "Without jaeger: its image far/jaeger:1 cannot be pulled (no such host)."
     output = capsys.readouterr()
     assert (said in output.out + output.err) == ("jaeger" not in expected and bool(profiles))
@@ -200,7 +200,7 @@ def test_an_image_of_ours_that_is_missing_is_named(tmp_path: Path, tools: Path) 
     tool(tools, "docker", "exit 0")
     project = Project((str(tools / "docker-compose"),), PROJECT.file, "python")
     with pytest.raises(UserError, match=r"`make images` builds them: mizzen/pilot:dev\."):
-        services_of(Home(tmp_path), project)
+        services_of(stated_services(Home(tmp_path), project), project)
 
 
 def test_a_mesh_of_containers_is_up_from_its_start_to_its_end(tmp_path: Path, tools: Path) -> None:

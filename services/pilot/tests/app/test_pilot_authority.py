@@ -29,6 +29,7 @@ from mizzen.pilot.ca import folder_source
 from mizzen.pilot.ca.authority import Authority, self_signed
 from mizzen.proto import ca_pb2
 from mizzen.runtime.address import Address
+from mizzen.runtime.errors import StartError
 from mizzen.runtime.files import write_atomic
 
 REVIEWS = SpiffeId("cluster.local", "default", "reviews")
@@ -146,6 +147,17 @@ def test_what_an_authority_needs(flags: list[str], words: str, capsys: pytest.Ca
     with pytest.raises(SystemExit):
         read_settings(flags, {})
     assert words in capsys.readouterr().err
+
+
+async def test_the_roots_are_given_to_who_shares_their_file(tmp_path: Path) -> None:
+    settings = AuthoritySettings(ANY_PORT, tmp_path / "ca", roots_file=tmp_path / "shared" / "roots.pem")
+    authority = PilotAuthority(settings, lambda: ANY_PORT, None)
+    await authority.prepare(MeshConfig())
+    assert (tmp_path / "shared" / "roots.pem").read_text() == authority.roots
+    (tmp_path / "file").write_text("in the way")
+    settings = AuthoritySettings(ANY_PORT, tmp_path / "ca", roots_file=tmp_path / "file" / "roots.pem")
+    with pytest.raises(StartError, match="cannot write the roots to"):
+        await PilotAuthority(settings, lambda: ANY_PORT, None).prepare(MeshConfig())
 
 
 async def test_its_certificate_has_all_names_of_its_service(tmp_path: Path) -> None:

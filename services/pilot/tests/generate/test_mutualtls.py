@@ -161,6 +161,14 @@ def test_a_gateway_shows_its_identity_without_a_label(world: Any, router: Any) -
     assert not mesh.clusters(router())[CLUSTER_NAME].transport_socket_matches
 
 
+def test_a_label_counts_for_more_than_an_identity(world: Any, sidecar: Any) -> None:
+    mesh = world(REVIEWS, settings=ON)
+    certified = "spiffe://cluster.local/ns/default/sa/bookinfo-reviews"
+    assert mesh.clusters(sidecar(PRINCIPAL=certified))[CLUSTER_NAME].transport_socket_matches
+    disabled = sidecar(PRINCIPAL=certified, LABELS=ABLE | {"security.istio.io/tlsMode": "disabled"})
+    assert not mesh.clusters(disabled)[CLUSTER_NAME].transport_socket_matches
+
+
 @pytest.mark.parametrize("mode", ["DISABLE", "SIMPLE"])
 def test_a_rule_that_asks_for_something_else_gets_that(world: Any, sidecar: Any, mode: str) -> None:
     rule = f"""

@@ -70,6 +70,21 @@ def test_an_application_its_proxy_and_their_network_are_one_pod() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "stated"), [("", "istio"), (",security.istio.io/tlsMode=disabled", "disabled")], ids=["by itself", "stated"]
+)
+def test_a_pod_with_a_sidecar_can_speak_mutual_tls_unless_its_author_says_otherwise(own: str, stated: str) -> None:
+    items = workload(labels=RATINGS | {"mizzen.labels": RATINGS["mizzen.labels"] + own})
+    items[1]["Labels"] = {"mizzen.role": "proxy"}
+    assert objects(items)["Pod ratings-v1-1"]["metadata"]["labels"]["security.istio.io/tlsMode"] == stated
+
+
+def test_a_gateway_does_not_say_that_its_servers_are_for_mutual_tls() -> None:
+    labels = RATINGS | {"mizzen.role": "proxy"}
+    found = objects([api("gateway", labels=labels, networks={"mesh_default": {"IPAddress": "172.18.0.3"}})])
+    assert found["Pod ratings-v1-1"]["metadata"]["labels"] == {"app": "ratings", "version": "v1"}
+
+
+@pytest.mark.parametrize(
     ("name", "change"),
     [
         ("ratings", {"state": "exited"}),

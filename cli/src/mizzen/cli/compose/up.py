@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from rich.console import Console
@@ -16,6 +16,7 @@ from mizzen.cli.checked import checked_inputs
 from mizzen.cli.compose.command import compose_command
 from mizzen.cli.compose.containers import Container, containers_of
 from mizzen.cli.compose.docker import log_of, output_of, pull
+from mizzen.cli.compose.identity import give_tokens
 from mizzen.cli.compose.project import NAME, PROFILE, Project, compose_file, read_project
 from mizzen.cli.errors import UserError
 from mizzen.cli.local import layout
@@ -62,12 +63,14 @@ def bring_up(
     mixer_config = prepare.mixer_config(home, engine, mixer)
     _refuse_other(project)
     refuse(taken(ADDRESSES))
-    chosen = services_of(home, project)
+    stated = stated_services(home, project)
+    chosen = services_of(stated, project)
     store = ConfigStore(home.config)
     store.write(checked_inputs(files or routing_files()) if files or not store.read() else ())
     prepare.tell_kept(home, files or routing_files())
     prepare.write_mesh_config(home, mixer_config)
     home.registry.mkdir(parents=True, exist_ok=True)
+    give_tokens(home, stated)
     began = time.monotonic()
     with sigterm_as_interrupt():
         project.save(home)
@@ -103,13 +106,18 @@ def take_down(home: Home, project: Project) -> int:
     return count
 
 
-def services_of(home: Home, project: Project) -> list[str]:
+def stated_services(home: Home, project: Project) -> dict[str, dict[str, Any]]:
+    """What the compose file says of each service. Raises UserError."""
+    found: dict[str, dict[str, Any]] = yaml.safe_load(project.run(home, "config", seconds=START_SECONDS))["services"]
+    return found
+
+
+def services_of(stated: Mapping[str, Mapping[str, Any]], project: Project) -> list[str]:
     """The services to start: all of the project's profiles whose images there are.
 
     Raises UserError where one of ours is missing: no registry has them, and somebody else might. What a profile adds,
     such as Jaeger, is left out with a word.
     """
-    stated = yaml.safe_load(project.run(home, "config", seconds=START_SECONDS))["services"]
     active = {name: item for name, item in stated.items() if set(item.get("profiles", ())) <= set(project.profiles)}
     images = {name: str(item["image"]) for name, item in active.items() if "build" not in item}
     known = set(output_of(("docker", "images", "--format", "{{.Repository}}:{{.Tag}}")).split())

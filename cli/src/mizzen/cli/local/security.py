@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -66,6 +67,16 @@ class TokenIssuer:
 
     def flags(self, proxy: str, namespace: str, account: str, secure: str = SECURE) -> tuple[str, ...]:
         """A new token for a proxy, and what its agent is to be told; `secure` is where Pilot's authority is."""
+        path = self._home.identity / "tokens" / proxy
+        self.issue(path, namespace, account)
+        return (
+            *("--discovery-address", secure, "--ca-address", secure),
+            *("--ca-roots", str(self._home.authority / "root-cert.pem"), "--token-file", str(path)),
+            *("--trust-domain", self._trust_domain),
+        )
+
+    def issue(self, path: Path, namespace: str, account: str, mode: int = 0o600) -> None:
+        """Write a new token there. Raises OSError."""
         now = int(time.time())
         claims = {
             "iss": "mizzen-local",
@@ -75,13 +86,7 @@ class TokenIssuer:
             "exp": now + TOKEN_SECONDS,
         }
         header = {"alg": _ALGORITHM, "kid": self._key.kid}
-        path = self._home.identity / "tokens" / proxy
-        write_atomic(path, jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM]), mode=0o600)
-        return (
-            *("--discovery-address", secure, "--ca-address", secure),
-            *("--ca-roots", str(self._home.authority / "root-cert.pem"), "--token-file", str(path)),
-            *("--trust-domain", self._trust_domain),
-        )
+        write_atomic(path, jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM]), mode=mode)
 
 
 def pilot_flags(home: Home, secure: str = SECURE) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ from mizzen.pilot.ca.secure_port import SecurePort
 from mizzen.pilot.ca.service import CertificateService, Lives
 from mizzen.pilot.ca.tokens import TokenVerifier, Verifier
 from mizzen.runtime.address import Address
+from mizzen.runtime.errors import StartError
+from mizzen.runtime.files import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,8 @@ class AuthoritySettings:
     """Of the authority's Secrets, in place of the folder; then the API server says whose a token is."""
     roots_name: str = "istio-ca-root-cert"
     """Of the ConfigMaps with the roots, in all namespaces."""
+    roots_file: Path | None = None
+    """Written for proxies that share it."""
     hosts: tuple[str, ...] = ()
     """Further names of Pilot's Service."""
     longest_life: timedelta = timedelta(days=90)
@@ -100,6 +104,7 @@ class PilotAuthority:
     async def prepare(self, mesh: MeshConfig) -> Any:
         """Read or make the authority; the CSR service, to be added to the server behind. Raises StartError."""
         self._rotation = Rotation(await self._source.load(mesh.trust_domain), self._settings.settle)
+        self._give_roots()
         self._identity = SpiffeId(mesh.trust_domain, self._settings.namespace or mesh.root_namespace, ACCOUNT)
         self._domain = mesh.domain_suffix
         lives = Lives(longest=self._settings.longest_life)
@@ -149,6 +154,16 @@ class PilotAuthority:
         """End all connections."""
         await self.port.close()
 
+    def _give_roots(self) -> None:
+        """Raises StartError."""
+        file = self._settings.roots_file
+        if file is None:
+            return
+        try:
+            write_atomic(file, self.roots)
+        except OSError as error:
+            raise StartError(f"cannot write the roots to {file}: {error}") from error
+
     def _verifier(self, trust_domain: str) -> Verifier | None:
         if self._client is not None and self._settings.namespace:
             return TokenReviewer(self._client, trust_domain)
@@ -170,6 +185,7 @@ class PilotAuthority:
             return
         now = self._known()
         self._context.load_verify_locations(cadata=now.bundle)
+        self._give_roots()
         if now.certificate != before.certificate:
             self._renew()
         log.info("%s signs now, and %d roots are trusted", now.certificate.subject.rfc4514_string(), len(now.roots))

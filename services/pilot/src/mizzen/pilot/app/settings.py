@@ -64,6 +64,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     flag("ca-dir", "", "folder of the certificate authority (ca-cert.pem, ...); a root is made where there is none")
     flag("ca-namespace", "", "keep the authority in Secrets of this namespace, and have Kubernetes judge tokens")
     flag("roots-config-map", "istio-ca-root-cert", "name of the ConfigMaps with the roots, of --ca-namespace")
+    flag("roots-file", "", "write the roots to this file as well, for proxies that can read it")
     flag("secure-hosts", "", "further names of Pilot's Service in its certificate, divided by commas")
     flag("token-keys", "", "JSON Web Key Set of who issues the tokens of service accounts")
     flag("log-level", "info", "how much to log", LEVELS)
@@ -105,6 +106,7 @@ def _authority(given: argparse.Namespace) -> AuthoritySettings | None:
         token_keys=Path(given.token_keys) if given.token_keys else None,
         namespace=given.ca_namespace,
         roots_name=given.roots_config_map,
+        roots_file=Path(given.roots_file) if given.roots_file else None,
         hosts=tuple(filter(None, map(str.strip, given.secure_hosts.split(",")))),
     )
 

@@ -16,11 +16,11 @@ MAX_NAMED = 5
 def able(proxy: Proxy) -> bool:
     """The proxy has a certificate.
 
-    A sidecar's label says so; a gateway has none, for its clients speak what its servers say.
+    Its label says so, else that it has an identity: a gateway has no label, for that would be about its servers.
     """
-    return proxy.generator != "grpc" and (
-        TLS_MODE in proxy.labels or (proxy.type == "router" and bool(proxy.principal))
-    )
+    stated = dict(proxy.labels).get(TLS_MODE[0])
+    has_it = bool(proxy.principal) if stated is None else stated == TLS_MODE[1]
+    return has_it and proxy.generator != "grpc"
 
 
 def certified(mesh: Mesh, proxy: Proxy) -> bool:

@@ -21,7 +21,9 @@ SERVICES = "mizzen.services"
 as name:port or name:port:port of the container."""
 SERVICE_ACCOUNT = "mizzen.service-account"
 ROLE = "mizzen.role"
-"""For the command line, which finds proxies by it; the registry does not read it."""
+"""`proxy` for a sidecar or a gateway: where an application has a sidecar, its pod can speak mutual TLS."""
+PROXY = "proxy"
+TLS_MODE = "security.istio.io/tlsMode"
 
 _KNOWN = (LABELS, NAMESPACE, ROLE, SERVICE_ACCOUNT, SERVICES, WORKLOAD)
 

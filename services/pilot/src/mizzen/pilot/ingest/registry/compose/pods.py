@@ -8,7 +8,7 @@ from typing import Any
 from mizzen.api.dump import to_dict
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.pilot.ingest.registry.compose.container import Container
-from mizzen.pilot.ingest.registry.compose.labels import Workload, read_workload
+from mizzen.pilot.ingest.registry.compose.labels import PROXY, ROLE, TLS_MODE, Workload, read_workload
 from mizzen.pilot.ingest.registry.objects import Serving, endpoint_slices, pod_object
 
 
@@ -52,11 +52,12 @@ def _pod(
     """The application, its proxy and the owner of their network are one pod, ready when each of them is."""
     owner = by_id.get(container.joins, container)
     members = [owner, *(other for other in by_id.values() if other.joins == owner.id)]
+    has_sidecar = any(member.labels.get(ROLE) == PROXY for member in members if member is not container)
     return Serving(
         namespace=workload.namespace,
         name=f"{workload.name}-{container.number}",
         address=owner.address,
-        labels=workload.labels,
+        labels=({TLS_MODE: "istio"} if has_sidecar else {}) | dict(workload.labels),
         ready=all(member.running and member.healthy and member.id not in stopping for member in members),
         service_account=workload.service_account,
         deployment=workload.name,
