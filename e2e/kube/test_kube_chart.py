@@ -19,6 +19,7 @@ from support.kube.programs import CHART, REPOSITORY
 from mizzen.injector.injection.settings import Global, MeshConfig, Settings, Values, read_settings
 from mizzen.injector.injection.webhooks import webhooks
 from mizzen.pilot.app.meshconfig import MeshConfigFile, parse_mesh_config
+from mizzen.pilot.base.meshconfig import MeshConfig as PilotMeshConfig
 
 TELEMETRY = CHART / "files/telemetry.yaml"
 PROGRAMS = {
@@ -71,6 +72,29 @@ def test_kube_pilot_reads_its_mesh_config() -> None:
     assert mesh.access_log_file == "/dev/stdout"
     assert mesh.mixer_check_server == "istio-policy.istio-system.svc.cluster.local:9091"
     assert mesh.mixer_report_server == "istio-telemetry.istio-system.svc.cluster.local:9091"
+
+
+def test_kube_mutual_tls_is_on_until_somebody_says_otherwise() -> None:
+    def mesh(*given: str) -> PilotMeshConfig:
+        return parse_mesh_config(_one("ConfigMap", "istio", *given)["data"]["pilot"])
+
+    assert mesh().enable_auto_mtls
+    assert not mesh("--set=meshConfig.enableAutoMtls=false").enable_auto_mtls
+    assert mesh("--set=meshConfig.trustDomain=acme").trust_domain == "acme"
+
+
+def test_kube_the_plaintext_port_can_be_closed() -> None:
+    def open_ports(*given: str) -> set[int]:
+        policy = _one("NetworkPolicy", "mizzen-pilot", *given)["spec"]["ingress"][0]["ports"]
+        service = _one("Service", "istiod", *given)["spec"]["ports"]
+        assert {port["port"] for port in service} == {port["port"] for port in policy}
+        return {port["port"] for port in policy}
+
+    assert open_ports() == {15010, 15012, 15014}
+    assert open_ports("--set=pilot.plaintextXds=false") == {15012, 15014}
+    closed = _one("Deployment", "mizzen-pilot", "--set=pilot.plaintextXds=false")
+    [container] = closed["spec"]["template"]["spec"]["containers"]
+    assert {"name": "MIZZEN_PILOT_XDS_ADDRESS", "value": "127.0.0.1:15010"} in container["env"]
 
 
 def test_kube_without_mixer_nobody_is_asked() -> None:

@@ -12,8 +12,6 @@ from support.load import under_load
 from support.mesh import Mesh, eventually, get
 from support.visitor import PROXY, REGISTERED, called, visiting
 
-pytestmark = pytest.mark.runtime("local", "kube", reason="containers are not given identities yet")
-
 REVIEWS = "/api/v1/products/0/reviews"
 HANDSHAKES = "envoy_listener_ssl_handshake{"
 STRICT = """

@@ -185,7 +185,10 @@ class PilotAuthority:
             return
         now = self._known()
         self._context.load_verify_locations(cadata=now.bundle)
-        self._give_roots()
+        try:
+            self._give_roots()
+        except StartError as error:
+            log.error("%s", error)
         if now.certificate != before.certificate:
             self._renew()
         log.info("%s signs now, and %d roots are trusted", now.certificate.subject.rfc4514_string(), len(now.roots))
