@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from mizzen.api.document import read
 from mizzen.api.dump import to_dict, to_yaml
@@ -71,6 +71,7 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         float: NUMBERS.map(lambda number: number / 8),
         str: TEXT | LABEL,
         bytes: st.binary(max_size=4),
+        SecretStr: TEXT,
         timedelta: NUMBERS.map(lambda number: timedelta(milliseconds=number)),
         datetime: st.just(datetime(2024, 1, 31, tzinfo=UTC)),
         Any: ANYTHING,
