@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from playbook import mesh
+from token_support import NOW, plan, token
 
 from mizzen.proxy.engine.control import Applied, AskStats, Drain, Ready, Refused, Stats, Update
 from mizzen.proxy.engine.plan import (
@@ -57,6 +58,10 @@ class Agent:
             assert piece, "the worker is gone"
             data += piece
         return data
+
+    def has_loaded(self, library: str) -> bool:
+        """Whether the worker has a shared library in its memory."""
+        return library in Path(f"/proc/{self.process.pid}/maps").read_text()
 
     async def leave(self) -> None:
         """Go away; the worker follows."""
@@ -153,6 +158,23 @@ async def test_a_worker_serves_counts_logs_and_leaves(agent: Agent, tmp_path: Pa
     agent.send(Drain(5.0, stop=True))
     assert await asyncio.to_thread(agent.process.wait, 15) == 0
     assert sorted((tmp_path / "log").read_text().split()) == sorted(f"/{number}" for number in range(20))
+    await agent.leave()
+    await backend.close()
+    front.close()
+
+
+async def test_what_verifies_tokens_is_loaded_with_the_first_rule_for_them(agent: Agent, tmp_path: Path) -> None:
+    backend = Backend()
+    front = listening()
+    agent.send(update(1, await backend.start(), tmp_path / "log"), front)
+    assert await asyncio.to_thread(agent.receive) == Applied(1)
+    assert not agent.has_loaded("cryptography")
+    agent.send(Update(2, mesh(http={"guards": (plan(),)})[:1]))
+    assert await asyncio.to_thread(agent.receive) == Applied(2)
+    assert agent.has_loaded("cryptography")
+    port = front.getsockname()[1]
+    assert (await get(port, "/?access_token=x")).startswith(b"HTTP/1.1 401")
+    assert (await get(port, f"/?access_token={token(exp=2 * NOW)}")).endswith(b"\r\n/")
     await agent.leave()
     await backend.close()
     front.close()

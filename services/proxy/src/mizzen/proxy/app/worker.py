@@ -15,7 +15,10 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
+from importlib import import_module
+from typing import Final
 
 import uvloop
 
@@ -32,6 +35,8 @@ from mizzen.proxy.engine.control import (
     ToWorker,
     Update,
 )
+from mizzen.proxy.engine.jwt.plan import JwtPlan
+from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan, Plan
 from mizzen.proxy.io.control_channel import ControlChannel, PeerGone
 from mizzen.proxy.io.runtime import Runtime
 
@@ -41,6 +46,8 @@ MAX_OUTBOX = 16
 """Messages for Mixer that the agent has not read, after which reports wait."""
 LAST_SECONDS = 1.0
 """For the agent to read the last reports."""
+TOKENS: Final = "mizzen.proxy.io.tokens"
+"""The module that brings what verifies signatures."""
 ORPHAN_GRACE = 5.0
 """Seconds for requests under way when the agent is gone."""
 
@@ -102,6 +109,9 @@ class Worker:
 
     async def _update(self, update: Update, sockets: dict[str, socket.socket]) -> None:
         try:
+            if checks_tokens(update.plans):
+                # What verifies signatures takes 90 ms to load: in a thread, so that requests are served meanwhile.
+                await asyncio.to_thread(import_module, TOKENS)
             await self._runtime.apply(update, sockets)
         except (ValueError, OSError) as error:
             await self._refuse(update, sockets, str(error))
@@ -141,6 +151,12 @@ class Worker:
             async with asyncio.timeout(LAST_SECONDS):
                 while self._outbox:  # noqa: ASYNC110 - once in the life of a worker
                     await asyncio.sleep(0.01)
+
+
+def checks_tokens(plans: Iterable[Plan]) -> bool:
+    """Whether some listener looks at the tokens of users."""
+    handlers = (handler for plan in plans if isinstance(plan, ListenerPlan) for handler in plan.handlers)
+    return any(isinstance(guard, JwtPlan) for each in handlers if isinstance(each, HttpPlan) for guard in each.guards)
 
 
 async def serve(descriptor: int) -> None:
