@@ -19,8 +19,8 @@ TOO_LONG: Final = "the handshake took too long"
 _NO_CERTIFICATE: Final = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 """OpenSSL's word."""
 _LONGEST_SHOWN: Final = 200
-_RECORD: Final = 256 * 1024
-"""Bytes asked for at once; a record has 16 KiB at most."""
+_RECORD: Final = 16 * 1024
+"""Bytes asked for at once: a record has no more."""
 
 
 class TlsConnection(asyncio.Transport):
@@ -257,6 +257,8 @@ class TlsConnection(asyncio.Transport):
                     ended = True
                     break
                 chunks.append(chunk)
+                if not self._incoming.pending and not self._tls.pending():
+                    break  # before OpenSSL says so with an exception, which costs as much as the record
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
