@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -15,12 +16,17 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.auth.v3 import external_auth_pb2
 from tls_proxies import GET, application, ask, get, http, proxy, static, tcp
 
+from mizzen.proxy.app.delivery import Deliverer
 from mizzen.proxy.app.extauthz.desk import InquiryDesk
+from mizzen.proxy.app.sockets import ListeningSockets
+from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import BodyPlan, ExtAuthzPlan, GrpcCall, HttpCall
 from mizzen.proxy.engine.match_plan import StringMatch
-from mizzen.proxy.engine.plan import ListenerPlan
+from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan
 from mizzen.proxy.engine.rbac_plan import AllOf, Anything, PolicyPlan, RbacPlan
+from mizzen.proxy.snapshot.ads_session import Delivery
+from mizzen.proxy.snapshot.store import Held
 from mizzen.runtime.address import Address, unused_port
 
 REQUEST = InquiredRequest(
@@ -302,6 +308,32 @@ async def test_a_proxy_asks_before_it_lets_a_request_in() -> None:
             assert (await get(made.port))[0] == 403
             assert await get(made.port, GET.replace(b"\r\n\r\n", b"\r\nx-may: yes\r\n\r\n")) == (200, b"hello")
             assert made.count("ext_authz.ok", "http") == made.count("ext_authz.denied", "http") == 1
+
+
+async def test_a_worker_process_asks_through_its_agent(app: SimpleNamespace) -> None:
+    async def check(request: Any, context: Any) -> Any:
+        response = external_auth_pb2.CheckResponse()
+        response.status.code = 0 if request.attributes.request.http.path == "/open" else 7
+        return response
+
+    port = app.unused_port()
+    guarded = HttpPlan("web", "table", guards=(ExtAuthzPlan(GrpcCall("authz", 5.0)),))
+    plans = (app.table(200), ListenerPlan("web", "127.0.0.1", port, "inbound", guarded))
+    workers, sockets = Workers(1, "WARNING"), ListeningSockets()
+    async with authorizer(check) as asking:
+        workers.connect(lambda message, reply: None, asking.heard)
+        await workers.start()
+        try:
+            deliverer = Deliverer(workers, sockets, lambda: 0.0)
+            held = tuple(Held(plan.name, "1", b"", plan, ()) for plan in plans)
+            assert await deliverer.deliver(Delivery(held, ())) == ()
+            assert (await app.fetch("127.0.0.1", port, "/open")).status == 200
+            assert (await app.fetch("127.0.0.1", port, "/closed")).status == 403
+            counters = (await workers.stats()).counters
+        finally:
+            await workers.stop(1.0)
+            sockets.close()
+    assert (counters["http", "web", "ext_authz.ok"], counters["http", "web", "ext_authz.denied"]) == (1, 1)
 
 
 def connect(runtime: Any, asking: InquiryDesk) -> None:
