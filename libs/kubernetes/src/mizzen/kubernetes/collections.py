@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from mizzen.api.crd.definition import plural
 from mizzen.api.gatewayapi import GROUP as GATEWAY_API
-from mizzen.api.kinds import KINDS, Kind
+from mizzen.api.kinds import AUTHENTICATION, KINDS, RBAC, Kind
 from mizzen.api.resource import ResourceKey
 
-CONFIG_GROUPS = ("networking.istio.io", "security.istio.io", "config.istio.io", GATEWAY_API)
+CONFIG_GROUPS = ("networking.istio.io", "security.istio.io", AUTHENTICATION, RBAC, "config.istio.io", GATEWAY_API)
 RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 JSON = "application/json"
 _METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
