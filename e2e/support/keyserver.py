@@ -50,7 +50,7 @@ def key_server() -> Iterator[KeyServer]:
             """Nothing: the test's output is for the test."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server.daemon_threads = False  # closing waits for those who are answered
     keys = KeyServer(server.server_port)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
