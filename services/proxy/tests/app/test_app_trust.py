@@ -60,12 +60,14 @@ async def test_a_new_root_and_a_list_of_revoked_certificates_reach_the_workload_
         changes.put_nowait(None)
 
     path = tmp_path / "root-cert.pem"
+    trusted = Trust(path, changed)  # before Pilot has made the authority
+    assert trusted.plan(OLD) == trust.SecretPlan("ROOTCA", roots=OLD)
     path.write_text(OLD)
-    trusted = Trust(path, changed)
     assert (trusted.plan(OLD).roots, trusted.plan(OLD).crl) == (OLD, "")
     running = asyncio.create_task(trusted.run())
     try:
         async with asyncio.timeout(20):
+            await changes.get()
             path.write_text(OLD + NEW)
             await changes.get()
             assert trusted.plan(OLD).roots == OLD + NEW
@@ -79,6 +81,8 @@ async def test_a_new_root_and_a_list_of_revoked_certificates_reach_the_workload_
             (tmp_path / "ca-crl.pem").unlink()
             await changes.get()
             assert trusted.plan(NEW) == trust.SecretPlan("ROOTCA", roots=NEW)
+            path.unlink()
+            assert trusted.plan(OLD).roots == OLD + NEW
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

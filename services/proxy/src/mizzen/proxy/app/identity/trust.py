@@ -30,13 +30,15 @@ class Trust:
         self._lists = {CRL_FILE + str(path): path for path in (roots.parent / place for place in CRL_PLACES)}
         self._changed = changed
         self._files = FileSecrets(self._told)
-        self._files.want(self._names())
+        self._roots_file = roots
+        self._followed: list[str] = []
+        self._follow()
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._files.watch())
-            tasks.create_task(self._find_lists())
+            tasks.create_task(self._find_files())
 
     def plan(self, received: str) -> SecretPlan:
         """The roots that came with the certificate (PEM) and those in the file, each once, and what was revoked."""
@@ -46,22 +48,26 @@ class Trust:
         lists = (current[name].crl for name in self._lists if name in current)
         return SecretPlan(OWN_ROOTS, roots="".join(roots), crl="".join(lists))
 
-    def _names(self) -> list[str]:
-        return [self._roots, *(name for name, path in self._lists.items() if path.exists())]
+    def _follow(self) -> bool:
+        """Follow the files that there are; whether these are others now. Roots that were there once are kept."""
+        names = [name for name, path in self._lists.items() if path.exists()]
+        if self._roots in self._followed or self._roots_file.exists():
+            names.append(self._roots)
+        if names == self._followed:
+            return False
+        self._followed = names
+        self._files.want(names)
+        return True
 
-    async def _find_lists(self) -> None:
-        """Lists that were not there before, or are not any more."""
-        known = self._names()
+    async def _find_files(self) -> None:
+        """Files that were not there before, and lists that are not there any more."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            names = self._names()
-            if names != known:
-                known = names
-                self._files.want(names)
+            if self._follow():
                 try:
                     await self._changed()
                 except RuntimeError as error:
-                    log.error("Another list of revoked certificates is not used: %s", error)
+                    log.error("New roots, or another list of what was revoked, are not used: %s", error)
 
     async def _told(self, plans: tuple[SecretPlan, ...]) -> None:
         await self._changed()
