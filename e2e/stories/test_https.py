@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from support.certificates import Authority
 from support.mesh import Mesh, eventually
 
@@ -44,6 +45,36 @@ spec:
   gateways: [secure]
   http: [{{route: [{{destination: {{host: productpage, port: {{number: 9080}}}}}}]}}]
 """
+
+CREDENTIAL = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: secret, namespace: default}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 443, name: https-shop, protocol: HTTPS}
+    hosts: [shop.example]
+    tls: {mode: SIMPLE, credentialName: shop}
+  - port: {number: 443, name: https-bank, protocol: HTTPS}
+    hosts: ["*.bank.example"]
+    tls: {mode: MUTUAL, credentialName: bank}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: secret, namespace: default}
+spec:
+  hosts: [shop.example, a.bank.example]
+  gateways: [secret]
+  http: [{route: [{destination: {host: productpage, port: {number: 9080}}}]}]
+"""
+
+
+def secret(name: str, **values: Path) -> str:
+    """A Secret in the namespace of the gateway; in names of values, `_` stands for a dot."""
+    data = {key.replace("_", "."): file.read_text() for key, file in values.items()}
+    metadata = {"name": name, "namespace": "istio-system"}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
 
 class Visitor:
@@ -102,3 +133,37 @@ def test_the_page_over_https(mesh: Mesh, tmp_path: Path) -> None:
         authority.issue(SHOP, into="shop")
         eventually(lambda: anybody.visit(SHOP)[1] not in ("", before), "the next certificate shown")
         assert known.is_served(BANK)
+
+
+def test_the_page_over_https_with_certificates_in_secrets(mesh: Mesh, tmp_path: Path) -> None:
+    authority, clients = Authority(tmp_path, "root"), Authority(tmp_path, "clients")
+    anybody = Visitor(authority)
+    known = Visitor(authority, *clients.issue("client.example", into="client"))
+
+    def shop() -> str:
+        certificate, key = authority.issue(SHOP, into="shop")
+        return secret("shop", tls_crt=certificate, tls_key=key)
+
+    certificate, key = authority.issue("*.bank.example", into="bank")
+    bank = secret("bank", cert=certificate, key=key, cacert=clients.roots)
+    with in_force(mesh, f"{shop()}---\n{bank}---\n{CREDENTIAL}"):
+        eventually(lambda: anybody.is_served(SHOP), "the page over HTTPS")
+        eventually(lambda: known.is_served(BANK), "the page for a client that proves who it is")
+        assert not anybody.is_served(BANK)
+        before = anybody.visit(SHOP)[1]
+        mesh.ok("apply", "-f", "-", stdin=shop())
+        eventually(lambda: anybody.visit(SHOP)[1] not in ("", before), "the next certificate shown")
+        shown = mesh.ok("get", "secret", "shop", "-n", "istio-system", "-o", "yaml")
+        assert "tls.key" in str(shown)
+        assert "PRIVATE KEY" not in str(shown)
+
+
+def test_a_secret_that_comes_late(mesh: Mesh, tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "root")
+    anybody = Visitor(authority)
+    certificate, key = authority.issue(SHOP, into="shop")
+    gateway = CREDENTIAL.replace("credentialName: shop", "credentialName: late")
+    with in_force(mesh, gateway):
+        assert not anybody.is_served(SHOP)
+        with in_force(mesh, secret("late", tls_crt=certificate, tls_key=key)):
+            eventually(lambda: anybody.is_served(SHOP), "the page with the Secret that came late")
