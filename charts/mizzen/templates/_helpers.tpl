@@ -35,7 +35,7 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{/* The mesh config as given, with what depends on this release: Pilot's and Mixer's addresses. */}}
 {{- define "mizzen.meshConfig" -}}
 {{- $domain := .Values.meshConfig.domainSuffix | default .Values.global.proxy.clusterDomain }}
-{{- $mesh := dict "rootNamespace" .Release.Namespace "domainSuffix" $domain "enableAutoMtls" true }}
+{{- $mesh := dict "rootNamespace" .Release.Namespace "domainSuffix" $domain }}
 {{- if .Values.mixer.enabled }}
 {{- $host := printf "%s.svc.%s:9091" .Release.Namespace $domain }}
 {{- $_ := set $mesh "mixerCheckServer" (printf "istio-policy%s.%s" (include "mizzen.suffix" .) $host) }}

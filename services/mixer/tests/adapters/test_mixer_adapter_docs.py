@@ -99,7 +99,8 @@ def test_the_examples_of_a_page_are_whole(path):
     for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
         parsed = parse(block, file=path.name)
         config = load([item for item in parsed.resources if item.group == "config.istio.io"], registry.find)
-        assert [str(problem) for problem in (*parsed.problems, *config.problems)] == []
+        problems = [str(problem) for problem in (*parsed.problems, *config.problems)]
+        assert [problem for problem in problems if "is deprecated" not in problem] == []  # roles of Istio 1.0 are
         rules = {
             f"{item.metadata.name}.rule.{item.metadata.namespace}" for item in parsed.resources if item.kind == "rule"
         }
