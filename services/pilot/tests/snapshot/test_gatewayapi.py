@@ -94,7 +94,7 @@ def listener(number: int, *states: str) -> list[str]:
             ],
         ),
         (
-            f"{HTTP}, {{name: https, port: 443, protocol: HTTPS, tls: {{}}}}",
+            f"{HTTP}, {{name: tls, port: 443, protocol: TLS, tls: {{}}}}",
             [
                 "spec: Accepted=True (ListenersNotValid)",
                 "spec: Programmed=True (Programmed)",

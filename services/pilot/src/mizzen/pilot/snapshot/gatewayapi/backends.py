@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mizzen.api import virtualservice as vs
-from mizzen.api.gatewayapi import GROUP
-from mizzen.api.gatewayapi.reference import BackendObjectReference, ReferenceGrant
-from mizzen.api.resource import Resource
+from mizzen.api.gatewayapi.reference import BackendObjectReference
 from mizzen.api.types import PortSelector
 from mizzen.pilot.base.condition import Condition
+from mizzen.pilot.snapshot.gatewayapi.grants import CORE, Grants
 from mizzen.pilot.snapshot.kubernetes import hostname
 from mizzen.pilot.snapshot.service import Service, ServiceKey
 
@@ -20,7 +19,7 @@ class Backends:
     """What routes may send requests to."""
 
     services: Mapping[ServiceKey, Service]
-    grants: tuple[Resource[ReferenceGrant], ...]
+    grants: Grants
     suffix: str
 
     def service(self, name: str, namespace: str) -> Service | None:
@@ -30,10 +29,10 @@ class Backends:
     def resolve(self, reference: BackendObjectReference, kind: str, namespace: str) -> vs.Destination | Condition:
         """The destination of a route of this kind and namespace, or why there is none."""
         place = reference.namespace or namespace
-        if reference.group not in ("", "core") or reference.kind != "Service":
+        if reference.group not in CORE or reference.kind != "Service":
             message = f"{reference.kind} {reference.name} cannot be a backend; Services can"
             return Condition("ResolvedRefs", False, "InvalidKind", message)
-        if place != namespace and not self._granted(reference, place, kind, namespace):
+        if not self.grants.permit((kind, namespace), ("Service", place, reference.name)):
             message = f"no ReferenceGrant of {place} lets an {kind} of {namespace} refer to Service {reference.name}"
             return Condition("ResolvedRefs", False, "RefNotPermitted", message)
         service = self.service(reference.name, place)
@@ -41,13 +40,3 @@ class Backends:
             message = f"Service {place}/{reference.name} with port {reference.port} does not exist"
             return Condition("ResolvedRefs", False, "BackendNotFound", message)
         return vs.Destination(host=service.hostname, port=PortSelector(number=reference.port or 0))
-
-    def _granted(self, reference: BackendObjectReference, place: str, kind: str, namespace: str) -> bool:
-        grants: Iterable[ReferenceGrant] = (g.spec for g in self.grants if g.metadata.namespace == place)
-        return any(
-            any((f.group, f.kind, f.namespace) == (GROUP, kind, namespace) for f in grant.from_)
-            and any(
-                t.group in ("", "core") and t.kind == "Service" and t.name in ("", reference.name) for t in grant.to
-            )
-            for grant in grants
-        )

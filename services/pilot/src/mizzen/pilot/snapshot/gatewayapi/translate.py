@@ -24,7 +24,9 @@ from mizzen.pilot.base.gatewaystate import (
 )
 from mizzen.pilot.snapshot.gatewayapi.addresses import Exposure, exposure
 from mizzen.pilot.snapshot.gatewayapi.backends import Backends
-from mizzen.pilot.snapshot.gatewayapi.listeners import Namespaces, Place, as_istio, places
+from mizzen.pilot.snapshot.gatewayapi.certificates import Certificates, certificates
+from mizzen.pilot.snapshot.gatewayapi.grants import Grants
+from mizzen.pilot.snapshot.gatewayapi.listeners import Namespaces, Place, Point, as_istio, places
 from mizzen.pilot.snapshot.gatewayapi.routes import (
     Entry,
     Route,
@@ -75,9 +77,9 @@ def translate(
     ours = [resource for resource in resources if resource.group == GROUP]
     if not ours:
         return Translation()
-    grants = tuple(of_kind(ours, ReferenceGrant))
+    grants = Grants(tuple(of_kind(ours, ReferenceGrant)))
     made = _Making(Backends(services, grants, suffix), _labels(resources), exposure(resources, suffix))
-    made.take_gateways(ours)
+    made.take_gateways(ours, certificates(resources, grants))
     for route in sorted(filter(None, map(route_of, ours)), key=lambda route: route.age):
         made.take_route(route)
     known = {routing: routing for routing in previous.routings}
@@ -102,15 +104,15 @@ class _Making:
     """By namespace and name of the Gateway."""
     served: list[Place] = field(default_factory=list)
     """Oldest first."""
-    hosts_of: dict[int, set[str]] = field(default_factory=dict)
-    """Of listeners that are served, by port."""
+    hosts_of: dict[Point, set[str]] = field(default_factory=dict)
+    """Of listeners that are served."""
     attached: dict[str, int] = field(default_factory=dict)
     """Numbers of routes, by the listener's reference."""
-    at_gateways: dict[tuple[int, str], list[tuple[Place, Entry]]] = field(default_factory=dict)
-    """By port and host."""
+    at_gateways: dict[tuple[Point, str], list[tuple[Place, Entry]]] = field(default_factory=dict)
+    """By point and host."""
     in_mesh: dict[_Mesh, list[Entry]] = field(default_factory=dict)
 
-    def take_gateways(self, resources: list[Resource]) -> None:
+    def take_gateways(self, resources: list[Resource], shown: Certificates) -> None:
         """Take over classes of ours, and their Gateways."""
         classes = list(of_kind(resources, GatewayClass))
         ours = [item for item in classes if item.spec.controller_name == CONTROLLER]
@@ -119,11 +121,11 @@ class _Making:
         self.classes |= {item.metadata.name for item in ours}
         for gateway in of_kind(resources, Gateway):
             if gateway.spec.gateway_class_name in self.classes:
-                self.places[gateway.metadata.namespace, gateway.metadata.name] = places(gateway)
+                self.places[gateway.metadata.namespace, gateway.metadata.name] = places(gateway, shown)
         listed = [place for places_ in self.places.values() for place in places_ if place.is_served]
         self.served = sorted(listed, key=lambda place: (age(place.gateway), place.name))
         for place in self.served:
-            self.hosts_of.setdefault(place.listener.port, set()).add(place.hostname)
+            self.hosts_of.setdefault(place.point, set()).add(place.hostname)
 
     def gateways(self) -> tuple[Resource[istio.Gateway], ...]:
         """One for each listener that is served."""
@@ -158,13 +160,13 @@ class _Making:
             self.attached[place.reference] = self.attached.get(place.reference, 0) + 1
             for host in shared:
                 if place.is_served and self._is_closest(place, host):
-                    listed = self.at_gateways.setdefault((place.listener.port, host), [])
+                    listed = self.at_gateways.setdefault((place.point, host), [])
                     listed += [(place, entry) for entry in made[place.listener.port][0]]
         return (accepted, resolved)
 
     def _is_closest(self, place: Place, host: str) -> bool:
-        """Whether no other listener of the port has a host that is more specific and covers this one."""
-        return hosts.most_specific(self.hosts_of[place.listener.port], host) == place.hostname
+        """Whether no other listener of its point has a host that is more specific and covers this one."""
+        return hosts.most_specific(self.hosts_of[place.point], host) == place.hostname
 
     def _at_service(self, route: Route, parent: ParentReference) -> tuple[Condition, ...]:
         namespace = parent.namespace or route.namespace
@@ -188,7 +190,7 @@ class _Making:
             found.append(_routing((host,), references, EVERYWHERE, [entry for _, entry in listed]))
         taken = set(self.at_gateways)
         for place in self.served:
-            if place.hostname != "*" and (place.listener.port, place.hostname) not in taken:
+            if place.hostname != "*" and (place.point, place.hostname) not in taken:
                 # Its requests are nobody's else, though a listener with a wider host may have routes.
                 gateway = frozenset({place.reference})
                 found.append(Routing((place.gateway,), (place.hostname,), gateway, EVERYWHERE, (), (), ()))
