@@ -69,11 +69,41 @@ spec:
   http: [{route: [{destination: {host: productpage, port: {number: 9080}}}]}]
 """
 
+LISTENERS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec:
+  gatewayClassName: istio
+  listeners:
+  - {name: shop, port: 443, protocol: HTTPS, hostname: shop.example, tls: {certificateRefs: [{name: shop}]}}
+  - name: bank
+    port: 443
+    protocol: HTTPS
+    hostname: "*.bank.example"
+    tls: {certificateRefs: [{name: bank, namespace: vault}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: edge, namespace: default}
+spec:
+  parentRefs: [{name: edge}]
+  rules: [{backendRefs: [{name: productpage, port: 9080}]}]
+"""
+GRANT = """
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: edge, namespace: vault}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]
+  to: [{group: "", kind: Secret, name: bank}]
+"""
 
-def secret(name: str, **values: Path) -> str:
-    """A Secret in the namespace of the gateway; in names of values, `_` stands for a dot."""
+
+def secret(name: str, namespace: str = "istio-system", **values: Path) -> str:
+    """A Secret; in names of values, `_` stands for a dot."""
     data = {key.replace("_", "."): file.read_text() for key, file in values.items()}
-    metadata = {"name": name, "namespace": "istio-system"}
+    metadata = {"name": name, "namespace": namespace}
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
 
@@ -167,3 +197,26 @@ def test_a_secret_that_comes_late(mesh: Mesh, tmp_path: Path) -> None:
         assert not anybody.is_served(SHOP)
         with in_force(mesh, secret("late", tls_crt=certificate, tls_key=key)):
             eventually(lambda: anybody.is_served(SHOP), "the page with the Secret that came late")
+
+
+def test_the_page_over_https_by_the_gateway_api(mesh: Mesh, tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "root")
+    anybody = Visitor(authority)
+
+    def pair(name: str, host: str, namespace: str) -> str:
+        certificate, key = authority.issue(host, into=name)
+        return secret(name, namespace, tls_crt=certificate, tls_key=key)
+
+    bank = pair("bank", "*.bank.example", "vault")
+    with in_force(mesh, f"{LISTENERS}---\n{bank}"):
+        with in_force(mesh, pair("shop", SHOP, "default")):
+            eventually(lambda: anybody.is_served(SHOP), "the page with the Secret that came late")
+            assert not anybody.is_served(BANK), "nobody lets the Gateway have it"
+            before = anybody.visit(SHOP)[1]
+            mesh.ok("apply", "-f", "-", stdin=pair("shop", SHOP, "default"))
+            eventually(lambda: anybody.visit(SHOP)[1] not in ("", before), "the next certificate shown")
+            with in_force(mesh, GRANT):
+                eventually(lambda: anybody.is_served(BANK), "the Secret of the other namespace")
+            eventually(lambda: not anybody.is_served(BANK), "the permission taken back")
+            assert anybody.is_served(SHOP)
+        eventually(lambda: not anybody.is_served(SHOP), "the listener gone with its Secret")
