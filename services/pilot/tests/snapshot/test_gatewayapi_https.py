@@ -84,6 +84,12 @@ def servers(made: Any) -> dict[str, Any]:
     return {resource.metadata.name: resource.spec.servers[0] for resource in made.mesh.translation.gateways}
 
 
+def redirected(routes: dict[str, Any]) -> list[str]:
+    """Where routes lead to."""
+    found = [entry for message in routes.values() for host in message.virtual_hosts for entry in host.routes]
+    return [entry.redirect.host_redirect for entry in found]
+
+
 def test_a_listener_becomes_a_server_with_a_credential(world: Any) -> None:
     made = world(gateway(listener(hostname="Shop.Example")), good())
     server = servers(made)["edge~https"]
@@ -230,9 +236,38 @@ def test_each_name_has_its_certificate_and_its_routes(world: Any, router: Any) -
 def test_a_route_of_https_is_not_served_in_plain_text(world: Any, router: Any) -> None:
     """Another Gateway has the port for HTTP, and is the older one."""
     plain = gateway(listener("http", "HTTP"), name="plain", created="2023-01-01")
-    made = world(plain, gateway(listener()), route("plain", "a.example"), route("edge", "b.example"), good())
-    (routes,) = made.routes(router(), "http.443").values()
-    assert [domain for host in routes.virtual_hosts for domain in host.domains] == ["a.example"]
+    made = world(plain, gateway(listener()), route("plain", "a.example"), route("edge", "a.example"), good())
+    assert redirected(made.routes(router(), "http.443")) == ["plain.example"]
+    assert said(made) == {
+        "Accepted": "True Accepted",
+        "Conflicted": "True ProtocolConflict",
+        "ResolvedRefs": "True ResolvedRefs",
+        "Programmed": "False Invalid",
+    }
+    assert said(made, name="plain")["Programmed"] == "True Programmed"
+
+
+@pytest.mark.parametrize(
+    ("host", "conflict"),
+    [("shop.example", "True HostnameConflict"), ("*.example", "False NoConflicts"), ("", "False NoConflicts")],
+)
+def test_one_name_has_one_certificate(world: Any, router: Any, host: str, conflict: str) -> None:
+    """Though routes of another namespace could come under it with a Gateway of their own."""
+    second = gateway(
+        listener(**({"hostname": host} if host else {})), name="second", namespace="other", created="2025-01-01"
+    )
+    first = gateway(listener(hostname="shop.example"))
+    routes = (route("edge"), route("second", "shop.example", "other"))
+    made = world(second, first, *routes, good(), good(namespace="other"))
+    assert said(made)["Conflicted"] == "False NoConflicts"
+    assert said(made, name="second")["Conflicted"] == conflict
+    assert ("second~https" in servers(made)) == (conflict == "False NoConflicts")
+    assert redirected(made.routes(router(), "https.443.https.edge~https.default")) == ["edge.example"]
+
+
+def test_http_listeners_of_several_gateways_share_a_host(world: Any) -> None:
+    both = [gateway(listener("http", "HTTP"), name=name) for name in ("edge", "second")]
+    assert set(servers(world(*both))) == {"edge~http", "second~http"}
 
 
 def test_a_secret_that_comes_and_goes(world: Any, router: Any, sidecar: Any) -> None:

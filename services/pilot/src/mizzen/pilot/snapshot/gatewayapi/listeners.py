@@ -20,6 +20,7 @@ KINDS = ("HTTPRoute", "GRPCRoute")
 """What listeners can take."""
 SECURE = frozenset({"HTTPS", "TLS"})
 """Protocols that can share a port: clients say a name first."""
+NOT_PROGRAMMED = Condition("Programmed", False, "Invalid")
 Namespaces = Mapping[str, Mapping[str, str]]
 """Labels of namespaces."""
 
@@ -117,7 +118,7 @@ def _place(gateway: Resource[Gateway], listener: Listener, on_port: Iterable[str
     if isinstance(found, Condition):
         resolved = found
     is_served = accepted.status and not conflicted.status and bool(kinds) and not isinstance(found, Condition)
-    programmed = PROGRAMMED if is_served else Condition("Programmed", False, "Invalid")
+    programmed = PROGRAMMED if is_served else NOT_PROGRAMMED
     conditions = (accepted, conflicted, resolved, programmed)
     return Place(gateway, listener, kinds, conditions, () if isinstance(found, Condition) else found)
 

@@ -27,6 +27,7 @@ from mizzen.pilot.snapshot.gatewayapi.backends import Backends
 from mizzen.pilot.snapshot.gatewayapi.certificates import Certificates, certificates
 from mizzen.pilot.snapshot.gatewayapi.grants import Grants
 from mizzen.pilot.snapshot.gatewayapi.listeners import Namespaces, Place, Point, as_istio, places
+from mizzen.pilot.snapshot.gatewayapi.rivals import settle
 from mizzen.pilot.snapshot.gatewayapi.routes import (
     Entry,
     Route,
@@ -101,7 +102,7 @@ class _Making:
     states: dict[ResourceKey, State] = field(default_factory=dict)
     classes: set[str] = field(default_factory=set)
     places: dict[tuple[str, str], tuple[Place, ...]] = field(default_factory=dict)
-    """By namespace and name of the Gateway."""
+    """By namespace and name of the Gateway, oldest first."""
     served: list[Place] = field(default_factory=list)
     """Oldest first."""
     hosts_of: dict[Point, set[str]] = field(default_factory=dict)
@@ -119,9 +120,8 @@ class _Making:
         self.states |= {item.key: State((ACCEPTED,)) for item in ours}
         self.classes = IMPLICIT_CLASSES - {item.metadata.name for item in classes}
         self.classes |= {item.metadata.name for item in ours}
-        for gateway in of_kind(resources, Gateway):
-            if gateway.spec.gateway_class_name in self.classes:
-                self.places[gateway.metadata.namespace, gateway.metadata.name] = places(gateway, shown)
+        gateways = [item for item in of_kind(resources, Gateway) if item.spec.gateway_class_name in self.classes]
+        self.places = settle({(item.metadata.namespace, item.metadata.name): places(item, shown) for item in gateways})
         listed = [place for places_ in self.places.values() for place in places_ if place.is_served]
         self.served = sorted(listed, key=lambda place: (age(place.gateway), place.name))
         for place in self.served:
