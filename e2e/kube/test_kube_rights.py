@@ -54,11 +54,14 @@ PILOT_MAY = [
     *(Right(verb, "configmaps", name="istio-ca-root-cert") for verb in (*FOLLOW, "create", "patch")),
     *(Right(verb, "secrets", OWN, name=name) for verb in READ for name in ("cacerts", "istio-ca-secret")),
     *(Right(verb, "secrets", OWN, name="istio-ca-secret") for verb in ("create", "patch")),
+    *(Right(verb, "secrets", OWN) for verb in FOLLOW),
 ]
 PILOT_MAY_NOT = [
     *(Right(verb, "virtualservices.networking.istio.io") for verb in ("create", "update", "patch", "delete")),
     *(Right(verb, kind) for verb in WRITE for kind in GATEWAY_API),
-    *(Right(verb, kind, where) for verb in (*READ, *WRITE) for kind in ("secrets", "configmaps") for where in PLACES),
+    *(Right(verb, "configmaps", where) for verb in (*READ, *WRITE) for where in PLACES),
+    *(Right(verb, "secrets", where) for verb in (*READ, *WRITE) for where in (OTHER, EVERYWHERE)),
+    *(Right(verb, "secrets", OWN) for verb in ("get", *WRITE)),
     *(Right(verb, "secrets", OTHER, name=name) for verb in (*READ, *WRITE) for name in ("cacerts", "istio-ca-secret")),
     *(Right(verb, "secrets", OWN, name="cacerts") for verb in WRITE),
     *(Right(verb, "secrets", OWN, name="istio-ca-secret") for verb in ("update", "delete")),

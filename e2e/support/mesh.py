@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 GATEWAY = ("127.0.0.1", 8080)
+GATEWAY_TLS = ("127.0.0.1", 8443)
 VISITOR_SECONDS = 20
 """More than a page takes that waits for an absent Mixer at one service after the other, 5 s each."""
 NETWORKING = Path(__file__).parents[2] / "demo" / "bookinfo" / "networking"

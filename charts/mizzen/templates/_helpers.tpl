@@ -32,6 +32,11 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{- printf "%s/%s:%s%s" $global.hub .image (toString $global.tag) $variant }}
 {{- end }}
 
+{{/* Where Secrets of gateways are, divided by commas. */}}
+{{- define "mizzen.credentialNamespaces" -}}
+{{- .Values.pilot.credentialNamespaces | default (list .Release.Namespace) | join "," }}
+{{- end }}
+
 {{/* The mesh config as given, with what depends on this release: Pilot's and Mixer's addresses. */}}
 {{- define "mizzen.meshConfig" -}}
 {{- $domain := .Values.meshConfig.domainSuffix | default .Values.global.proxy.clusterDomain }}

@@ -23,7 +23,7 @@ from support.kube.place import Place
 from support.kube.pods import Row, rows
 from support.kube.programs import REPOSITORY
 from support.kube.release import Release
-from support.mesh import GATEWAY, Finished, Folders, Mesh, eventually, get
+from support.mesh import GATEWAY, GATEWAY_TLS, Finished, Folders, Mesh, eventually, get
 
 NAMESPACE = "istio-system"
 DEMO = REPOSITORY / "demo/bookinfo"
@@ -68,7 +68,8 @@ class KubeMesh(Mesh):
         self.cluster.kubectl("label", "namespace", "default", f"{INJECTION}=enabled")
         self._demo("apply")
         self.cluster.kubectl("wait", "--for=condition=available", "deployment", "--all", "--timeout=55s")
-        self.place.reach(GATEWAY[1], NAMESPACE, "istio-ingressgateway", 80)
+        for port, there in ((GATEWAY[1], 80), (GATEWAY_TLS[1], 443)):
+            self.place.reach(port, NAMESPACE, "istio-ingressgateway", there)
         eventually(self._serves, "the page", seconds=30)
 
     def _remove(self) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mizzen.api.kinds import KINDS
-from mizzen.api.kubernetes import Pod, PodStatus
+from mizzen.api.kubernetes import Pod, PodStatus, Secret
 from mizzen.api.resource import ResourceKey
-from mizzen.kubernetes.collections import CONFIG, REGISTRY, Collection
+from mizzen.kubernetes.collections import CONFIG, CREDENTIALS, REGISTRY, Collection
 from mizzen.kubernetes.objects import Malformed, read_object, read_objects
 
 BY_KIND = {collection.kind.key: collection for collection in (*CONFIG, *REGISTRY)}
@@ -151,3 +151,33 @@ def test_a_broken_object_tells_what_can_be_told_of_it() -> None:
     ]
     assert reading.refused is not None
     assert [parent.name for parent in reading.refused.spec.parent_refs] == ["edge"]
+
+
+SECRETS = Collection(KINDS["Secret"], "edge", CREDENTIALS, annotations=False, values=frozenset({"tls.crt", "tls.key"}))
+
+
+def test_of_a_secret_the_named_values_are_kept() -> None:
+    given = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "shop", "namespace": "edge", "annotations": {"why": "not read"}},
+        "data": {"tls.crt": "YQ==", "password": "Yg=="},
+    }
+    resource = read_object(SECRETS, given).resource
+    assert resource is not None
+    assert resource.metadata.annotations == {}
+    assert isinstance(resource.spec, Secret)
+    assert set(resource.spec.data) == {"tls.crt"}
+
+
+def test_a_secret_may_be_empty() -> None:
+    given = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "empty", "namespace": "edge"}, "data": None}
+    resource = read_object(SECRETS, given).resource
+    assert resource is not None
+    assert isinstance(resource.spec, Secret)
+    assert not resource.spec.data
+
+
+def test_a_collection_may_be_of_one_namespace() -> None:
+    assert SECRETS.path == "/api/v1/namespaces/edge/secrets"
+    assert SECRETS.object_path(ResourceKey("Secret", "edge", "shop")) == "/api/v1/namespaces/edge/secrets/shop"

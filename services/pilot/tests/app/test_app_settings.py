@@ -37,6 +37,12 @@ def test_a_lease_has_a_namespace_and_a_name() -> None:
     assert read_settings([], {}).status_lease is None
 
 
+def test_namespaces_of_credentials_are_divided_by_commas() -> None:
+    given = ["--kubeconfig", "in-cluster", "--credential-namespaces", "istio-system, edge,,edge"]
+    assert read_settings(given, {}).credential_namespaces == ("istio-system", "edge")
+    assert read_settings([], {"MIZZEN_PILOT_CREDENTIAL_NAMESPACES": ""}).credential_namespaces == ()
+
+
 def test_a_flag_wins_over_its_variable() -> None:
     environment = {"MIZZEN_PILOT_XDS_ADDRESS": "[::1]:1", "MIZZEN_PILOT_CONFIG_DIR": "/etc/mesh"}
     settings = read_settings(["--xds-address", "10.0.0.1:2"], environment)
@@ -52,6 +58,7 @@ def test_a_flag_wins_over_its_variable() -> None:
         (["--colour", "red"], {}, "unrecognized arguments"),
         (["--kubeconfig", "in-cluster", "--status-lease", "pilot"], {}, "--status-lease is <namespace>/<name>"),
         (["--status-lease", "istio-system/pilot"], {}, "--status-lease needs --kubeconfig"),
+        (["--credential-namespaces", "edge"], {}, "--credential-namespaces needs --kubeconfig"),
     ],
 )
 def test_what_is_not_understood_ends_with_status_2(

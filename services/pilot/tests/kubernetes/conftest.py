@@ -164,7 +164,7 @@ class Rights:
 
     @staticmethod
     def documented() -> list[list[dict[str, Any]]]:
-        """Of reading, of writing status, of leading; of judging tokens and giving roots, of keeping the authority."""
+        """Of reading, of gateways' Secrets, of status, of leading; of tokens and roots, of keeping the authority."""
         text = (REPOSITORY / "docs/install/pilot-on-kubernetes.md").read_text()
         return [yaml.safe_load(block)["rules"] for block in re.findall(r"```yaml\n(rules:.*?)```", text, re.DOTALL)]
 
@@ -198,10 +198,10 @@ def rights(kube_server: ApiServer, namespace: str) -> Rights:
 
 
 @asynccontextmanager
-async def _running(kubeconfig: Path, namespace: str) -> AsyncIterator[Pilot]:
+async def _running(kubeconfig: Path, namespace: str, **changes: Any) -> AsyncIterator[Pilot]:
     anywhere = Address("127.0.0.1", 0)
     lease = (namespace, "mizzen-pilot")
-    pilot = Pilot(Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig), status_lease=lease))
+    pilot = Pilot(Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig), status_lease=lease, **changes))
     following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
     try:
         async with asyncio.timeout(30):
@@ -215,8 +215,8 @@ async def _running(kubeconfig: Path, namespace: str) -> AsyncIterator[Pilot]:
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], AbstractAsyncContextManager[Pilot]]:
-    """Runs a Pilot that leads by a Lease of the namespace and writes status without delay."""
+def running(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractAsyncContextManager[Pilot]]:
+    """Runs a Pilot with a kubeconfig that leads by a Lease of a namespace and writes status without delay."""
     monkeypatch.setattr(status, "LOOK_SECONDS", 0.1)
     return _running
 

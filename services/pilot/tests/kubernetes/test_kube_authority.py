@@ -236,7 +236,7 @@ async def test_who_cannot_be_judged_now_may_come_again(
 
 async def test_the_documented_rights_are_needed_and_enough(rights: Any, space: Space, tmp_path: Path) -> None:
     config = rights.kubeconfig(tmp_path)
-    read, _, lead, trust, keep = rights.documented()
+    read, _, _, lead, trust, keep = rights.documented()
     rights.grant("read", read, inside=False)
     rights.grant("lead", lead, inside=True)
     with pytest.raises(TimeoutError):

@@ -118,7 +118,7 @@ async def test_the_documented_rights_are_needed_and_enough(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2), running(config, namespace):
             pytest.fail("nothing may be read without rights")
-    read, write, lead, *_ = rights.documented()
+    read, _, write, lead, *_ = rights.documented()
     rights.grant("read", read, inside=False)
     async with running(config, namespace) as pilot:
         assert ResourceKey("VirtualService", namespace, "reviews") in pilot.world.mesh.resources

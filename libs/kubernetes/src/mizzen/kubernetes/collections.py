@@ -11,6 +11,15 @@ from mizzen.api.kinds import AUTHENTICATION, KINDS, RBAC, Kind
 from mizzen.api.resource import ResourceKey
 
 CONFIG_GROUPS = ("networking.istio.io", "security.istio.io", AUTHENTICATION, RBAC, "config.istio.io", GATEWAY_API)
+_NO_CREDENTIALS = (
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "bootstrap.kubernetes.io/token",
+    "helm.sh/release.v1",
+)
+CREDENTIALS = ",".join(f"type!={name}" for name in _NO_CREDENTIALS)
+"""Secrets that may be certificates and keys."""
 RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 JSON = "application/json"
 _METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
@@ -18,9 +27,11 @@ _METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """All objects of one kind, in all namespaces."""
+    """All objects of one kind."""
 
     kind: Kind
+    namespace: str = ""
+    """The one whose objects are followed; empty: all."""
     field_selector: str = ""
     metadata_only: bool = False
     """Nothing but labels is of interest: the server need not send the rest."""
@@ -30,6 +41,8 @@ class Collection:
     """Whether names and ports of a Pod's containers are of interest."""
     labels: AnyCollection[str] | None = None
     """The only labels that are read; None means all."""
+    values: AnyCollection[str] = ()
+    """The only values of a Secret that are read."""
     optional: bool = False
     """Whether a cluster may do without its definition. It is then followed as soon as there is one."""
 
@@ -50,20 +63,29 @@ class Collection:
         return f"/apis/{self.api_version}" if self.kind.group else f"/api/{self.api_version}"
 
     @property
+    def title(self) -> str:
+        """What it is called where people read it."""
+        return f"{self.name} of namespace {self.namespace}" if self.namespace else self.name
+
+    @property
     def path(self) -> str:
         """Where the API server lists it."""
-        return f"{self.group_path}/{plural(self.kind.name)}"
+        return f"{self.group_path}{_within(self.namespace)}/{plural(self.kind.name)}"
 
     def object_path(self, key: ResourceKey) -> str:
         """Where the API server has one object."""
-        place = f"/namespaces/{key.namespace}" if self.kind.namespaced else ""
-        return f"{self.group_path}{place}/{plural(self.kind.name)}/{key.name}"
+        place = key.namespace if self.kind.namespaced else ""
+        return f"{self.group_path}{_within(place)}/{plural(self.kind.name)}/{key.name}"
 
     def accept(self, listing: bool) -> str:
         """The Accept header of a list or of a watch."""
         if not self.metadata_only:
             return JSON
         return _METADATA.format("PartialObjectMetadataList" if listing else "PartialObjectMetadata")
+
+
+def _within(namespace: str) -> str:
+    return f"/namespaces/{namespace}" if namespace else ""
 
 
 TOPOLOGY = frozenset(

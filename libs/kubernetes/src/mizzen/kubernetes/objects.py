@@ -90,10 +90,12 @@ def _metadata(collection: Collection, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def _pruned(collection: Collection, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what no mesh reads: a Pod's containers are most of the memory that it would take."""
+    """Without what no mesh reads: containers are most of a Pod's size, and other people's secrets are best not had."""
     if collection.metadata_only:
         return {}
     kept = {key: value for key, value in given.items() if key != "status" or collection.kind.status is not None}
+    if collection.kind.name == "Secret":
+        kept["data"] = {key: value for key, value in (kept.get("data") or {}).items() if key in collection.values}
     if collection.kind.name == "Pod":
         spec = kept.get("spec") or {}
         kept["spec"] = {key: spec[key] for key in _POD_SPEC if key in spec}

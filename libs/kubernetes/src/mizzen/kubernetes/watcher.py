@@ -61,7 +61,7 @@ class Watcher:
     async def _pause(self, error: Exception) -> None:
         # That a version has expired is ordinary life.
         if not (isinstance(error, ApiError) and error.status == 410):
-            self._client.outages.begin(self.collection.name, str(error) or type(error).__name__)
+            self._client.outages.begin(self.collection.title, str(error) or type(error).__name__)
         await asyncio.sleep(self._backoff.next(self._chance()))
 
     async def _list(self) -> Keys:
@@ -76,13 +76,13 @@ class Watcher:
             if changed:
                 log.warning("The API server does not serve %s any more", self.collection.name)
             if self.collection.optional:
-                self._client.outages.end(self.collection.name)
+                self._client.outages.end(self.collection.title)
             return changed
         readings = await asyncio.to_thread(read_objects, self.collection, listing.items)
         changed = self.reflector.listed(readings, listing.version)
         for problem in (problem for reading in readings for problem in reading.problems):
             log.warning("%s", problem)
-        self._client.outages.end(self.collection.name)
+        self._client.outages.end(self.collection.title)
         return changed
 
     async def _watch(self, version: str, on_change: OnChange) -> None:
@@ -91,7 +91,7 @@ class Watcher:
         clock = asyncio.get_running_loop().time
         began = clock()
         async with self._client.watch(self.collection, version, seconds) as events:
-            self._client.outages.end(self.collection.name)
+            self._client.outages.end(self.collection.title)
             async for event in events:
                 self._backoff.reset()
                 _report(self._apply(event), on_change)

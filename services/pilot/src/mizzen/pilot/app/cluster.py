@@ -6,14 +6,15 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from mizzen.api.kinds import KINDS
 from mizzen.api.resource import ResourceKey
 from mizzen.api.store.contents import Store
 from mizzen.kubernetes.client import Client
-from mizzen.kubernetes.collections import CONFIG, REGISTRY, WITH_STATUS
+from mizzen.kubernetes.collections import CONFIG, CREDENTIALS, REGISTRY, WITH_STATUS, Collection
 from mizzen.kubernetes.leader import Leader
 from mizzen.kubernetes.reflector import Revision
 from mizzen.kubernetes.server import Access
@@ -23,6 +24,7 @@ from mizzen.pilot.ingest.kubernetes.conditions import statements
 from mizzen.pilot.ingest.kubernetes.gatewaystatus import gateway_statements
 from mizzen.pilot.ingest.kubernetes.roots import Roots, RootsKeeper
 from mizzen.pilot.ingest.kubernetes.status import Statement, StatusWriter
+from mizzen.pilot.snapshot.credentials import VALUES
 from mizzen.pilot.snapshot.mesh import Mesh
 
 _ISTIO = frozenset(collection.kind.key for collection in WITH_STATUS if collection.kind.is_own)
@@ -61,9 +63,15 @@ class Findings:
 
 
 class Cluster:
-    """One API server; to be closed. `lease` is the namespace and name of the Lease whose holder writes status."""
+    """One API server; to be closed.
 
-    def __init__(self, access: Access, lease: tuple[str, str] | None, metrics: CollectorRegistry) -> None:
+    `lease` is the namespace and name of the Lease whose holder writes status, `credentials` are the namespaces whose
+    Secrets gateways may name.
+    """
+
+    def __init__(
+        self, access: Access, lease: tuple[str, str] | None, credentials: Iterable[str], metrics: CollectorRegistry
+    ) -> None:
         self._lease = lease
         self.client = Client(access, "mizzen-pilot")
         Gauge(
@@ -72,7 +80,10 @@ class Cluster:
             registry=metrics,
         ).set_function(lambda: len(self.client.outages.reasons))
         self._config = KubernetesStore(self.client, CONFIG)
-        self._registry = KubernetesStore(self.client, REGISTRY)
+        secrets = (
+            Collection(KINDS["Secret"], place, CREDENTIALS, annotations=False, values=VALUES) for place in credentials
+        )
+        self._registry = KubernetesStore(self.client, (*REGISTRY, *secrets))
 
     @property
     def stores(self) -> tuple[Store, Store]:

@@ -47,7 +47,8 @@ class Pilot:
         registry = CollectorRegistry()
         self._cluster: Cluster | None = None
         if settings.kubeconfig:
-            self._cluster = Cluster(access_to(settings.kubeconfig, os.environ), settings.status_lease, registry)
+            access = access_to(settings.kubeconfig, os.environ)
+            self._cluster = Cluster(access, settings.status_lease, settings.credential_namespaces, registry)
         self._stores = _stores(settings, self._cluster) if stores is None else stores
         by_default = settings.authority is not None and settings.authority.certifies_all
         self._mesh_config = MeshConfigSource(settings.mesh_config, MeshConfig(enable_auto_mtls=by_default))

@@ -30,6 +30,8 @@ class Settings:
     """The path of a kubeconfig, or `in-cluster`; empty where there is no Kubernetes."""
     status_lease: tuple[str, str] | None = None
     """Namespace and name of the Lease whose holder writes the status of resources; None: nobody does."""
+    credential_namespaces: tuple[str, ...] = ()
+    """Of Kubernetes: those whose Secrets gateways may name as their certificates."""
     authority: AuthoritySettings | None = None
     """None: nobody is certified here."""
     log_level: str = "info"
@@ -60,6 +62,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
     flag("mesh-config", "", "YAML file with fields of Istio's MeshConfig, watched")
     flag("status-lease", "", "write the status of resources while holding this Lease: <namespace>/<name>")
+    flag("credential-namespaces", "", "follow Secrets of these namespaces for gateways, divided by commas")
     flag("secure-address", "", "where proxies connect with TLS, for certificates and xDS (port 15012)")
     flag("ca-dir", "", "folder of the certificate authority (ca-cert.pem, ...); a root is made where there is none")
     flag("ca-namespace", "", "keep the authority in Secrets of this namespace, and have Kubernetes judge tokens")
@@ -83,6 +86,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
             mesh_config=Path(given.mesh_config) if given.mesh_config else None,
             kubeconfig=given.kubeconfig,
             status_lease=_lease(given.status_lease, given.kubeconfig),
+            credential_namespaces=_credential_namespaces(given.credential_namespaces, given.kubeconfig),
             authority=_authority(given),
             log_level=given.log_level,
             log_format=cast("LogFormat", given.log_format),
@@ -107,8 +111,18 @@ def _authority(given: argparse.Namespace) -> AuthoritySettings | None:
         namespace=given.ca_namespace,
         roots_name=given.roots_config_map,
         roots_file=Path(given.roots_file) if given.roots_file else None,
-        hosts=tuple(filter(None, map(str.strip, given.secure_hosts.split(",")))),
+        hosts=_list(given.secure_hosts),
     )
+
+
+def _list(given: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, given.split(","))))
+
+
+def _credential_namespaces(given: str, kubeconfig: str) -> tuple[str, ...]:
+    if given and not kubeconfig:
+        raise ValueError("--credential-namespaces needs --kubeconfig; in folders, Secrets of all namespaces count")
+    return tuple(dict.fromkeys(_list(given)))
 
 
 def _folder(given: str, default: str, kubeconfig: str) -> Path | None:

@@ -22,6 +22,10 @@ CA_SUFFIX: Final = "-cacert"
 """What names of authorities end with: a Secret of its own, or the one beside the certificate."""
 ASK: Final = frozenset({ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL, ServerTLSMode.ISTIO_MUTUAL})
 """Modes in which clients are asked for certificates."""
+_PAIRS: Final = (("cert", "key", "ocsp-staple"), ("tls.crt", "tls.key", "tls.ocsp-staple"))
+_AUTHORITIES: Final = (("cacert", "crl"), ("ca.crt", "ca.crl"))
+VALUES: Final = frozenset(name for names in (*_PAIRS, *_AUTHORITIES) for name in names)
+"""What a Secret may hold of a credential. Generic names go before those of Kubernetes' type kubernetes.io/tls."""
 _OWN: Final = frozenset({ServerTLSMode.SIMPLE, ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL})
 
 Resources = Mapping[ResourceKey, Resource]
@@ -144,7 +148,11 @@ def _unusable_everywhere(name: str, namespaces: Iterable[str], resources: Resour
                 reasons.append(str(error))
         else:
             return ""
-    return reasons[0] if reasons else f"there is no Secret {name.removeprefix(PLAIN)} in any namespace"
+    return (
+        reasons[0]
+        if reasons
+        else f"there is no Secret {name.removeprefix(PLAIN)} in any namespace of which Pilot reads Secrets"
+    )
 
 
 def _resource_name(stated: str) -> str:
@@ -152,8 +160,8 @@ def _resource_name(stated: str) -> str:
 
 
 def _pair_of(secret: Secret) -> Pair:
-    """Generic keys go before those of Kubernetes' type kubernetes.io/tls. Raises ValueError."""
-    for names in (("cert", "key", "ocsp-staple"), ("tls.crt", "tls.key", "tls.ocsp-staple")):
+    """Raises ValueError."""
+    for names in _PAIRS:
         chain, key, staple = map(secret.value, names)
         if chain and key:
             _check_pair(chain, key, *names[:2])
@@ -162,7 +170,7 @@ def _pair_of(secret: Secret) -> Pair:
 
 
 def _authorities_of(secret: Secret) -> Authorities:
-    for names in (("cacert", "crl"), ("ca.crt", "ca.crl")):
+    for names in _AUTHORITIES:
         certificates, revoked = map(secret.value, names)
         if certificates:
             _check_certificates(certificates, names[0])
