@@ -2,12 +2,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from mizzen.identity.certificate import certificates_from_pem, identity_of
 from mizzen.identity.keys import KeyType, new_key
 from mizzen.identity.spiffe import SpiffeId
-from mizzen.pilot.ca.authority import SKEW, CannotSign, self_signed
+from mizzen.pilot.ca.authority import SKEW, Authority, CannotSign, self_signed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -45,6 +46,27 @@ def test_a_certified_workload_is_no_authority() -> None:
     verifier = PolicyBuilder().store(Store(authority.roots)).time(NOW).build_client_verifier()
     with pytest.raises(VerificationError):
         verifier.verify(forged, [leaf])
+
+
+def test_the_signers_key_is_named_as_the_signer_names_it() -> None:
+    root, key = self_signed(new_key(), "cluster.local", NOW), new_key()
+    # Of other lengths and hashes than SHA-1, as Go and others make them: OpenSSL refuses what names another key.
+    named = x509.SubjectKeyIdentifier(b"of another kind")
+    signer = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "plugged in")]))
+        .issuer_name(root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 100 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(named, critical=False)
+        .sign(root.key, hashes.SHA256())
+    )
+    leaf = Authority(key, signer, (signer,), root.roots).issue(new_key().public_key(), REVIEWS, DAY, NOW)
+    said = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert said.key_identifier == named.digest
 
 
 def test_the_chain_begins_with_the_leaf_and_ends_with_all_roots() -> None:

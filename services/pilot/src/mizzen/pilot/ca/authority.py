@@ -55,10 +55,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certificate.public_key()),  # type: ignore[arg-type]
-                critical=False,
-            )
+            .add_extension(_signer(self.certificate), critical=False)
         )
         return builder.sign(self.key, hashes.SHA256())
 
@@ -98,6 +95,15 @@ def _begun(
         .not_valid_before(begin)
         .not_valid_after(end)
     )
+
+
+def _signer(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """As the signer calls its own key: whoever made it may have derived that name in another way than we do."""
+    try:
+        known = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(certificate.public_key())  # type: ignore[arg-type]
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
 
 
 def _name(host: str) -> x509.GeneralName:
