@@ -179,6 +179,22 @@ def test_a_secret_of_another_namespace(world: Any, router: Any, grants: tuple[st
     assert (given.failures.get(name) == "no Gateway of this proxy names it") == (not is_served)
 
 
+@pytest.mark.parametrize(("home", "is_given"), [("istio-system", True), ("default", True), ("elsewhere", False)])
+def test_who_calls_itself_the_ingress_gateway_gets_no_secret(
+    world: Any, router: Any, home: str, is_given: bool
+) -> None:
+    """Labels are what a node says of itself; only its namespace was proved."""
+    made = world(
+        gateway(listener(tls="certificateRefs: [{name: shop, namespace: vault}]")), good(namespace="vault"), grant()
+    )
+    name = "kubernetes-gateway://vault/shop"
+    given = generate(SECRET, replace(router(namespace=home), verified=True), made.mesh, frozenset({name}))
+    assert (name in given.resources) is is_given
+    assert (
+        "proxies of namespace elsewhere may not have Secret vault/shop" in given.failures.get(name, "")
+    ) is not is_given
+
+
 def test_that_a_secret_exists_is_not_told_to_those_who_may_not_refer_to_it(world: Any) -> None:
     edge = gateway(listener(tls="certificateRefs: [{name: shop, namespace: vault}]"))
     assert world(edge).problems == world(edge, good("shop", "vault")).problems

@@ -34,7 +34,9 @@ def secret(name: str, proxy: Proxy, mesh: Mesh) -> Encoded:
     shown = f"{uses[0].gateway.id}, {uses[0].server}"
     at = credentials.place(name, proxy.namespace)
     if not any(_allowed(name, at, use, proxy, mesh) for use in uses):
-        raise UnusableCredential(f"{shown}: Secret {at.namespace}/{at.name} is in another namespace than the gateway")
+        raise UnusableCredential(
+            f"{shown}: proxies of namespace {proxy.namespace} may not have Secret {at.namespace}/{at.name}"
+        )
     try:
         return encode(name, _message(name, at, mesh))
     except UnusableCredential as error:
@@ -61,11 +63,15 @@ def _uses(proxy: Proxy, mesh: Mesh) -> Iterator[tuple[str, Use]]:
 
 
 def _allowed(name: str, at: Place, use: Use, proxy: Proxy, mesh: Mesh) -> bool:
-    """As in Istio: the proxy's own namespace; another one where a ReferenceGrant was found for the Gateway."""
+    """The proxy's own namespace; another one where the Gateway API lets the Gateway refer to it.
+
+    Such a Gateway is served by the mesh's ingress gateway, or by proxies of its own namespace. What labels a proxy
+    says that it has counts for nothing here: a workload anywhere could call itself the ingress gateway.
+    """
     if name.startswith(credentials.PLAIN):
         return at.namespace == proxy.namespace
     if use.gateway in mesh.translation.gateways:
-        return True
+        return proxy.namespace in (mesh.settings.root_namespace, use.gateway.metadata.namespace)
     return at.namespace == proxy.namespace == use.gateway.metadata.namespace
 
 
