@@ -14,11 +14,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from mizzen.identity.certificate import certificates_from_pem
+from mizzen.identity.keeping.settings import IdentitySettings
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.app.authority import AuthoritySettings
 from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings
-from mizzen.proxy.app.identity.settings import IdentitySettings
 from mizzen.proxy.app.identity.workload import WorkloadIdentity
 from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, SecretPlan
 from mizzen.runtime.address import Address, unused_port

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from tls_authority import TestAuthority
 
-from mizzen.proxy.app.secrets import files
 from mizzen.proxy.app.secrets.files import FileSecrets, files_of, read
 from mizzen.proxy.engine.tls_plan import SecretPlan
 from mizzen.proxy.snapshot.result import Invalid
+from mizzen.runtime import followed
 
 ROOT = TestAuthority()
 
@@ -91,7 +91,7 @@ def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(followed, "LOOK_SECONDS", 0.001)
 
 
 class Heard:

@@ -20,6 +20,11 @@ def load_roots(context: ssl.SSLContext, pem: str) -> None:
         context.load_verify_locations(path)
 
 
+def reason_of(error: ssl.SSLError) -> str:
+    """What was wrong, in small letters."""
+    return (error.reason or str(error)).lower().replace("_", " ")
+
+
 def _no_password() -> str:
     """Without it, the library would ask at the terminal."""
     return ""

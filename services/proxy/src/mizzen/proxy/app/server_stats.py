@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, get_args
 
-from mizzen.proxy.app.identity.keeper import CertificateKeeper
+from mizzen.identity.keeping.keeper import CertificateKeeper
 from mizzen.proxy.app.istio_metrics import name_of
 from mizzen.proxy.app.state import AgentState, ServerState
 from mizzen.proxy.app.statistics import add

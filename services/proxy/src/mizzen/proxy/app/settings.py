@@ -11,9 +11,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from mizzen.identity.keeping.settings import IdentitySettings
 from mizzen.identity.spiffe import DEFAULT_TRUST_DOMAIN, SpiffeId
 from mizzen.proxy.app.addresses import own_addresses
-from mizzen.proxy.app.identity.settings import IdentitySettings
 from mizzen.proxy.app.injected import PodInfo, is_injected, read_pod_info, variables
 from mizzen.proxy.app.mixer.contract import CALL_SECONDS
 from mizzen.proxy.app.node import Node, read_metadata

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from mizzen.identity.inmemory import load_pair, load_roots
+from mizzen.identity.inmemory import load_pair, load_roots, reason_of
 from mizzen.proxy.engine.tls_plan import SecretPlan
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
 
@@ -36,7 +36,7 @@ def pair(name: str, chain: str, key: str) -> SecretPlan:
     try:
         load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), chain, key)
     except ssl.SSLError as error:
-        raise Invalid("tls_certificate", f"is no certificate with its key in PEM: {_reason(error)}") from None
+        raise Invalid("tls_certificate", f"is no certificate with its key in PEM: {reason_of(error)}") from None
     return SecretPlan(name, chain, key, identity=_first_uri(chain))
 
 
@@ -50,7 +50,7 @@ def roots(name: str, pem: str, crl: str = "") -> SecretPlan:
             try:
                 load_roots(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), text)
             except ssl.SSLError as error:
-                raise Invalid(f"validation_context.{field}", f"cannot be read: {_reason(error)}") from None
+                raise Invalid(f"validation_context.{field}", f"cannot be read: {reason_of(error)}") from None
     return SecretPlan(name, roots=pem, crl=crl)
 
 
@@ -95,10 +95,6 @@ def _text(message: Any, field: str) -> str:
 def _check_size(*texts: str) -> None:
     if any(len(text) > MAX_PEM for text in texts):
         raise Invalid("", f"is longer than {MAX_PEM} letters")
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or str(error)).lower().replace("_", " ")
 
 
 def _first_uri(chain: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from mizzen.identity.keeping.settings import IdentitySettings
 from mizzen.proxy.app.identity.sds_server import SdsServer
 from mizzen.proxy.app.identity.secret_store import SecretStore
-from mizzen.proxy.app.identity.settings import IdentitySettings
 from mizzen.proxy.app.identity.workload import WorkloadIdentity
 
 

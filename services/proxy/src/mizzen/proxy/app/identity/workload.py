@@ -1,22 +1,15 @@
-"""The identity of this proxy's workload: kept by the agent, used by the workers and towards Pilot."""
+"""The identity of this proxy's workload: kept by the agent, used by the workers and towards the mesh's own services."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
 from collections.abc import Awaitable, Callable
 
 import grpc
 
 from mizzen.identity.credentials import Credentials
-from mizzen.proxy.app.identity.authority import CertificateService
-from mizzen.proxy.app.identity.keeper import CertificateKeeper
-from mizzen.proxy.app.identity.settings import IdentitySettings
-from mizzen.proxy.app.identity.trust import Trust
-from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, SecretPlan
-
-log = logging.getLogger(__name__)
+from mizzen.identity.keeping.own import OwnIdentity, Proof
+from mizzen.identity.keeping.settings import IdentitySettings
+from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, OWN_ROOTS, SecretPlan
 
 
 class WorkloadIdentity:
@@ -26,44 +19,25 @@ class WorkloadIdentity:
         self, settings: IdentitySettings, deliver: Callable[[tuple[SecretPlan, ...]], Awaitable[None]]
     ) -> None:
         self._deliver = deliver
-        self._certified = asyncio.Event()
-        self._trust = Trust(settings.roots, self._trust_changed)
-        service = CertificateService(
-            str(settings.authority),
-            settings.roots,
-            settings.token,
-            life_seconds=settings.life_seconds,
-            trusted=lambda current: self._trust.plan(current.roots_pem).roots,
-        )
-        self.keeper = CertificateKeeper(settings.identity, service, self._changed, random.random)
+        self._delivered: Credentials | None = None
+        self._own = OwnIdentity(settings, self._changed)
+        self.keeper = self._own.keeper
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.keeper.run())
-            tasks.create_task(self._trust.run())
+        await self._own.run()
 
     async def channel_credentials(self) -> grpc.ChannelCredentials:
         """Today's, for a connection to Pilot; waits for the first."""
-        await self._certified.wait()
-        current = self.keeper.current
-        assert current is not None  # noqa: S101 - the event says so
-        return grpc.ssl_channel_credentials(
-            self._trust.plan(current.roots_pem).roots.encode(),
-            current.key_pem.encode(),
-            current.chain_pem.encode(),
-        )
+        return (await self._own.proof()).for_channels()
 
-    async def _changed(self, credentials: Credentials) -> None:
+    async def _changed(self, proof: Proof) -> None:
         """Secrets as listeners and clusters know them."""
-        chain, key = credentials.chain_pem, credentials.key_pem
-        own = SecretPlan(OWN_CERTIFICATE, chain, key, identity=str(credentials.identity))
-        await self._deliver((own, self._trust.plan(credentials.roots_pem)))
-        self._certified.set()
-
-    async def _trust_changed(self) -> None:
-        current = self.keeper.current
-        if current is not None:
-            plan = self._trust.plan(current.roots_pem)
-            log.info("Trusted now: %d roots", plan.roots.count("BEGIN CERTIFICATE"))
-            await self._deliver((plan,))
+        shown = proof.credentials
+        trusted = SecretPlan(OWN_ROOTS, roots=proof.roots, crl=proof.revoked)
+        if shown is self._delivered:
+            await self._deliver((trusted,))
+            return
+        own = SecretPlan(OWN_CERTIFICATE, shown.chain_pem, shown.key_pem, identity=str(shown.identity))
+        await self._deliver((own, trusted))
+        self._delivered = shown

@@ -9,8 +9,8 @@ from typing import Final
 import grpc
 
 from mizzen.identity.credentials import Credentials
+from mizzen.identity.keeping.keeper import AskFailed
 from mizzen.proto import ca_pb2
-from mizzen.proxy.app.identity.keeper import AskFailed
 
 METHOD: Final = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 CALL_SECONDS: Final = 10.0

@@ -101,7 +101,7 @@ class CertificateKeeper:
         chain = await self._authority.sign(make_request(key, self._identity), self.current)
         credentials = Credentials.received(key, chain)
         if credentials.identity != self._identity:
-            raise InvalidCertificate(f"the CA takes this proxy for {credentials.identity}, not {self._identity}")
+            raise InvalidCertificate(f"the CA takes this workload for {credentials.identity}, not {self._identity}")
         if credentials.ends <= self._clock.now():
             raise InvalidCertificate(
                 f"the CA's certificate has ended at {credentials.ends} already: compare the clocks"

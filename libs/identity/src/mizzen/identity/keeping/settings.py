@@ -1,4 +1,4 @@
-"""What the agent is told about its workload's identity. Without gRPC: who reads settings may need none."""
+"""What a process is told about its identity. Without gRPC: who reads settings may need none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mizzen.runtime.address import Address
 
 @dataclass(frozen=True, slots=True)
 class IdentitySettings:
-    """Who this workload is, and who certifies that."""
+    """Who this process is, and who certifies that."""
 
     identity: SpiffeId
     authority: Address

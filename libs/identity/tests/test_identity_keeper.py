@@ -13,13 +13,10 @@ from cryptography.hazmat.primitives import hashes
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.credentials import Credentials
+from mizzen.identity.keeping.keeper import AskFailed, CertificateKeeper, Clock
 from mizzen.identity.keys import new_key
 from mizzen.identity.request import requested_key
 from mizzen.identity.spiffe import SpiffeId
-from mizzen.proxy.app.identity.keeper import AskFailed, CertificateKeeper, Clock
-from mizzen.proxy.app.prometheus import exposition
-from mizzen.proxy.app.server_stats import identity_stats
-from mizzen.proxy.app.stats_page import Selection
 
 REVIEWS = SpiffeId("cluster.local", "default", "reviews")
 ROOT_KEY = new_key()
@@ -155,7 +152,7 @@ async def test_it_is_kept_while_the_ca_is_away(caplog: pytest.LogCaptureFixture)
     [
         (
             good(3600, SpiffeId("cluster.local", "default", "bank")),
-            "takes this proxy for spiffe://cluster.local/ns/default/sa/bank",
+            "takes this workload for spiffe://cluster.local/ns/default/sa/bank",
         ),
         (good(-1, ago=60), "compare the clocks"),
     ],
@@ -173,17 +170,3 @@ async def test_a_key_is_in_no_log() -> None:
     assert "PRIVATE" in credentials.key_pem
     assert "PRIVATE" not in repr(credentials)
     assert repr(credentials).startswith("Credentials(spiffe://cluster.local/ns/default/sa/reviews, until ")
-
-
-async def test_metrics_tell_when_the_certificate_ends() -> None:
-    ca = CA(good(3600), AskFailed("gone"), AskFailed("gone"), good(7200))
-    keeper, (_, last) = await run(ca, 2)
-    now = last.ends.timestamp() - 7200
-    text = exposition(identity_stats(keeper, now), Selection())
-    assert 'istio_agent_cert_expiry_seconds{resource_name="default"} 7200\n' in text
-    assert 'istio_agent_cert_expiry_seconds{resource_name="ROOTCA"} ' in text
-    assert 'istio_agent_num_outgoing_requests{request_type="csr"} 4\n' in text
-    assert 'istio_agent_num_failed_outgoing_requests{request_type="csr"} 2\n' in text
-    assert 'istio_agent_cert_expiry_seconds{resource_name="default"} -1\n' in exposition(
-        identity_stats(keeper, last.ends.timestamp() + 1), Selection()
-    )

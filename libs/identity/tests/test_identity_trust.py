@@ -1,4 +1,4 @@
-"""Whom a workload trusts follows files; what becomes of its certificate is in the metrics."""
+"""Whom a process trusts follows files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from mizzen.identity.certificate import certificate_to_pem
+from mizzen.identity.keeping import trust
+from mizzen.identity.keeping.trust import Trust
 from mizzen.identity.keys import new_key
-from mizzen.proxy.app.identity import trust
-from mizzen.proxy.app.identity.trust import Trust
-from mizzen.proxy.app.secrets import files
+from mizzen.runtime import followed
 
 NOW = datetime.now(UTC)
 
@@ -52,7 +52,7 @@ NEW, REVOKED = root("new")
 async def test_a_new_root_and_a_list_of_revoked_certificates_reach_the_workload_by_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(followed, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(trust, "LOOK_SECONDS", 0.01)
     changes: asyncio.Queue[None] = asyncio.Queue()
 
@@ -61,28 +61,28 @@ async def test_a_new_root_and_a_list_of_revoked_certificates_reach_the_workload_
 
     path = tmp_path / "root-cert.pem"
     trusted = Trust(path, changed)  # before Pilot has made the authority
-    assert trusted.plan(OLD) == trust.SecretPlan("ROOTCA", roots=OLD)
+    assert (trusted.roots(OLD), trusted.revoked) == (OLD, "")
     path.write_text(OLD)
-    assert (trusted.plan(OLD).roots, trusted.plan(OLD).crl) == (OLD, "")
+    assert (trusted.roots(OLD), trusted.revoked) == (OLD, "")
     running = asyncio.create_task(trusted.run())
     try:
         async with asyncio.timeout(20):
             await changes.get()
             path.write_text(OLD + NEW)
             await changes.get()
-            assert trusted.plan(OLD).roots == OLD + NEW
+            assert trusted.roots(OLD) == OLD + NEW
             path.write_text(NEW)
             await changes.get()
-            assert trusted.plan(OLD).roots == OLD + NEW  # by the old one the own certificate is signed
+            assert trusted.roots(OLD) == OLD + NEW  # by the old one the own certificate is signed
             (tmp_path / "ca-crl.pem").write_text(REVOKED)
             await changes.get()
-            assert trusted.plan(NEW).crl == REVOKED
+            assert trusted.revoked == REVOKED
             path.write_text("nonsense")
             (tmp_path / "ca-crl.pem").unlink()
             await changes.get()
-            assert trusted.plan(NEW) == trust.SecretPlan("ROOTCA", roots=NEW)
+            assert (trusted.roots(NEW), trusted.revoked) == (NEW, "")
             path.unlink()
-            assert trusted.plan(OLD).roots == OLD + NEW
+            assert trusted.roots(OLD) == OLD + NEW
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
