@@ -23,11 +23,11 @@ from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import BodyPlan, ExtAuthzPlan, GrpcCall, HttpCall
 from mizzen.proxy.engine.match_plan import StringMatch
-from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, HttpPlan, ListenerPlan
 from mizzen.proxy.engine.rbac_plan import AllOf, Anything, PolicyPlan, RbacPlan
 from mizzen.proxy.snapshot.ads_session import Delivery
 from mizzen.proxy.snapshot.store import Held
-from mizzen.runtime.address import Address, unused_port
+from mizzen.runtime.address import unused_port
 
 REQUEST = InquiredRequest(
     b"GET",
@@ -61,13 +61,13 @@ class Where:
     def find(self, cluster: str) -> str:
         return f"ipv4:127.0.0.1:{self.port}"
 
-    def pick(self, cluster: str, point: float) -> Address:
-        return Address("127.0.0.1", self.port)
+    def pick(self, cluster: str, point: float) -> tuple[ClusterPlan, EndpointPlan]:
+        return static(cluster, self.port), EndpointPlan("127.0.0.1", self.port)
 
 
 @asynccontextmanager
 async def desk(port: int) -> AsyncIterator[InquiryDesk]:
-    made = InquiryDesk(Where(port), random.random)  # type: ignore[arg-type]
+    made = InquiryDesk(Where(port), dict, random.random)  # type: ignore[arg-type]
     try:
         yield made
     finally:

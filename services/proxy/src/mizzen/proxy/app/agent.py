@@ -56,9 +56,9 @@ class Agent:
         self._embedded = _embedded(settings)
         addresses = Addresses(session.store, str(settings.mixer_address or ""))
         mixer = MixerHub(self._embedded or MixerCalls(addresses.find, settings.mixer_check_seconds))
-        self._inquiries = InquiryDesk(Addresses(session.store, ""), random.random)
-        workers.connect(mixer.heard, self._inquiries.heard)
         deliverer = Deliverer(workers, self._sockets, time.time, session.store.secret_names)
+        self._inquiries = InquiryDesk(Addresses(session.store, ""), lambda: deliverer.secrets, random.random)
+        workers.connect(mixer.heard, self._inquiries.heard)
         self._identity = WorkloadIdentity(settings.identity, deliverer.keep) if settings.identity else None
         credentials = self._identity.channel_credentials if self._identity and settings.has_secure_xds else None
         client = XdsClient(str(settings.discovery_address), session, deliverer.deliver, credentials)

@@ -107,7 +107,12 @@ class Cluster:
 
 def host_of(x: Exchange) -> str:
     """Whom a request is for, as the endpoint will read it, without the port."""
-    host = (value_of(x.head, b"host") or b"").decode("latin-1").lower()
+    return bare_host(value_of(x.head, b"host") or b"")
+
+
+def bare_host(authority: bytes) -> str:
+    """A Host header's value without the port, in lower case; an IPv6 address without brackets."""
+    host = authority.decode("latin-1").lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]

@@ -67,8 +67,8 @@ class Connector:
                     await self._loop.create_connection(lambda: _Attempt(factory, deadline), *address, local_addr=local)
                     return
                 raw, _ = await self._loop.create_connection(asyncio.Protocol, *address, local_addr=local)
-                await _secure(raw, security, address, _Attempt(factory, deadline))
-        except _NotSecured as error:
+                await secure(raw, security, address, _Attempt(factory, deadline).connection_made)
+        except NotSecured as error:
             failed(f"TLS_error: {error}", timed_out=False)
         except TimeoutError as error:
             timed_out = error.errno is None  # else it is the kernel's ETIMEDOUT
@@ -80,22 +80,24 @@ class Connector:
             failed(f"delayed connect error: {_explain(error)}", timed_out=False)
 
 
-class _NotSecured(Exception):
+class NotSecured(ConnectionError):
     """The handshake failed; the message says why."""
 
 
-async def _secure(raw: asyncio.Transport, client: ClientSecurity, address: Address, attempt: _Attempt) -> None:
-    """Begin TLS, whose inside `attempt` gets; raises _NotSecured."""
+async def secure(
+    raw: asyncio.Transport, client: ClientSecurity, address: Address, made: Callable[[TlsConnection], None]
+) -> None:
+    """Begin TLS, whose inside `made` gets, to give it a protocol; raises NotSecured."""
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def ready(connection: TlsConnection) -> None:
-        attempt.connection_made(connection)
+        made(connection)
         if not over.done():
             over.set_result(None)
 
     def failed(reason: str) -> None:
         if not over.done():
-            over.set_exception(_NotSecured(reason))
+            over.set_exception(NotSecured(reason))
 
     try:
         security = client.security

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
 from mizzen.proxy.snapshot.store import Store
-from mizzen.runtime.address import Address
 
 
 class Addresses:
@@ -26,11 +25,10 @@ class Addresses:
         family = "ipv6" if where[0].startswith("[") else "ipv4"
         return f"{family}:{','.join(address for address in where if address.startswith('[') == (family == 'ipv6'))}"
 
-    def pick(self, cluster: str, point: float) -> Address:
-        """One of its endpoints, for a point in [0, 1); LookupError says what is missing."""
-        _, endpoints = self._healthy(cluster)
-        chosen = endpoints[int(point * len(endpoints))]
-        return Address(chosen.address, chosen.port)
+    def pick(self, cluster: str, point: float) -> tuple[ClusterPlan, EndpointPlan]:
+        """It and one of its endpoints, for a point in [0, 1); LookupError says what is missing."""
+        plan, endpoints = self._healthy(cluster)
+        return plan, endpoints[int(point * len(endpoints))]
 
     def _healthy(self, cluster: str) -> tuple[ClusterPlan, list[EndpointPlan]]:
         held = self._store.kinds["cluster"].get(cluster)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request to a neighbour in the Pod: the application, or the proxy's own pages.
+"""One HTTP/1.1 request to a neighbour in the Pod (the application, or the proxy's own pages), or to an authorizer.
 
 Small for the same reason as `servers.py`: a client library costs each sidecar several MB.
 """
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import httptools
 
+from mizzen.proxy.io.connect import ClientSecurity, secure
+from mizzen.proxy.io.tls import TlsConnection
 from mizzen.runtime.address import Address
 
 CHUNK = 64 * 1024
@@ -35,6 +37,8 @@ class Peer:
     """Certificates are not checked, as the kubelet does not check them."""
     source: str = ""
     """The local address to call from; "" for the system's choice."""
+    security: ClientSecurity | None = None
+    """What a service of the mesh must prove, and what is shown to it; goes before `tls` and `source`."""
 
 
 @dataclass(slots=True)
@@ -70,11 +74,29 @@ async def ask(peer: Peer, method: str, target: str, headers: Headers, limit: int
 
 async def connect(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection; raises OSError."""
+    if peer.security is not None:
+        return await _secured(peer.address, peer.security)
     return await asyncio.open_connection(
         *peer.address,
         ssl=_trusting() if peer.tls else None,
         local_addr=(peer.source, 0) if peer.source else None,
     )
+
+
+async def _secured(address: Address, client: ClientSecurity) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    inside: list[asyncio.StreamWriter] = []
+
+    def made(connection: TlsConnection) -> None:
+        connection.set_protocol(protocol)
+        protocol.connection_made(connection)
+        inside.append(asyncio.StreamWriter(connection, protocol, reader, loop))
+
+    raw, _ = await loop.create_connection(asyncio.Protocol, *address)
+    await secure(raw, client, address, made)
+    return reader, inside[0]
 
 
 def _trusting() -> ssl.SSLContext:
