@@ -13,10 +13,14 @@ from mizzen.api.resource import Resource, ResourceKey
 from mizzen.pilot.app import world as world_module
 from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
+from mizzen.pilot.app.pilot import Pilot
+from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.app.world import MESH_CONFIG, World
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ingest.config.memory import MemoryStore
 from mizzen.pilot.snapshot.service import ServiceKey
+from mizzen.runtime.address import Address
+from mizzen.runtime.errors import StartError
 
 REVIEWS = ServiceKey("reviews.default.svc.cluster.local", "default")
 SERVICE = (Path(__file__).parent / "service.yaml").read_text().replace("NAME", "reviews")
@@ -112,3 +116,17 @@ def test_a_failed_build_keeps_the_mesh_and_the_next_one_catches_up(
     change = setting.put(SLICE.replace("ADDRESS", "10.0.0.2"))
     assert change.config == {ResourceKey("VirtualService", "default", "reviews")}
     assert change.endpoints == {REVIEWS}
+
+
+async def test_without_a_first_mesh_nothing_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one would take away what proxies hold, their policies among it."""
+    monkeypatch.setattr(world_module, "build", lambda *_: SimpleNamespace())
+    anywhere = Address("127.0.0.1", 0)
+    pilot = Pilot(Settings(anywhere, anywhere, tmp_path, tmp_path), stores=())
+    try:
+        with pytest.raises(StartError, match="the first mesh cannot be built"):
+            await pilot.start()
+        with pytest.raises(RuntimeError, match="was not started"):
+            _ = pilot.server.address
+    finally:
+        await pilot.close()

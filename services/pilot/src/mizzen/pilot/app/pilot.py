@@ -87,7 +87,7 @@ class Pilot:
         self._mesh_config.load()
         for store in self._stores:
             await store.load()
-        await asyncio.to_thread(self.world.rebuild, ())
+        await asyncio.to_thread(self.world.begin)
         if self.world.mesh.key_sources:
             await self._keys.settle(self.world.mesh.key_sources)
             await asyncio.to_thread(self.world.rebuild, (TOKEN_KEYS,))

@@ -19,13 +19,12 @@ from mizzen.pilot.ingest.registry.files import registry_of
 from mizzen.pilot.snapshot.build import ENDPOINT_KINDS, build, refresh_endpoints
 from mizzen.pilot.snapshot.diff import Change, difference
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.runtime.errors import StartError
 
 log = logging.getLogger(__name__)
 
 MESH_CONFIG = ResourceKey("MeshConfig", "", "mesh")
 """Stands for the mesh's settings among changed keys."""
-
-
 TOKEN_KEYS = ResourceKey("JSONWebKeySet", "", "tokens")
 """Stands for the keys of issuers of tokens among changed keys."""
 
@@ -64,6 +63,16 @@ class World:
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the resources, by themselves and together."""
         return (*self.contents().problems, *self.mesh.problems)
+
+    def begin(self) -> None:
+        """Build the first mesh; raises StartError.
+
+        Without it there is nothing to serve: an empty mesh would take routes and policies from proxies that come back.
+        """
+        self._whole = True
+        self.rebuild(())
+        if self._whole:
+            raise StartError("the first mesh cannot be built of this configuration; the log says why")
 
     def rebuild(self, keys: Iterable[ResourceKey]) -> Change:
         """Take over what changed; the difference between the mesh before and after."""
