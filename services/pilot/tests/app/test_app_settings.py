@@ -43,6 +43,17 @@ def test_namespaces_of_credentials_are_divided_by_commas() -> None:
     assert read_settings([], {"MIZZEN_PILOT_CREDENTIAL_NAMESPACES": ""}).credential_namespaces == ()
 
 
+def test_an_account_may_have_several_dns_names() -> None:
+    names = "mixer.istio-system:policy.mesh, mixer.istio-system:telemetry.mesh,a.b.edge:door.mesh"
+    given = ["--secure-address", "127.0.0.1:0", "--ca-dir", "/ca", "--custom-dns-names", names]
+    authority = read_settings(given, {}).authority
+    assert authority is not None
+    assert authority.account_hosts == {
+        ("istio-system", "mixer"): ("policy.mesh", "telemetry.mesh"),
+        ("edge", "a.b"): ("door.mesh",),
+    }
+
+
 def test_a_flag_wins_over_its_variable() -> None:
     environment = {"MIZZEN_PILOT_XDS_ADDRESS": "[::1]:1", "MIZZEN_PILOT_CONFIG_DIR": "/etc/mesh"}
     settings = read_settings(["--xds-address", "10.0.0.1:2"], environment)
@@ -59,6 +70,11 @@ def test_a_flag_wins_over_its_variable() -> None:
         (["--kubeconfig", "in-cluster", "--status-lease", "pilot"], {}, "--status-lease is <namespace>/<name>"),
         (["--status-lease", "istio-system/pilot"], {}, "--status-lease needs --kubeconfig"),
         (["--credential-namespaces", "edge"], {}, "--credential-namespaces needs --kubeconfig"),
+        (
+            ["--secure-address", ":::1", "--ca-dir", "/ca", "--custom-dns-names", "mixer:policy.mesh"],
+            {},
+            "--custom-dns-names has items ACCOUNT.NAMESPACE:NAME, not 'mixer:policy.mesh'",
+        ),
     ],
 )
 def test_what_is_not_understood_ends_with_status_2(

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
 from google.protobuf.struct_pb2 import Struct
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
@@ -90,7 +91,10 @@ async def ca(tmp_path: Path) -> AsyncIterator[Running]:
     port = server.add_insecure_port("127.0.0.1:0")
     secure = SecurePort(lambda: Address("127.0.0.1", port))
     verifier = TokenVerifier(KeySet([ISSUER]), "cluster.local")
-    server.add_generic_rpc_handlers((CertificateService(lambda: authority, verifier, secure.peer).handler(),))
+    service = CertificateService(
+        lambda: authority, verifier, secure.peer, hosts={(REVIEWS.namespace, "mixer"): ("policy.mesh",)}
+    )
+    server.add_generic_rpc_handlers((service.handler(),))
     await server.start()
     await secure.start(Address("127.0.0.1", 0), context)
     try:
@@ -98,6 +102,17 @@ async def ca(tmp_path: Path) -> AsyncIterator[Running]:
     finally:
         await secure.close()
         await server.stop(0)
+
+
+@pytest.mark.parametrize(("account", "names"), [("mixer", ["policy.mesh"]), ("reviews", [])])
+async def test_accounts_of_servers_have_dns_names_as_well(ca: Running, account: str, names: list[str]) -> None:
+    """Those that the authority knows of, not those that a request for a certificate asks for."""
+    wanted = make_request(new_key(), SpiffeId("cluster.local", "default", "mixer"))
+    chain = await ca.create(wanted, token(sub=f"system:serviceaccount:default:{account}"))
+    (leaf,) = certificates_from_pem(chain[0])
+    assert identity_of(leaf) == SpiffeId("cluster.local", "default", account)
+    found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert found.get_values_for_type(x509.DNSName) == names
 
 
 async def test_who_has_a_token_gets_a_certificate_of_that_service_account(ca: Running) -> None:

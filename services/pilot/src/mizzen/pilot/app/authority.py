@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -23,7 +23,7 @@ from mizzen.pilot.ca.review import TokenReviewer
 from mizzen.pilot.ca.rotation import Rotation
 from mizzen.pilot.ca.secret import SecretAuthority
 from mizzen.pilot.ca.secure_port import SecurePort
-from mizzen.pilot.ca.service import CertificateService, Lives
+from mizzen.pilot.ca.service import Account, CertificateService, Lives
 from mizzen.pilot.ca.tokens import TokenVerifier, Verifier
 from mizzen.runtime.address import Address
 from mizzen.runtime.errors import StartError
@@ -56,6 +56,8 @@ class AuthoritySettings:
     """Written for proxies that share it."""
     hosts: tuple[str, ...] = ()
     """Further names of Pilot's Service."""
+    account_hosts: Mapping[Account, tuple[str, ...]] = field(default_factory=dict)
+    """DNS names in the certificates of other servers of the control plane, by namespace and service account."""
     longest_life: timedelta = timedelta(days=90)
 
     @property
@@ -108,7 +110,8 @@ class PilotAuthority:
         self._identity = SpiffeId(mesh.trust_domain, self._settings.namespace or mesh.root_namespace, ACCOUNT)
         self._domain = mesh.domain_suffix
         lives = Lives(longest=self._settings.longest_life)
-        self._service = CertificateService(self._known, self._verifier(mesh.trust_domain), self.port.peer, lives)
+        verifier, hosts = self._verifier(mesh.trust_domain), self._settings.account_hosts
+        self._service = CertificateService(self._known, verifier, self.port.peer, lives, hosts)
         return self._service.handler()
 
     @property

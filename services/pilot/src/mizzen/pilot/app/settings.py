@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from mizzen.pilot.app.authority import AuthoritySettings
+from mizzen.pilot.ca.service import Account
 from mizzen.runtime.address import Address
 from mizzen.runtime.logs import LEVELS, LogFormat
 
@@ -69,6 +70,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     flag("roots-config-map", "istio-ca-root-cert", "name of the ConfigMaps with the roots, of --ca-namespace")
     flag("roots-file", "", "write the roots to this file as well, for proxies that can read it")
     flag("secure-hosts", "", "further names of Pilot's Service in its certificate, divided by commas")
+    flag("custom-dns-names", "", "DNS names in certificates of servers: ACCOUNT.NAMESPACE:NAME, divided by commas")
     flag("token-keys", "", "JSON Web Key Set of who issues the tokens of service accounts")
     flag("log-level", "info", "how much to log", LEVELS)
     flag("log-format", "text", "form of a log line", ("text", "json"))
@@ -112,7 +114,21 @@ def _authority(given: argparse.Namespace) -> AuthoritySettings | None:
         roots_name=given.roots_config_map,
         roots_file=Path(given.roots_file) if given.roots_file else None,
         hosts=_list(given.secure_hosts),
+        account_hosts=_account_hosts(given.custom_dns_names),
     )
+
+
+def _account_hosts(given: str) -> dict[Account, tuple[str, ...]]:
+    """Of Citadel's flag, in its form: an account may come several times."""
+    found: dict[Account, tuple[str, ...]] = {}
+    for item in _list(given):
+        owner, _, host = item.partition(":")
+        account, _, namespace = owner.rpartition(".")
+        if not account or not namespace or not host:
+            raise ValueError(f"--custom-dns-names has items ACCOUNT.NAMESPACE:NAME, not {item!r}")
+        key = (namespace, account)
+        found[key] = (*found.get(key, ()), host)
+    return found
 
 
 def _list(given: str) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from mizzen.pilot.base.extauthz import ExtAuthz
 
+MIXER_TLS: Final = "15004"
+"""The port of Mixer that takes mutual TLS alone, since Istio 1.0 (`grpc-mixer-mtls`)."""
 PathNormalization: TypeAlias = Literal["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]
 """Each does what the one before it does, and more; DEFAULT is BASE."""
 
@@ -28,7 +30,7 @@ class MeshConfig:
     proxy_inbound_listen_port: int = 15006
     proxy_http_port: int = 0
     mixer_check_server: str = ""
-    """`host:port` of the service that is asked before requests; empty: nobody is."""
+    """`host:port` of the service that is asked before requests; empty: nobody is. Port 15004 is for mutual TLS."""
     mixer_report_server: str = ""
     """The same, for what is told after them."""
     disable_policy_checks: bool | None = None
@@ -60,8 +62,18 @@ class MeshConfig:
     @property
     def mixer_hosts(self) -> frozenset[str]:
         """The services that proxies ask and tell; empty without Mixer."""
-        servers = filter(None, (self.mixer_check_server, self.mixer_report_server))
-        return frozenset(server.rpartition(":")[0] for server in servers)
+        return frozenset(server.rpartition(":")[0] for server in self._mixer_servers)
+
+    @property
+    def secure_mixer_hosts(self) -> frozenset[str]:
+        """Those of them that proxies speak mutual TLS with."""
+        return frozenset(
+            host for host, _, port in (s.rpartition(":") for s in self._mixer_servers) if port == MIXER_TLS
+        )
+
+    @property
+    def _mixer_servers(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.mixer_check_server, self.mixer_report_server)))
 
     @property
     def consulted_hosts(self) -> frozenset[str]:

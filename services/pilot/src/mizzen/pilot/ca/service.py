@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -31,6 +31,10 @@ class Lives:
     longest: timedelta = timedelta(days=90)
 
 
+Account: TypeAlias = tuple[str, str]
+"""Namespace and service account."""
+
+
 class CertificateService:
     """Signs for whoever has proved who they are, and for nobody else whatever the request says."""
 
@@ -40,12 +44,18 @@ class CertificateService:
         tokens: Verifier | None,
         peer: Callable[[str], SpiffeId | None],
         lives: Lives | None = None,
+        hosts: Mapping[Account, tuple[str, ...]] | None = None,
     ) -> None:
-        """`peer` gives the identity that a gRPC peer's certificate has proved."""
+        """`peer` gives the identity that a gRPC peer's certificate has proved.
+
+        `hosts` are DNS names that the certificates of an account have besides its identity, for clients that know no
+        identities (gRPC's own compare DNS names alone).
+        """
         self._authority = authority
         self._tokens = tokens
         self._peer = peer
         self._lives = lives or Lives()
+        self._hosts = hosts or {}
         self.issued = 0
         self.refused = 0
         self.last_end = datetime.now(UTC)
@@ -105,6 +115,7 @@ class CertificateService:
                 f"validity_duration must be between 1 s and {self._lives.longest.total_seconds():.0f} s"
             )
         authority = self._authority()
-        leaf = authority.issue(requested_key(request.csr), identity, life, now)
+        hosts = self._hosts.get((identity.namespace, identity.service_account), ())
+        leaf = authority.issue(requested_key(request.csr), identity, life, now, hosts)
         self.last_end = max(self.last_end, leaf.not_valid_after_utc)
         return authority.chain(leaf)

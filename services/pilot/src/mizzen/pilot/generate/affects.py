@@ -96,7 +96,8 @@ def _answers(mesh: Mesh, proxy: Proxy, key: ServiceKey) -> bool:
 
 def _of_endpoints(key: ServiceKey, proxy: Proxy, old: Mesh, mesh: Mesh) -> set[str]:
     found = {ENDPOINT}
-    if mesh.settings.enable_auto_mtls and _expected(old, key) != _expected(mesh, key):
+    names_servers = mesh.settings.enable_auto_mtls or key.hostname in mesh.settings.secure_mixer_hosts
+    if names_servers and _expected(old, key) != _expected(mesh, key):
         found.add(CLUSTER)
     service = mesh.by_key.get(key)
     if service is not None and service.resolution in NAMED:

@@ -16,7 +16,7 @@ from mizzen.pilot.generate.inboundlisteners import inbound_listeners
 from mizzen.pilot.generate.listener import listener
 from mizzen.pilot.generate.mixer.chains import MixerChains
 from mizzen.pilot.generate.mixer.use import Side, route_use
-from mizzen.pilot.generate.mutualtls import capable, identities
+from mizzen.pilot.generate.mutualtls import capable, identities, is_required
 from mizzen.pilot.generate.node import Node
 from mizzen.pilot.generate.outbound import OutboundListeners
 from mizzen.pilot.generate.routes import SidecarRouteInputs, empty_routes, sidecar_routes
@@ -26,6 +26,7 @@ from mizzen.pilot.snapshot.gateways import GatewayPort, HttpServer
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.snapshot.service import Endpoint, Port, Service
+from mizzen.pilot.snapshot.uncertified import able
 
 _SHARED = Cache()
 """Remembers what equal inputs gave; it holds no configuration of its own."""
@@ -146,6 +147,7 @@ def _clusters(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> No
 
 def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port) -> None:
     rule = node.rule(service)
+    required = is_required(node.mesh, service, port) and able(node.proxy)
     subsets: Iterable[str] = ("", *(subset.name for subset in rule.subsets)) if rule is not None else ("",)
     for subset in subsets:
         cluster = names.ClusterName("outbound", port.number, subset, service.hostname)
@@ -162,7 +164,8 @@ def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port
             node.mesh.settings,
             grpc,
             node.lookup,
-            expected=identities(node.mesh, service) if node.mutual_tls else None,
+            expected=identities(node.mesh, service) if node.mutual_tls or required else None,
+            required=required,
             captured=node.proxy.captures and not grpc,
         )
         origin = origin_text(rule.origin) if rule is not None else ""

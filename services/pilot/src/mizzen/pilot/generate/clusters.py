@@ -48,6 +48,8 @@ class ClusterInputs:
     """Which addresses of a name count."""
     expected: tuple[str, ...] | None = None
     """Who may stand for the service, where the client can speak mutual TLS; None where it cannot."""
+    required: bool = False
+    """It does so with all endpoints, unless a rule says otherwise."""
     captured: bool = False
     """Connections come with the address that the client chose among the pods of a headless service."""
 
@@ -200,19 +202,22 @@ def _apply(message: Any, policy: Policy, protocol: Protocol) -> None:
 
 
 def _secure(message: Any, policy: Policy, inputs: ClusterInputs) -> None:
-    """Mutual TLS inside of the mesh: where a rule asks for it, else with endpoints that can do it."""
+    """Mutual TLS inside of the mesh: where a rule or the port asks for it, else with endpoints that can do it."""
     mode = policy.tls.mode if policy.tls is not None else None
     if inputs.expected is None or inputs.service.external or mode not in (None, ClientTLSMode.ISTIO_MUTUAL):
         return
     port = inputs.port
     stated = policy.tls.subject_alt_names if policy.tls is not None else ()
     server_name = policy.tls.sni if policy.tls is not None else ""
+    if not server_name:
+        host = inputs.service.hostname
+        server_name = host if inputs.required else names.server_name(port.number, inputs.subset, host)
     socket = tls.client_socket(
-        server_name or names.server_name(port.number, inputs.subset, inputs.service.hostname),
+        server_name,
         tuple(stated) or inputs.expected,
         http2=port.protocol.is_http2,
     )
-    if mode is None:
+    if mode is None and not inputs.required:
         message.transport_socket_matches.extend(tls.by_capability(socket))
     else:
         message.transport_socket.CopyFrom(socket)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from mizzen.api.security import MutualTLSMode
+from mizzen.pilot.base.meshconfig import MIXER_TLS
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate.tcp import RAW, ChainMatch
 from mizzen.pilot.generate.tls import BYTES, HTTP
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.peerauth import TLS_MODE
-from mizzen.pilot.snapshot.service import Endpoint, Service
+from mizzen.pilot.snapshot.service import Endpoint, Port, Service
 from mizzen.pilot.snapshot.staging import Place
 
 TLS: Final = "tls"
@@ -56,11 +57,21 @@ def ways(mode: MutualTLSMode, protocol: Protocol, port: int, plain_http: tuple[s
 
 
 def identities(mesh: Mesh, service: Service) -> tuple[str, ...]:
-    """Who may stand for a service: what it states, else the service accounts of its endpoints, in all trust domains."""
+    """Who may stand for a service: what it states, else the service accounts of its endpoints, in all trust domains.
+
+    Mixer takes mutual TLS on one of its ports, and so does not say that it takes it.
+    """
     if service.subject_alt_names:
         return service.subject_alt_names
     known = mesh.endpoints.get(service.key, ())
-    return tuple(sorted({name for each in known if TLS_MODE in each.labels for name in _identities(mesh, each)}))
+    if service.hostname not in mesh.settings.secure_mixer_hosts:
+        known = tuple(each for each in known if TLS_MODE in each.labels)
+    return tuple(sorted({name for each in known for name in _identities(mesh, each)}))
+
+
+def is_required(mesh: Mesh, service: Service, port: Port) -> bool:
+    """Whether clients speak mutual TLS on this port whatever is said of its endpoints: it is Mixer's."""
+    return str(port.number) == MIXER_TLS and service.hostname in mesh.settings.secure_mixer_hosts
 
 
 def capable(mesh: Mesh, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
