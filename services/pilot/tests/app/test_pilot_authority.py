@@ -21,12 +21,14 @@ from mizzen.identity.credentials import Credentials
 from mizzen.identity.keys import key_to_pem, new_key
 from mizzen.identity.request import make_request
 from mizzen.identity.spiffe import SpiffeId
+from mizzen.pilot.app import authority as authority_module
 from mizzen.pilot.app.authority import AuthoritySettings, PilotAuthority
 from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings, read_settings
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ca import folder_source
 from mizzen.pilot.ca.authority import Authority, self_signed
+from mizzen.pilot.ca.rotation import Rotation
 from mizzen.proto import ca_pb2
 from mizzen.runtime.address import Address
 from mizzen.runtime.errors import StartError
@@ -216,6 +218,28 @@ async def test_a_folder_with_another_root_is_told_of_before_it_signs(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_an_authority_that_has_ended_does_not_end_pilot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody gets a certificate then, but configuration goes on, and so does the wait for another authority."""
+    monkeypatch.setattr(authority_module, "RENEW_SECONDS", 0.01)
+    authority = PilotAuthority(AuthoritySettings(ANY_PORT, tmp_path / "ca"), lambda: ANY_PORT, None)
+    await authority.prepare(MeshConfig())
+    await authority.start()
+    ended = self_signed(new_key(), "old", datetime.now(UTC) - timedelta(days=2), timedelta(days=1))
+    authority._rotation = Rotation(ended, timedelta())
+    running = asyncio.create_task(authority.run())
+    try:
+        async with asyncio.timeout(20):
+            while not running.done() and "Pilot's own certificate cannot be renewed" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await authority.close()
 
 
 def write(folder: Path, authority: Authority) -> None:

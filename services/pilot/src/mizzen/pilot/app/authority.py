@@ -17,7 +17,7 @@ from mizzen.identity.keys import key_to_pem, new_key
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.kubernetes.client import Client
 from mizzen.pilot.base.meshconfig import MeshConfig
-from mizzen.pilot.ca.authority import Authority
+from mizzen.pilot.ca.authority import Authority, CannotSign
 from mizzen.pilot.ca.folder_source import FolderAuthority
 from mizzen.pilot.ca.review import TokenReviewer
 from mizzen.pilot.ca.rotation import Rotation
@@ -202,7 +202,7 @@ class PilotAuthority:
         return self._rotation.served
 
     def _renew(self) -> None:
-        """New connections see the new certificate."""
+        """New connections see the new certificate; where none can be signed, the last one stays."""
         authority, identity = self._known(), self._identity
         assert identity is not None  # noqa: S101 - it is set with the authority
         key = new_key()
@@ -212,9 +212,12 @@ class PilotAuthority:
             for host in dict.fromkeys((*HOSTS, *self._settings.hosts))
             for space in ("", own, f"{own}.svc", f"{own}.svc.{self._domain}")
         ]
-        leaf = authority.issue(
-            key.public_key(), identity, OWN_LIFE, datetime.now(UTC), [*hosts, self._settings.address.host]
-        )
+        hosts.append(self._settings.address.host)
+        try:
+            leaf = authority.issue(key.public_key(), identity, OWN_LIFE, datetime.now(UTC), hosts)
+        except CannotSign as error:
+            log.error("Pilot's own certificate cannot be renewed: %s", error)
+            return
         chain = "".join(map(certificate_to_pem, (leaf, *authority.intermediates)))
         load_pair(self._context, chain, key_to_pem(key))
         log.info("Pilot's own certificate is good until %s", leaf.not_valid_after_utc)
