@@ -149,6 +149,29 @@ async def test_istio_security_2023_001_a_value_that_is_no_utf_8_is_asked_about()
     assert (answer.failure, answer.status) == ("", 403)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"X-Request-Id: \xff", ("\N{REPLACEMENT CHARACTER}", -1)),
+        (b"Content-Length: 18446744073709551615", ("", 2**63 - 1)),
+    ],
+)
+async def test_no_client_can_say_what_cannot_be_asked_about(line: bytes, told: tuple[str, int]) -> None:
+    heard: list[Any] = []
+    request = replace(REQUEST, head=b"\r\n".join((REQUEST.head, line)))
+    async with authorizer(says(external_auth_pb2.CheckResponse(), heard)) as asking:
+        assert (await asking.ask(replace(INQUIRY, request=request))).allowed
+    made = heard[0].attributes.request.http
+    assert (made.id, made.size) == told
+
+
+async def test_a_fault_of_the_proxy_is_no_authorizer_that_is_away() -> None:
+    nonsense = replace(INQUIRY, source="10.0.0.7:none")
+    async with authorizer(says(external_auth_pb2.CheckResponse())) as asking:
+        answer = await asking.ask(nonsense)
+    assert (answer.allowed, answer.failure, answer.status) == (False, "", 500)
+
+
 async def test_only_headers_that_are_allowed_are_told() -> None:
     heard: list[Any] = []
     plan = replace(INQUIRY.plan, allowed_headers=(StringMatch("exact", "COOKIE", ignore_case=True),))
@@ -287,6 +310,14 @@ async def test_headers_of_a_no_go_to_the_client(patterns: Any, expected: set[str
     assert (answer.allowed, answer.status, answer.body) == (False, 302, b"no")
     assert {name for _, name, _ in answer.response_changes} == expected
     assert [value for _, name, value in answer.response_changes if name == "set-cookie"] == ["a=1", "b=2"]
+
+
+@pytest.mark.parametrize(("status", "allowed"), [(b"200 OK", True), (b"401 Unauthorized", False)])
+async def test_the_answer_to_head_has_no_body(status: bytes, allowed: bool) -> None:
+    inquiry = replace(over_http(), request=replace(REQUEST, method=b"HEAD"))
+    async with http_authorizer(b"HTTP/1.1 %s\r\ncontent-length: 5\r\n\r\n" % status) as (asking, _):
+        answer = await asking.ask(inquiry)
+    assert (answer.allowed, answer.failure) == (allowed, "")
 
 
 async def test_a_server_error_is_no_verdict() -> None:

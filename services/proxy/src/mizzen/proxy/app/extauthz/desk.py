@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_SECONDS = 600.0
 """For a question without a time-out of its own."""
+_FAULT = 500
+"""A denial: who finds what this proxy cannot ask about must not get in where authorizers may be away."""
 
 Reply = Callable[[InquiryAnswer], Awaitable[None]]
 
@@ -62,6 +64,6 @@ class InquiryDesk:
             return InquiryAnswer(inquiry.serial, failure=f"no answer within {seconds:g} s")
         except NoVerdict as error:
             return InquiryAnswer(inquiry.serial, failure=str(error))
-        except Exception as error:  # the request must not wait for nothing
+        except Exception:  # the request must not wait for nothing
             log.exception("a question to an authorizer failed")
-            return InquiryAnswer(inquiry.serial, failure=f"a fault of this proxy: {type(error).__name__}")
+            return InquiryAnswer(inquiry.serial, status=_FAULT)

@@ -16,6 +16,8 @@ from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, GrpcCall
 
 _CHECK: Final = "/envoy.service.auth.v3.Authorization/Check"
 _FORBIDDEN: Final = 403
+_LARGEST: Final = 2**63 - 1
+"""Of the bytes that a question can state; HTTP has twice as many."""
 _APPENDS: Final = base_pb2.HeaderValueOption.HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
 
 
@@ -79,8 +81,8 @@ def _fill(http: Any, request: InquiredRequest, plan: ExtAuthzPlan) -> None:
         if is_shown(plan, name) is not False:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     length = headers.get("content-length", "")
-    http.size = int(length) if length.isdecimal() else -1
-    http.id = headers.get("x-request-id", "")
+    http.size = min(int(length), _LARGEST) if length.isdecimal() else -1
+    http.id = _text(headers.get("x-request-id", ""))
     if plan.body is not None:
         headers[PARTIAL_BODY] = "true" if request.is_partial else "false"
         if plan.body.as_bytes:

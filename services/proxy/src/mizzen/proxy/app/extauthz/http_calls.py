@@ -61,7 +61,7 @@ class HttpCalls:
             )
         except LookupError as error:
             raise NoVerdict(str(error.args[0])) from error
-        except (OSError, AnswerError, NoSecret, ValueError) as error:
+        except (OSError, AnswerError, NoSecret) as error:
             raise NoVerdict(str(error) or type(error).__name__) from error
         if answer.status >= _ERRORS:
             raise NoVerdict(f"it answered {answer.status}")

@@ -19,6 +19,8 @@ from mizzen.runtime.address import Address
 
 CHUNK = 64 * 1024
 MAX_HEAD = 64 * 1024
+_FINAL = 200
+"""The lowest status that no other one follows."""
 _FRAMED = {"content-length", "transfer-encoding"}
 
 Headers = Iterable[tuple[str, str]]
@@ -157,6 +159,8 @@ class _Parser:
 
     def on_headers_complete(self) -> None:
         self.answer.status = self._parser.get_status_code()
+        if self._head and self.answer.status >= _FINAL:  # its length is of the body that GET would have got
+            self._finish()
 
     def on_body(self, body: bytes) -> None:
         room = self._limit - len(self._body)
@@ -166,7 +170,7 @@ class _Parser:
             self._finish()
 
     def on_message_complete(self) -> None:
-        if 100 <= self.answer.status < 200:  # the real one follows
+        if self.answer.status < _FINAL:  # the real one follows
             self.answer = Answer()
         else:
             self._finish()
