@@ -121,6 +121,22 @@ async def test_configuration_is_for_who_shows_a_certificate(pilot: Pilot, tmp_pa
     assert await first_answer(pilot, anonymous, "reviews") == "PERMISSION_DENIED"
 
 
+async def test_another_mesh_with_the_same_root_is_another_mesh(pilot: Pilot) -> None:
+    """Its namespaces and service accounts may well have the names of ours."""
+    assert pilot._authority is not None
+    authority, key = pilot._authority._known(), new_key()
+
+    def of(trust_domain: str) -> Credentials:
+        identity = SpiffeId(trust_domain, REVIEWS.namespace, REVIEWS.service_account)
+        leaf = authority.issue(key.public_key(), identity, timedelta(hours=1), datetime.now(UTC))
+        return Credentials.received(key, authority.chain(leaf))
+
+    assert await first_answer(pilot, shown(of("cluster.local")), "reviews") == "Cluster"
+    assert await first_answer(pilot, shown(of("other.example")), "reviews") == "PERMISSION_DENIED"
+    pilot._authority._trust_domains += ("other.example",)
+    assert await first_answer(pilot, shown(of("other.example")), "reviews") == "Cluster"
+
+
 async def test_the_root_is_made_once(pilot: Pilot, tmp_path: Path) -> None:
     root = (tmp_path / "ca" / "root-cert.pem").read_text()
     await pilot.close()

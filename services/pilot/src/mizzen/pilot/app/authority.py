@@ -88,7 +88,8 @@ class PilotAuthority:
         """`inner` is where the plaintext server listens; `client` is of the API server, where there is one."""
         self._settings = settings
         self._client = client
-        self.port = SecurePort(inner)
+        self._trust_domains: tuple[str, ...] = ()
+        self.port = SecurePort(inner, lambda: self._trust_domains)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._rotation: Rotation | None = None
         self._service: CertificateService | None = None
@@ -108,6 +109,7 @@ class PilotAuthority:
         self._rotation = Rotation(await self._source.load(mesh.trust_domain), self._settings.settle)
         self._give_roots()
         self._identity = SpiffeId(mesh.trust_domain, self._settings.namespace or mesh.root_namespace, ACCOUNT)
+        self._trust_domains = mesh.trust_domains
         self._domain = mesh.domain_suffix
         lives = Lives(longest=self._settings.longest_life)
         verifier, hosts = self._verifier(mesh.trust_domain), self._settings.account_hosts

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from cryptography import x509
@@ -34,9 +34,10 @@ MAX_CONNECTIONS: Final = 10_000
 class SecurePort:
     """One listening port; `peer` tells who speaks. `start`, then `close`."""
 
-    def __init__(self, inner: Callable[[], Address]) -> None:
-        """`inner` is where the plaintext server listens, on loopback."""
+    def __init__(self, inner: Callable[[], Address], trust_domains: Callable[[], Container[str]]) -> None:
+        """`inner` is where the plaintext server listens, on loopback; who is of none of the domains is nobody here."""
         self._inner = inner
+        self._trust_domains = trust_domains
         self._peers: dict[int, SpiffeId | None] = {}
         """By the port that a connection goes on from; None for clients without a certificate."""
         self._server: asyncio.Server | None = None
@@ -92,11 +93,18 @@ class SecurePort:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await self._relay(reader, writer, _peer_of(writer))
+            await self._relay(reader, writer, self._known(_peer_of(writer)))
         except (OSError, InvalidIdentity) as error:
             log.info("Ended the connection of %s: %s", writer.get_extra_info("peername"), error)
         finally:
             writer.transport.abort()
+
+    def _known(self, identity: SpiffeId | None) -> SpiffeId | None:
+        """Meshes may share a root, so a good certificate can be another mesh's, with a namespace of the same name."""
+        if identity is None or identity.trust_domain in self._trust_domains():
+            return identity
+        log.warning("%s is of another trust domain: its certificate counts for nothing here", identity)
+        return None
 
     async def _relay(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, identity: SpiffeId | None

@@ -140,7 +140,7 @@ class DiscoveryServer:
             return ""
         identity = self._gate.peer(peer)
         if identity is None:
-            return "xDS over TLS needs a client certificate: ask for one with CreateCertificate"
+            return "xDS over TLS needs a client certificate of this mesh: ask for one with CreateCertificate"
         said = (proxy.namespace, proxy.service_account or "default")
         if (identity.namespace, identity.service_account) != said:
             return f"{identity} may not ask for the configuration of {said[1]} in {said[0]}"
