@@ -161,7 +161,18 @@ async def test_status_of_clients(served: Served) -> None:
         assert served.metric("pilot_total_xds_rejects", type="rds") == 1
         assert served.metric("pilot_xds_pushes", type="rds") == 1
     await served.until(lambda: len(served.connections) == 0)
-    assert served.metric("pilot_xds", version="envoy/1.40") == 0
+    assert served.metric("pilot_xds", version="envoy/1.40") is None
+
+
+async def test_metrics_do_not_grow_with_what_clients_say(served: Served) -> None:
+    long = base_pb2.Node(id=NODE.id, user_agent_name="x" * 10_000)
+    async with served.stream(delta=False) as call, served.stream(delta=False) as other:
+        for each in (call, other):
+            await each.write(discovery_pb2.DiscoveryRequest(node=long, type_url=ROUTE, resource_names=["80"]))
+            await each.read()
+        assert served.metric("pilot_xds", version="x" * 100) == 2
+    await served.until(lambda: len(served.connections) == 0)
+    assert served.metric("pilot_xds", version="x" * 100) is None
 
 
 async def test_what_a_proxy_does_not_enforce_is_recorded(served: Served) -> None:

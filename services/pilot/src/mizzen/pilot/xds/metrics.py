@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
@@ -21,7 +23,8 @@ class ServingMetrics:
     """What the discovery server counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.clients = Gauge("pilot_xds", "Clients connected over xDS.", ["version"], registry=registry)
+        self._clients = Gauge("pilot_xds", "Clients connected over xDS.", ["version"], registry=registry)
+        self._connected: collections.Counter[str] = collections.Counter()
         self.pushes = PlainCounter("pilot_xds_pushes", "Responses sent, answers included.", ["type"], registry=registry)
         self.rejects = PlainCounter(
             "pilot_total_xds_rejects", "Responses that clients refused.", ["type"], registry=registry
@@ -41,3 +44,17 @@ class ServingMetrics:
             buckets=(0.1, 0.5, 1, 3, 5, 10, 20, 30),
             registry=registry,
         )
+
+    def client_came(self, version: str) -> None:
+        """One more client runs this."""
+        self._connected[version] += 1
+        self._clients.labels(version).set(self._connected[version])
+
+    def client_left(self, version: str) -> None:
+        """One less. What nobody runs any more is forgotten: versions are whatever clients say."""
+        self._connected[version] -= 1
+        if self._connected[version]:
+            self._clients.labels(version).set(self._connected[version])
+        else:
+            del self._connected[version]
+            self._clients.remove(version)

@@ -32,6 +32,8 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 MAX_STREAMS = 10_000
 FIRST_REQUEST_SECONDS = 10.0
 GRACE_SECONDS = 1.0
+MAX_VERSION = 100
+"""Characters of what a client says that it runs: they become a label of a metric."""
 OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -147,9 +149,8 @@ class DiscoveryServer:
         return ""
 
     async def _serve(self, connection: Connection, context: Any, first: Any) -> None:
-        clients = self._metrics.clients.labels(connection.version)
         self._connections.add(connection)
-        clients.inc()
+        self._metrics.client_came(connection.version)
         log.info("%s connected from %s", connection.id, connection.address)
         stream = Stream(
             connection,
@@ -162,7 +163,7 @@ class DiscoveryServer:
             await stream.run(context, first)
         finally:
             self._connections.remove(connection)
-            clients.dec()
+            self._metrics.client_left(connection.version)
             log.info("%s is gone", connection.id)
 
 
@@ -190,13 +191,13 @@ def _read_node(node: base_pb2.Node) -> Proxy:
 
 
 def _read_version(node: base_pb2.Node) -> str:
-    """What the client runs: Istio's metadata, else its user agent."""
+    """What the client runs: Istio's metadata, else its user agent, and not more of it than anybody wants to read."""
     stated = node.metadata.fields["ISTIO_VERSION"].string_value if "ISTIO_VERSION" in node.metadata.fields else ""
     if stated:
-        return stated
+        return stated[:MAX_VERSION]
     build = node.user_agent_build_version.version
     number = node.user_agent_version or f"{build.major_number}.{build.minor_number}.{build.patch}"
-    return f"{node.user_agent_name}/{number}" if node.user_agent_name else "unknown"
+    return f"{node.user_agent_name}/{number}"[:MAX_VERSION] if node.user_agent_name else "unknown"
 
 
 def _new_nonce(version: str) -> str:
