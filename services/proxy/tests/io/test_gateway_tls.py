@@ -251,6 +251,22 @@ async def test_a_new_certificate_is_shown_to_the_next_connection_and_ends_none()
         assert len(heads) == 3
 
 
+async def test_who_has_shown_no_certificate_does_not_go_on_when_one_is_required() -> None:
+    async with serving(chain("shop.example", OPTIONAL)) as (running, heads):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", running.port, ssl=client(), server_hostname="shop.example"
+        )
+        assert (await ask(reader, writer))[0] == 200
+        await running.apply(gateway(chain("shop.example", MUTUAL)))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await ask(reader, writer)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        assert len(heads) == 1
+        assert (await fetch(running.port, "shop.example", client(CLIENT)))[0] == 200
+
+
 async def test_one_chain_waits_for_its_certificate_and_the_other_serves() -> None:
     bank = ServerTlsPlan(TlsPlan(WILD.name))
     async with serving(chain("shop.example", SIMPLE), chain("*.bank.example", bank), secrets=(SHOP,)) as (running, _):

@@ -53,7 +53,11 @@ class Connection(Protocol):
 
 
 class Chain:
-    """Lives as long as its listener has a filter chain of its name and match."""
+    """Lives as long as its listener has a filter chain of its name and match, of the same protocol and in the same TLS.
+
+    Else who had connected before would go on by rules that nobody changes any more, or without the certificate that
+    is asked for now.
+    """
 
     __slots__ = ("buffer_limit", "draining", "guards", "http", "listener", "manager", "runtime", "tcp", "tls")
 
@@ -69,11 +73,12 @@ class Chain:
         self.guards: tuple[object, ...] = ()
         """What decides who may connect, as plans: what is open is judged again when they change."""
 
-    def follow(self, manager: Manager, buffer_limit: int, tls: ServerTlsPlan | None = None) -> None:
-        """Take over a new plan: it holds for the next request, also on connections that are open.
+    def can_become(self, manager: Manager, tls: ServerTlsPlan | None) -> bool:
+        """Whether connections that are open can be handled so."""
+        return type(manager) is type(self.manager) and tls == self.tls
 
-        Only TLS is as it was when a connection began.
-        """
+    def follow(self, manager: Manager, buffer_limit: int, tls: ServerTlsPlan | None = None) -> None:
+        """Take over a new plan: it holds for the next request, also on connections that are open."""
         self.manager = manager
         self.tls = tls
         self.buffer_limit = buffer_limit

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 """Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn."""
+DRAIN_SECONDS = 45.0
+"""What the configuration has no place for any more may go on for so long (Istio's drainDuration)."""
 WARN_SECONDS = 30.0
 """A listener tells at most so often that it refused connections for one reason; the counters know all."""
 
@@ -42,18 +44,21 @@ class Listener:
         self.follow(plan, bound)
 
     def follow(self, plan: ListenerPlan, bound: BoundChains) -> None:
-        """Take over a new plan; connections of chains that are gone end after what is under way."""
+        """Take over a new plan; connections of chains that are gone, or of another kind now, end."""
         self.plan = plan
         self.table = bound.table
         self.logs = bound.logs
         self._simple = bound.table is None and not (plan.hands_off or plan.restores or plan.transparent)
         """Nothing need be known of a connection."""
-        before = self.chains
-        self.chains = {key: before.get(key) or Chain(self) for key in bound.managers}
+        before, self.chains = self.chains, {}
         for key, manager in bound.managers.items():
-            self.chains[key].follow(manager, plan.buffer_limit, bound.tls.get(key))
+            tls, chain = bound.tls.get(key), before.get(key)
+            if chain is None or not chain.can_become(manager, tls):
+                chain = Chain(self)
+            self.chains[key] = chain
+            chain.follow(manager, plan.buffer_limit, tls)
         for key, chain in before.items():
-            if key not in self.chains:
+            if self.chains.get(key) is not chain:
                 self._retire(chain)
 
     @property
@@ -114,6 +119,12 @@ class Listener:
             chain.draining = True
         self.close_idle()
 
+    def retire(self) -> None:
+        """The configuration has no such listener any more: stop, and cut in the end what does not end by itself."""
+        self.stop()
+        if self.connections:
+            self.runtime.loop.call_later(DRAIN_SECONDS, self.abort)
+
     def close_idle(self) -> None:
         """Close connections without a request under way."""
         for connection in tuple(self.connections):
@@ -126,6 +137,15 @@ class Listener:
 
     def _retire(self, chain: Chain) -> None:
         chain.draining = True
-        for connection in tuple(self.connections):
-            if connection.chain is chain:
-                connection.close()
+        connections = self._of(chain)
+        for connection in connections:
+            connection.close()
+        if connections:
+            self.runtime.loop.call_later(DRAIN_SECONDS, self._cut, chain)
+
+    def _cut(self, chain: Chain) -> None:
+        for connection in self._of(chain):
+            connection.abort()
+
+    def _of(self, chain: Chain) -> list[Connection]:
+        return [connection for connection in self.connections if connection.chain is chain]

@@ -281,7 +281,7 @@ class Runtime:
     def _retire(self, name: str) -> None:
         listener = self.listeners.pop(name, None)
         if listener is not None:
-            listener.stop()
+            listener.retire()
             self._retired = {old for old in self._retired if old.connections}
             if listener.connections:
                 self._retired.add(listener)
