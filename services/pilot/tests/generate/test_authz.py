@@ -19,7 +19,7 @@ from mizzen.api.parse import parse
 from mizzen.pilot.base.labels import labels
 from mizzen.pilot.generate.authz.conditions import Where, is_permission, permission, principals
 from mizzen.pilot.generate.authz.filters import Setting, http_filters, network_filters
-from mizzen.pilot.generate.policytargets import policies_for
+from mizzen.pilot.snapshot.policytargets import policies_for
 
 ENVOY = Path(sys.executable).with_name("envoy")
 DOMAINS = ("cluster.local", "old.local")

@@ -21,8 +21,8 @@ from mizzen.pilot.base.labels import labels
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate.authz.extauthz import resolve
 from mizzen.pilot.generate.authz.filters import Setting, custom_filters, http_filters, network_filters
-from mizzen.pilot.generate.policytargets import policies_for
 from mizzen.pilot.snapshot import authorizers
+from mizzen.pilot.snapshot.policytargets import policies_for
 from mizzen.pilot.snapshot.service import Port, Service
 
 ENVOY = Path(sys.executable).with_name("envoy")

@@ -17,11 +17,11 @@ from mizzen.pilot.base.labels import Labels
 from mizzen.pilot.generate import names
 from mizzen.pilot.generate.authz.extauthz import resolve
 from mizzen.pilot.generate.authz.filters import Guards, Setting, guards_of
-from mizzen.pilot.generate.policytargets import policies_for
 from mizzen.pilot.generate.tokens import token_filter
 from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.peerauth import Accepted
+from mizzen.pilot.snapshot.policytargets import policies_for
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.snapshot.scope import Scope
 from mizzen.pilot.snapshot.service import Service

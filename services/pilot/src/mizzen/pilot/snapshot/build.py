@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 
 from mizzen.api.destinationrule import DestinationRule
@@ -24,6 +25,7 @@ from mizzen.pilot.snapshot import (
     delegates,
     destinationrule,
     kubernetes,
+    policytargets,
     serviceentry,
 )
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
@@ -33,7 +35,7 @@ from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.peerauth import PeerAuthentications
 from mizzen.pilot.snapshot.policy import policy_of
 from mizzen.pilot.snapshot.select import of_kind
-from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey, by_host, by_namespace
+from mizzen.pilot.snapshot.service import Endpoint, Resolution, Service, ServiceKey, by_namespace
 from mizzen.pilot.snapshot.staging import begun
 from mizzen.pilot.snapshot.virtualservice import Routing, routing
 
@@ -75,10 +77,6 @@ def build(
     problems += conflicts.of_rules(rules, mutual_tls=settings.enable_auto_mtls)
     legacy = translate_legacy(known, by_namespace(services), settings)
     problems += legacy.problems
-    policies = (*of_kind(known, AuthorizationPolicy), *legacy.authorization)
-    problems += authorizers.problems(policies, settings, by_host(services))
-    authentication = (*of_kind(known, RequestAuthentication), *legacy.authentication)
-    problems += conflicts.of_keys(authentication, keys)
     problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
     mesh = Mesh(
         version=version,
@@ -90,16 +88,26 @@ def build(
         gateways=gateways,
         sidecars=sidecars,
         peers=PeerAuthentications((*of_kind(known, PeerAuthentication), *legacy.peers), settings.root_namespace),
-        authorization=policies,
-        authentication=authentication,
+        authorization=(*of_kind(known, AuthorizationPolicy), *legacy.authorization),
+        authentication=(*of_kind(known, RequestAuthentication), *legacy.authentication),
         keys=keys,
         translation=translation,
         policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,
-        problems=tuple(problems),
     )
+    mesh = replace(mesh, problems=(*problems, *_of_security(mesh)))
     steps = begun(previous, mesh) if previous is not None else {}
     return replace(mesh, staging=MappingProxyType(dict(steps))) if steps else mesh
+
+
+def _of_security(mesh: Mesh) -> Iterator[Problem]:
+    """Policies that do not protect as it seems, or more than it seems."""
+    settings = mesh.settings
+    yield from authorizers.problems(mesh.authorization, settings, mesh.by_host)
+    yield from conflicts.of_keys(mesh.authentication, mesh.keys)
+    endpoints = chain.from_iterable(mesh.endpoints.values())
+    yield from policytargets.without_target((*mesh.authorization, *mesh.authentication), endpoints)
+    yield from policytargets.beyond_namespace(mesh.peers.policies, settings.root_namespace)
 
 
 def refresh_endpoints(
