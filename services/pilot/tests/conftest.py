@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from datetime import UTC, datetime, timedelta
 from textwrap import dedent
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
@@ -16,6 +20,7 @@ from google.protobuf import any_pb2
 from mizzen.api.parse import parse
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
+from mizzen.pilot.ca.authority import Authority
 from mizzen.pilot.generate import typeurls
 from mizzen.pilot.generate.api import generate
 from mizzen.pilot.generate.cache import Cache
@@ -126,3 +131,25 @@ def router() -> Callable[..., Proxy]:
         return Proxy.from_node(node, {"NAMESPACE": namespace, "LABELS": labels, **metadata})
 
     return make
+
+
+@pytest.fixture
+def revoked() -> Callable[..., str]:
+    """`revoked(authority, *certificates)`: the list of what this authority has revoked, in PEM."""
+    return _revoked
+
+
+def _revoked(authority: Authority, *certificates: x509.Certificate, ends: timedelta = timedelta(days=1)) -> str:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(now - timedelta(days=2))
+        .next_update(now + ends)
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
+    )
+    for each in certificates:
+        entry = x509.RevokedCertificateBuilder().serial_number(each.serial_number).revocation_date(now)
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from mizzen.pilot.app.settings import Settings, read_settings
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ca import folder_source
 from mizzen.pilot.ca.authority import Authority, self_signed
+from mizzen.pilot.ca.folder import load
 from mizzen.pilot.ca.rotation import Rotation
 from mizzen.proto import ca_pb2
 from mizzen.runtime.address import Address
@@ -84,22 +86,40 @@ async def certified(pilot: Pilot, folder: Path) -> Credentials:
 
 async def first_answer(pilot: Pilot, credentials: Any, account: str, namespace: str = "default") -> str:
     """The type of Pilot's first response, or the code with which it refuses the stream."""
-    request = discovery_pb2.DeltaDiscoveryRequest(type_url="type.googleapis.com/envoy.config.cluster.v3.Cluster")
-    request.node.id = f"sidecar~10.0.0.1~reviews-1.{namespace}~{namespace}.svc.cluster.local"
-    request.node.metadata.update({"NAMESPACE": namespace, "SERVICE_ACCOUNT": account})
+    async with stream(pilot, credentials, account, namespace) as call:
+        return await kind_of(call)
+
+
+@asynccontextmanager
+async def stream(pilot: Pilot, credentials: Any, account: str, namespace: str = "default") -> AsyncIterator[Any]:
+    """One of xDS, on which clusters were asked for."""
     async with grpc.aio.secure_channel(address(pilot), credentials) as channel:
         call = channel.stream_stream(
             XDS,
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
-        )(timeout=20)
+        )(timeout=40)
         try:
-            await call.write(request)
-            return str((await call.read()).type_url.rpartition(".")[2])
-        except grpc.aio.AioRpcError as error:
-            return error.code().name
+            with suppress(grpc.aio.AioRpcError):  # `kind_of` says which
+                await call.write(asked(account, namespace))
+            yield call
         finally:
             call.cancel()
+
+
+def asked(account: str, namespace: str = "default", kind: str = "cluster.v3.Cluster") -> Any:
+    request = discovery_pb2.DeltaDiscoveryRequest(type_url=f"type.googleapis.com/envoy.config.{kind}")
+    request.node.id = f"sidecar~10.0.0.1~reviews-1.{namespace}~{namespace}.svc.cluster.local"
+    request.node.metadata.update({"NAMESPACE": namespace, "SERVICE_ACCOUNT": account})
+    return request
+
+
+async def kind_of(call: Any) -> str:
+    """Of the next response; the code where the stream ends."""
+    try:
+        return str((await call.read()).type_url.rpartition(".")[2])
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
 
 
 def shown(credentials: Credentials) -> Any:
@@ -174,7 +194,7 @@ async def test_the_roots_are_given_to_who_shares_their_file(tmp_path: Path) -> N
     assert (tmp_path / "shared" / "roots.pem").read_text() == authority.roots
     (tmp_path / "file").write_text("in the way")
     settings = AuthoritySettings(ANY_PORT, tmp_path / "ca", roots_file=tmp_path / "file" / "roots.pem")
-    with pytest.raises(StartError, match="cannot write the roots to"):
+    with pytest.raises(StartError, match="cannot write what proxies trust to"):
         await PilotAuthority(settings, lambda: ANY_PORT, None).prepare(MeshConfig())
 
 
@@ -256,6 +276,72 @@ async def test_an_authority_that_has_ended_does_not_end_pilot(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await authority.close()
+
+
+async def test_who_is_on_the_list_is_refused_and_cut_off_and_others_go_on(
+    pilot: Pilot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revoked: Callable[..., str]
+) -> None:
+    monkeypatch.setattr(folder_source, "LOOK_SECONDS", 0.02)
+    running = asyncio.create_task(pilot.run())
+    list_file = tmp_path / "ca" / "ca-crl.pem"
+    authority = load(tmp_path / "ca", datetime.now(UTC)).authority
+    try:
+        bad, good = await certified(pilot, tmp_path), await certified(pilot, tmp_path)
+        async with stream(pilot, shown(bad), "reviews") as cut, stream(pilot, shown(good), "reviews") as kept:
+            assert await kind_of(cut) == await kind_of(kept) == "Cluster"
+            write_atomic(list_file, revoked(authority, bad.leaf))
+            assert await kind_of(cut) == "UNAVAILABLE"
+            await until(lambda: first_answer(pilot, shown(bad), "reviews"), "UNAVAILABLE")
+            assert await first_answer(pilot, shown(good), "reviews") == "Cluster"
+
+            write_atomic(list_file, "nonsense")  # the last good one stays
+            await asyncio.wait_for(_stamped(pilot, list_file), 20)
+            assert await first_answer(pilot, shown(bad), "reviews") == "UNAVAILABLE"
+            assert (await certified(pilot, tmp_path)).identity == REVIEWS
+
+            list_file.unlink()
+            await until(lambda: first_answer(pilot, shown(bad), "reviews"), "Cluster")
+            await kept.write(asked("reviews", kind="listener.v3.Listener"))
+            assert await kind_of(kept) == "Listener"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _stamped(pilot: Pilot, file: Path) -> None:
+    """Returns when the file as it is now was looked at."""
+    assert pilot._authority is not None
+    source = pilot._authority._source
+    assert isinstance(source, folder_source.FolderAuthority)
+    while source._stamp != source._stamps():  # noqa: ASYNC110 - the source polls too
+        await asyncio.sleep(0.01)
+
+
+async def until(ask: Callable[[], Awaitable[str]], wanted: str) -> None:
+    async with asyncio.timeout(20):
+        while await ask() != wanted:  # noqa: ASYNC110 - it asks Pilot
+            await asyncio.sleep(0.02)
+
+
+async def test_a_list_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    write(tmp_path / "ca", self_signed(new_key(), "cluster.local", datetime.now(UTC)))
+    (tmp_path / "ca" / "ca-crl.pem").write_text("nonsense")
+    with pytest.raises(StartError, match=r"ca-crl.pem: not revocation lists in PEM"):
+        await PilotAuthority(AuthoritySettings(ANY_PORT, tmp_path / "ca"), lambda: ANY_PORT, None).prepare(MeshConfig())
+
+
+async def test_the_list_is_given_to_who_shares_the_roots_file(tmp_path: Path, revoked: Callable[..., str]) -> None:
+    settings = AuthoritySettings(ANY_PORT, tmp_path / "ca", roots_file=tmp_path / "shared" / "root-cert.pem")
+    await PilotAuthority(settings, lambda: ANY_PORT, None).prepare(MeshConfig())
+    given, text = tmp_path / "shared" / "ca-crl.pem", revoked(load(tmp_path / "ca", datetime.now(UTC)).authority)
+    assert not given.exists()
+    (tmp_path / "ca" / "ca-crl.pem").write_text(text)
+    await PilotAuthority(settings, lambda: ANY_PORT, None).prepare(MeshConfig())
+    assert given.read_text() == text
+    (tmp_path / "ca" / "ca-crl.pem").unlink()
+    await PilotAuthority(settings, lambda: ANY_PORT, None).prepare(MeshConfig())
+    assert not given.exists()
 
 
 def write(folder: Path, authority: Authority) -> None:

@@ -45,8 +45,8 @@ def plug_in(folder: Path, authority: Authority) -> None:
 
 def test_a_root_is_made_once_and_its_key_is_nobody_elses_to_read(tmp_path: Path) -> None:
     folder = tmp_path / "ca"
-    made = load_or_create(folder, "cluster.local", NOW)
-    again = load_or_create(folder, "cluster.local", NOW + DAY)
+    made = load_or_create(folder, "cluster.local", NOW).authority
+    again = load_or_create(folder, "cluster.local", NOW + DAY).authority
     assert made.certificate == again.certificate
     assert made.roots == (made.certificate,)
     assert made.intermediates == ()
@@ -55,9 +55,9 @@ def test_a_root_is_made_once_and_its_key_is_nobody_elses_to_read(tmp_path: Path)
 
 
 def test_a_start_that_was_cut_short_goes_on_with_its_key(tmp_path: Path) -> None:
-    made = load_or_create(tmp_path, "cluster.local", NOW)
+    made = load_or_create(tmp_path, "cluster.local", NOW).authority
     (tmp_path / SIGNER).unlink()
-    again = load_or_create(tmp_path, "cluster.local", NOW)
+    again = load_or_create(tmp_path, "cluster.local", NOW).authority
     assert again.key.public_key() == made.key.public_key()
 
 
@@ -66,7 +66,7 @@ def test_a_plugged_in_authority_gives_its_whole_path(tmp_path: Path) -> None:
     upper = intermediate(root, "upper")
     lower = intermediate(upper, "lower")
     plug_in(tmp_path, lower)
-    authority = load_or_create(tmp_path, "cluster.local", NOW)
+    authority = load_or_create(tmp_path, "cluster.local", NOW).authority
     assert authority.intermediates == (lower.certificate, upper.certificate)
     leaf = authority.issue(new_key().public_key(), SpiffeId("acme", "default", "reviews"), DAY, NOW)
     assert len(authority.chain(leaf)) == 4

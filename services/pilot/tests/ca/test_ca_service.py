@@ -89,7 +89,7 @@ async def ca(tmp_path: Path) -> AsyncIterator[Running]:
     context.set_alpn_protocols(["h2"])
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")
-    secure = SecurePort(lambda: Address("127.0.0.1", port), lambda: ("cluster.local",))
+    secure = SecurePort(lambda: Address("127.0.0.1", port), lambda: ("cluster.local",), lambda _: True)
     verifier = TokenVerifier(KeySet([ISSUER]), "cluster.local")
     service = CertificateService(
         lambda: authority, verifier, secure.peer, hosts={(REVIEWS.namespace, "mixer"): ("policy.mesh",)}
@@ -193,7 +193,7 @@ async def test_a_token_of_any_length_is_not_even_read() -> None:
 
 async def test_only_what_comes_from_this_port_has_a_peer() -> None:
     """Another address may have a port of the same number, and is nobody."""
-    secure = SecurePort(lambda: Address("127.0.0.1", 1), lambda: ("cluster.local",))
+    secure = SecurePort(lambda: Address("127.0.0.1", 1), lambda: ("cluster.local",), lambda _: True)
     secure._peers[4711] = REVIEWS
     assert secure.peer("ipv4:127.0.0.1:4711") == REVIEWS
     for address in ("ipv4:127.0.0.2:4711", "ipv6:[::1]:4711", "unix:/4711", "ipv4:127.0.0.1:4712"):

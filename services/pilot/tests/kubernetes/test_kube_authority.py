@@ -26,7 +26,7 @@ from mizzen.pilot.app.pilot import Pilot
 from mizzen.pilot.app.settings import Settings
 from mizzen.pilot.ca import review
 from mizzen.pilot.ca.authority import self_signed
-from mizzen.pilot.ingest.kubernetes import roots as roots_module
+from mizzen.pilot.ingest.kubernetes import trust
 from mizzen.proto import ca_pb2
 from mizzen.runtime.address import Address
 from mizzen.runtime.errors import StartError
@@ -38,8 +38,8 @@ CSR = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roots_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(roots_module, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(trust, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(trust, "RETRY_SECONDS", 0.2)
     monkeypatch.setattr(leader, "RETRY_SECONDS", 0.1)
 
 
@@ -99,6 +99,15 @@ class Space:
         """Of the ConfigMap."""
         found = await self.get("configmaps/istio-ca-root-cert")
         return found["data"]["root-cert.pem"] if found else ""
+
+    async def until_revoked(self, wanted: str | None) -> None:
+        """What the ConfigMap says; None: there is none."""
+        async with asyncio.timeout(20):
+            while True:
+                found = await self.get("configmaps/istio-ca-crl")
+                if (None if found is None else found.get("data", {}).get("ca-crl.pem", "")) == wanted:
+                    return
+                await asyncio.sleep(0.05)
 
     async def until_root(self, right: Callable[[str], bool]) -> str:
         async with asyncio.timeout(20):
@@ -206,6 +215,23 @@ async def test_roots_are_mended_and_follow_a_plugged_in_authority(space: Space, 
         await later.until_root(lambda root: root == own + plugged.bundle)  # both, while one replaces the other
     system = Space(space.server, "kube-system")
     assert await system.root() == ""
+
+
+async def test_a_list_of_what_is_revoked_is_in_all_namespaces_while_there_is_one(
+    space: Space, config: Path, revoked: Callable[..., str]
+) -> None:
+    authority = self_signed(new_key(), "acme", datetime.now(UTC))
+    certificate, token = certificate_to_pem(authority.certificate), await space.token("reviews", "istio-ca")
+    texts = {"ca-cert.pem": certificate, "ca-key.pem": key_to_pem(authority.key), "root-cert.pem": certificate}
+    await space.apply("Secret", "secrets", "cacerts", stringData=texts)
+    async with running(config, space.name) as pilot:
+        await space.until_root(bool)
+        await space.until_revoked(None)
+        text = revoked(authority, (await certified(pilot, authority.bundle, token)).leaf)
+        await space.apply("Secret", "secrets", "cacerts", stringData=texts | {"ca-crl.pem": text})
+        await space.until_revoked(text)
+        await space.apply("Secret", "secrets", "cacerts", stringData=texts | {"ca-crl.pem": ""})
+        await space.until_revoked("")
 
 
 async def test_a_wrong_secret_ends_the_start(space: Space, config: Path) -> None:

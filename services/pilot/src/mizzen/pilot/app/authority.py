@@ -6,20 +6,25 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from cryptography import x509
+
 from mizzen.identity.certificate import certificate_to_pem
-from mizzen.identity.inmemory import load_pair
+from mizzen.identity.inmemory import load_pair, load_roots
 from mizzen.identity.keys import key_to_pem, new_key
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.kubernetes.client import Client
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ca.authority import Authority, CannotSign
 from mizzen.pilot.ca.folder_source import FolderAuthority
+from mizzen.pilot.ca.layout import REVOKED, Stored
 from mizzen.pilot.ca.review import TokenReviewer
+from mizzen.pilot.ca.revocation import NOTHING_REVOKED
 from mizzen.pilot.ca.rotation import Rotation
 from mizzen.pilot.ca.secret import SecretAuthority
 from mizzen.pilot.ca.secure_port import SecurePort
@@ -53,7 +58,7 @@ class AuthoritySettings:
     roots_name: str = "istio-ca-root-cert"
     """Of the ConfigMaps with the roots, in all namespaces."""
     roots_file: Path | None = None
-    """Written for proxies that share it."""
+    """Written for proxies that share it, and beside it what was revoked."""
     hosts: tuple[str, ...] = ()
     """Further names of Pilot's Service."""
     account_hosts: Mapping[Account, tuple[str, ...]] = field(default_factory=dict)
@@ -74,11 +79,11 @@ class AuthoritySettings:
 class Source(Protocol):
     """What the authority is read from."""
 
-    async def load(self, trust_domain: str) -> Authority:
+    async def load(self, trust_domain: str) -> Stored:
         """As it is, or made where there is none; raises StartError."""
 
-    async def follow(self, changed: Callable[[Authority], None]) -> None:
-        """Tell of another one, until cancelled."""
+    async def follow(self, changed: Callable[[Stored], None]) -> None:
+        """Tell of what is new there, until cancelled."""
 
 
 class PilotAuthority:
@@ -89,8 +94,11 @@ class PilotAuthority:
         self._settings = settings
         self._client = client
         self._trust_domains: tuple[str, ...] = ()
-        self.port = SecurePort(inner, lambda: self._trust_domains)
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.port = SecurePort(inner, lambda: self._trust_domains, self._vouches)
+        self._stored: Stored | None = None
+        self._revoked = NOTHING_REVOKED
+        self._own: tuple[str, str] | None = None
+        """Pilot's own chain and key, in PEM."""
         self._rotation: Rotation | None = None
         self._service: CertificateService | None = None
         self._turned = asyncio.Event()
@@ -106,8 +114,9 @@ class PilotAuthority:
 
     async def prepare(self, mesh: MeshConfig) -> Any:
         """Read or make the authority; the CSR service, to be added to the server behind. Raises StartError."""
-        self._rotation = Rotation(await self._source.load(mesh.trust_domain), self._settings.settle)
-        self._give_roots()
+        stored = await self._source.load(mesh.trust_domain)
+        self._rotation, self._revoked = Rotation(stored.authority, self._settings.settle), stored.revoked
+        self._share()
         self._identity = SpiffeId(mesh.trust_domain, self._settings.namespace or mesh.root_namespace, ACCOUNT)
         self._trust_domains = mesh.trust_domains
         self._domain = mesh.domain_suffix
@@ -121,15 +130,14 @@ class PilotAuthority:
         """What proxies trust, in PEM."""
         return self._known().bundle
 
+    @property
+    def revocations(self) -> str:
+        """What they do not trust any more, in PEM; empty for nothing."""
+        return self._revoked.pem
+
     async def start(self) -> None:
         """Listen; raises StartError."""
-        authority = self._known()
-        self._context.load_verify_locations(cadata=authority.bundle)
-        self._context.verify_mode = ssl.CERT_OPTIONAL
-        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._context.set_alpn_protocols(["h2"])
-        self._renew()
-        await self.port.start(self._settings.address, self._context)
+        await self.port.start(self._settings.address, self._context())
 
     async def run(self) -> None:
         """Keep the authority and the own certificate good until cancelled."""
@@ -141,33 +149,36 @@ class PilotAuthority:
     async def _keep_own(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            self._renew()
+            await self._renew()
 
     async def _rotate(self) -> None:
-        """Let an authority that is to be replaced go when its time has come."""
+        """Take what is stored now, and let an authority that is to be replaced go when its time has come."""
         assert self._rotation is not None  # noqa: S101 - `prepare` comes first
         while True:
             due = self._rotation.seconds_until_due(datetime.now(UTC))
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(due):
                     await self._turned.wait()
-                    self._turned.clear()
-            except TimeoutError:
-                self._advance()
+            self._turned.clear()
+            await self._advance()
 
     async def close(self) -> None:
         """End all connections."""
         await self.port.close()
 
-    def _give_roots(self) -> None:
-        """Raises StartError."""
+    def _share(self) -> None:
+        """Roots and revocations for proxies, in files where one is named; raises StartError."""
         file = self._settings.roots_file
         if file is None:
             return
         try:
             write_atomic(file, self.roots)
+            if self.revocations:
+                write_atomic(file.with_name(REVOKED), self.revocations)
+            else:
+                file.with_name(REVOKED).unlink(missing_ok=True)
         except OSError as error:
-            raise StartError(f"cannot write the roots to {file}: {error}") from error
+            raise StartError(f"cannot write what proxies trust to {file.parent}: {error}") from error
 
     def _verifier(self, trust_domain: str) -> Verifier | None:
         if self._client is not None and self._settings.namespace:
@@ -175,36 +186,68 @@ class PilotAuthority:
         keys = self._settings.token_keys
         return TokenVerifier.read(keys, trust_domain) if keys else None
 
-    def _replaced(self, authority: Authority) -> None:
-        if self._rotation is not None:
-            self._rotation.want(authority, datetime.now(UTC))
-            self._advance()
-            self._turned.set()
+    def _replaced(self, stored: Stored) -> None:
+        self._stored = stored
+        self._turned.set()
 
-    def _advance(self) -> None:
-        """Who has a certificate by the one before is believed as long as this process lives."""
-        before = self._known()
-        assert self._rotation is not None  # noqa: S101 - `_known` has looked
+    async def _advance(self) -> None:
+        """What is revoked is so at once; an authority takes the place of another one step by step."""
+        assert self._rotation is not None  # noqa: S101 - `prepare` comes first
         assert self._service is not None  # noqa: S101 - it is made with it
-        if not self._rotation.advance(datetime.now(UTC), self._service.last_end):
+        now, revoked = datetime.now(UTC), self._revoked
+        if self._stored is not None:
+            self._rotation.want(self._stored.authority, now)
+            self._revoked = self._stored.revoked
+        advanced = self._rotation.advance(now, self._service.last_end)
+        if not advanced and self._revoked == revoked:
             return
-        now = self._known()
-        self._context.load_verify_locations(cadata=now.bundle)
         try:
-            self._give_roots()
+            self._share()
         except StartError as error:
             log.error("%s", error)
-        if now.certificate != before.certificate:
-            self._renew()
-        log.info("%s signs now, and %d roots are trusted", now.certificate.subject.rfc4514_string(), len(now.roots))
+        await self._renew()
+        if advanced:
+            served = self._known()
+            name = served.certificate.subject.rfc4514_string()
+            log.info("%s signs now, and %d roots are trusted", name, len(served.roots))
+        if self._revoked != revoked:
+            ended = self.port.judge_again()
+            log.info("Another list of revoked certificates is in force; %d connections were ended", ended)
+
+    def _vouches(self, certificate: x509.Certificate) -> bool:
+        """Whether a client's certificate, which was good when it came, is so still."""
+        authority = self._known()
+        return self._revoked.vouch_for(certificate, (authority.certificate, *authority.intermediates, *authority.roots))
 
     def _known(self) -> Authority:
         if self._rotation is None:
             raise RuntimeError("the authority was not read")
         return self._rotation.served
 
-    def _renew(self) -> None:
-        """New connections see the new certificate; where none can be signed, the last one stays."""
+    async def _renew(self) -> None:
+        """New connections see a new certificate, and what is trusted now."""
+        try:
+            await self.port.use(self._context())
+        except OSError as error:
+            log.error("Port %s cannot take another certificate: %s", self._settings.address, error)
+
+    def _context(self) -> ssl.SSLContext:
+        """Clients may show a certificate, and Pilot shows its own."""
+        self._renew_own()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        load_roots(context, self.roots)
+        if self.revocations:
+            load_roots(context, self.revocations)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        if self._own is not None:
+            load_pair(context, *self._own)
+        return context
+
+    def _renew_own(self) -> None:
+        """Where none can be signed, the last one stays."""
         authority, identity = self._known(), self._identity
         assert identity is not None  # noqa: S101 - it is set with the authority
         key = new_key()
@@ -221,5 +264,5 @@ class PilotAuthority:
             log.error("Pilot's own certificate cannot be renewed: %s", error)
             return
         chain = "".join(map(certificate_to_pem, (leaf, *authority.intermediates)))
-        load_pair(self._context, chain, key_to_pem(key))
+        self._own = (chain, key_to_pem(key))
         log.info("Pilot's own certificate is good until %s", leaf.not_valid_after_utc)

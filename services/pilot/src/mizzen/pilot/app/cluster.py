@@ -1,4 +1,4 @@
-"""The Kubernetes API as Pilot uses it: two stores to read, and what to write: status, roots."""
+"""The Kubernetes API as Pilot uses it: two stores to read, and what to write: status, and what Pods trust."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mizzen.kubernetes.store import KubernetesStore
 from mizzen.pilot.app.world import World
 from mizzen.pilot.ingest.kubernetes.conditions import statements
 from mizzen.pilot.ingest.kubernetes.gatewaystatus import gateway_statements
-from mizzen.pilot.ingest.kubernetes.roots import Roots, RootsKeeper
 from mizzen.pilot.ingest.kubernetes.status import Statement, StatusWriter
+from mizzen.pilot.ingest.kubernetes.trust import TrustKeeper, TrustText
 from mizzen.pilot.snapshot.credentials import VALUES
 from mizzen.pilot.snapshot.mesh import Mesh
 
@@ -95,8 +95,8 @@ class Cluster:
         """Why some of it cannot be read now."""
         return tuple(dict.fromkeys(self.client.outages.reasons.values()))
 
-    async def lead(self, world: World, roots: Roots | None) -> None:
-        """Write status, and ConfigMaps with these roots, while this process holds the Lease, until cancelled.
+    async def lead(self, world: World, trust: Iterable[TrustText]) -> None:
+        """Write status, and ConfigMaps with these texts, while this process holds the Lease, until cancelled.
 
         Returns at once where no Lease is named.
         """
@@ -104,8 +104,7 @@ class Cluster:
             return
         identity = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
         work = [StatusWriter(self.client, WITH_STATUS, Findings(world, self._config), time.time).run]
-        if roots is not None:
-            work.append(RootsKeeper(self.client, self._namespaces, roots).run)
+        work += [TrustKeeper(self.client, self._namespaces, text).run for text in trust]
 
         async def all_of_it() -> None:
             async with asyncio.TaskGroup() as tasks:

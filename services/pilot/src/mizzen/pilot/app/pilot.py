@@ -26,7 +26,7 @@ from mizzen.pilot.app.switch import Switch
 from mizzen.pilot.app.world import MESH_CONFIG, TOKEN_KEYS, World
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ingest.keys.keeper import KeyKeeper
-from mizzen.pilot.ingest.kubernetes.roots import Roots
+from mizzen.pilot.ingest.kubernetes.trust import REVOKED_KEY, REVOKED_NAME, ROOTS_KEY, TrustText
 from mizzen.pilot.push.debounce import Limits
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.metrics import ServingMetrics
@@ -118,7 +118,7 @@ class Pilot:
             if self._authority is not None:
                 tasks.create_task(self._authority.run())
             if self._cluster is not None:
-                tasks.create_task(self._cluster.lead(self.world, self._roots()))
+                tasks.create_task(self._cluster.lead(self.world, self._trust()))
 
     async def close(self) -> None:
         """End streams and servers; proxies keep what they have and come back."""
@@ -131,12 +131,15 @@ class Pilot:
             await self._cluster.close()
         await asyncio.to_thread(self._workshop.close)
 
-    def _roots(self) -> Roots | None:
-        """What Pods of the cluster are to trust; None where they get their roots elsewhere."""
+    def _trust(self) -> tuple[TrustText, ...]:
+        """What Pods of the cluster are to have; nothing where they get their roots elsewhere."""
         authority, settings = self._authority, self._settings.authority
         if authority is None or settings is None or not settings.namespace:
-            return None
-        return Roots(lambda: authority.roots, settings.roots_name)
+            return ()
+        return (
+            TrustText(lambda: authority.roots, settings.roots_name, ROOTS_KEY),
+            TrustText(lambda: authority.revocations, REVOKED_NAME, REVOKED_KEY),
+        )
 
     def _not_ready(self) -> str:
         if self._loaded:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.keys import InvalidKey, PrivateKey, key_from_pem, key_to_pem, new_key
-from mizzen.pilot.ca.authority import Authority, self_signed
-from mizzen.pilot.ca.layout import CHAIN, KEY, NAMES, ROOTS, SIGNER, read_authority
+from mizzen.pilot.ca.authority import self_signed
+from mizzen.pilot.ca.layout import CHAIN, KEY, NAMES, ROOTS, SIGNER, Stored, read_stored
 from mizzen.runtime.errors import StartError
 from mizzen.runtime.files import write_atomic
 
 log = logging.getLogger(__name__)
 
 
-def load_or_create(folder: Path, trust_domain: str, now: datetime) -> Authority:
+def load_or_create(folder: Path, trust_domain: str, now: datetime) -> Stored:
     """The authority of the folder; where there is none, a new root that is kept there. Raises StartError."""
     try:
         if not (folder / SIGNER).exists():
@@ -26,10 +26,10 @@ def load_or_create(folder: Path, trust_domain: str, now: datetime) -> Authority:
         raise StartError(f"cannot keep the authority in {folder}: {error}") from error
 
 
-def load(folder: Path, now: datetime) -> Authority:
+def load(folder: Path, now: datetime) -> Stored:
     """The authority of the folder, with its chain proved; raises StartError that names the file, and OSError."""
     files = {name: folder / name for name in NAMES}
-    return read_authority({name: file.read_text() for name, file in files.items() if file.exists()}, str(folder), now)
+    return read_stored({name: file.read_text() for name, file in files.items() if file.exists()}, str(folder), now)
 
 
 def _create(folder: Path, trust_domain: str, now: datetime) -> None:

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from mizzen.pilot.ca.authority import Authority
 from mizzen.pilot.ca.folder import load, load_or_create
-from mizzen.pilot.ca.layout import NAMES
+from mizzen.pilot.ca.layout import NAMES, Stored
 from mizzen.runtime.errors import StartError
 
 log = logging.getLogger(__name__)
@@ -26,14 +25,14 @@ class FolderAuthority:
         self._folder = folder
         self._stamp: object = None
 
-    async def load(self, trust_domain: str) -> Authority:
+    async def load(self, trust_domain: str) -> Stored:
         """As it is, or made where there is none; raises StartError."""
         found = load_or_create(self._folder, trust_domain, datetime.now(UTC))
         self._stamp = self._stamps()
         return found
 
-    async def follow(self, changed: Callable[[Authority], None]) -> None:
-        """Tell of another one, until cancelled. The last good one stays where the files are wrong."""
+    async def follow(self, changed: Callable[[Stored], None]) -> None:
+        """Tell of what is new there, until cancelled. The last good one stays where the files are wrong."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             stamp = self._stamps()

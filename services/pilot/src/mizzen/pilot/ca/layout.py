@@ -1,8 +1,9 @@
-"""Istio's `cacerts` layout: an authority as texts under four names, of a folder or of a Secret. No I/O."""
+"""Istio's `cacerts` layout: an authority as texts under these names, of a folder or of a Secret. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,13 +13,29 @@ from cryptography.exceptions import InvalidSignature
 from mizzen.identity.certificate import InvalidCertificate, certificates_from_pem, is_pair
 from mizzen.identity.keys import InvalidKey, PrivateKey, key_from_pem
 from mizzen.pilot.ca.authority import Authority
+from mizzen.pilot.ca.revocation import NOTHING_REVOKED, Revocations, read_revocations
 from mizzen.runtime.errors import StartError
 
 SIGNER: Final = "ca-cert.pem"
 KEY: Final = "ca-key.pem"
 CHAIN: Final = "cert-chain.pem"
 ROOTS: Final = "root-cert.pem"
-NAMES: Final = (SIGNER, KEY, CHAIN, ROOTS)
+REVOKED: Final = "ca-crl.pem"
+NAMES: Final = (SIGNER, KEY, CHAIN, ROOTS, REVOKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a place has."""
+
+    authority: Authority
+    revoked: Revocations = NOTHING_REVOKED
+
+
+def read_stored(texts: Mapping[str, str], place: str, now: datetime) -> Stored:
+    """All of it or nothing: an authority without its list would be refused everywhere. Raises StartError."""
+    authority = read_authority(texts, place, now)
+    return Stored(authority, read_revocations(texts.get(REVOKED, ""), authority, f"{place}/{REVOKED}", now))
 
 
 def read_authority(texts: Mapping[str, str], place: str, now: datetime) -> Authority:

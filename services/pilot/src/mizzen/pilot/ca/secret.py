@@ -20,8 +20,8 @@ from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.keys import key_to_pem, new_key
 from mizzen.kubernetes.client import FAILURES, ApiError, Client
 from mizzen.kubernetes.single import Single, follow
-from mizzen.pilot.ca.authority import Authority, self_signed
-from mizzen.pilot.ca.layout import CHAIN, KEY, NAMES, ROOTS, SIGNER, read_authority
+from mizzen.pilot.ca.authority import self_signed
+from mizzen.pilot.ca.layout import CHAIN, KEY, NAMES, ROOTS, SIGNER, Stored, read_stored
 from mizzen.runtime.backoff import Backoff
 from mizzen.runtime.errors import StartError
 
@@ -47,7 +47,7 @@ class SecretAuthority:
         self._found: dict[str, Mapping[str, str]] = {}
         self._used: Mapping[str, str] = {}
 
-    async def load(self, trust_domain: str) -> Authority:
+    async def load(self, trust_domain: str) -> Stored:
         """Read it, or make it, waiting for the API server as long as it takes; raises StartError for a wrong one."""
         backoff = Backoff(*RETRY_SECONDS)
         while True:
@@ -62,13 +62,13 @@ class SecretAuthority:
                     self._client.outages.begin(_WHAT, str(error) or type(error).__name__)
                 await asyncio.sleep(backoff.next(random.random()))
 
-    async def follow(self, changed: Callable[[Authority], None]) -> None:
-        """Tell of another authority in the Secrets, until cancelled. The last good one stays where there is none."""
+    async def follow(self, changed: Callable[[Stored], None]) -> None:
+        """Tell of what is new in the Secrets, until cancelled. The last good one stays where there is none."""
         async with asyncio.TaskGroup() as tasks:
             for name in (PLUGGED, OWN):
                 tasks.create_task(self._follow(name, changed))
 
-    async def _follow(self, name: str, changed: Callable[[Authority], None]) -> None:
+    async def _follow(self, name: str, changed: Callable[[Stored], None]) -> None:
         def seen(item: Mapping[str, Any] | None) -> None:
             texts = _texts(item)
             if not texts:
@@ -100,11 +100,11 @@ class SecretAuthority:
         name = PLUGGED if PLUGGED in self._found else OWN
         return name, self._found[name]
 
-    def _current(self) -> Authority:
+    def _current(self) -> Stored:
         name, texts = self._chosen()
-        authority = read_authority(texts, f"Secret {self._namespace}/{name}", datetime.now(UTC))
+        stored = read_stored(texts, f"Secret {self._namespace}/{name}", datetime.now(UTC))
         self._used = texts
-        return authority
+        return stored
 
     async def _create(self, trust_domain: str) -> None:
         made = await asyncio.to_thread(lambda: self_signed(new_key(), trust_domain, datetime.now(UTC)))

@@ -1,4 +1,7 @@
-"""The ConfigMap `istio-ca-root-cert` in every namespace: by it a Pod knows Pilot before it has a certificate."""
+"""ConfigMaps of one name in every namespace, as Istio has them: whom Pods trust, and what was revoked of that.
+
+By `istio-ca-root-cert` a Pod knows Pilot before it has a certificate; `istio-ca-crl` is there when there is a list.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from mizzen.kubernetes.single import Single, follow_all
 
 log = logging.getLogger(__name__)
 
-KEY: Final = "root-cert.pem"
+ROOTS_KEY: Final = "root-cert.pem"
+REVOKED_NAME: Final = "istio-ca-crl"
+REVOKED_KEY: Final = "ca-crl.pem"
 LABELS: Final = {"istio.io/config": "true"}
 """As Istio marks its own, so that what looks for those finds these."""
 SYSTEM: Final = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
@@ -28,36 +33,37 @@ APPLY: Final = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Roots:
-    """What Pods are to trust."""
+class TrustText:
+    """What all Pods are to have."""
 
     pem: Callable[[], str]
-    """As of now; asked once a second."""
-    name: str = "istio-ca-root-cert"
+    """As of now; asked once a second. Empty: nothing is to be in the ConfigMaps, and none is made."""
+    name: str
     """Of the ConfigMaps."""
+    key: str
 
 
-def missing(namespaces: Iterable[str], known: Mapping[str, str], roots: str) -> list[str]:
-    """Namespaces whose ConfigMap does not have these roots; `known` is what each has."""
-    return sorted(name for name in namespaces if name not in SYSTEM and known.get(name) != roots)
+def missing(namespaces: Iterable[str], known: Mapping[str, str], text: str) -> list[str]:
+    """Namespaces whose ConfigMap does not have this text; `known` is what each has."""
+    return sorted(name for name in namespaces if name not in SYSTEM and known.get(name, "") != text)
 
 
-class RootsKeeper:
+class TrustKeeper:
     """Keeps them as they should be, whoever else writes. For one Pilot at a time."""
 
-    def __init__(self, client: Client, namespaces: Callable[[], Mapping[str, str]], roots: Roots) -> None:
+    def __init__(self, client: Client, namespaces: Callable[[], Mapping[str, str]], text: TrustText) -> None:
         """`namespaces` gives their uids by their names, and is asked once a second."""
         self._client = client
         self._namespaces = namespaces
-        self._roots = roots
-        self._what = f"ConfigMaps {roots.name}"
+        self._text = text
+        self._what = f"ConfigMaps {text.name}"
         self._known: dict[str, str] | None = None
         self._going: dict[str, str] = {}
         """Namespaces that take nothing new, by their names, with their uids: another one may have the name later."""
 
     async def run(self) -> None:
         """Until cancelled."""
-        single = Single("/api/v1/configmaps", self._roots.name)
+        single = Single("/api/v1/configmaps", self._text.name)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follow_all(self._client, single, self._listed, self._changed, random.random))
             tasks.create_task(self._mend())
@@ -71,7 +77,7 @@ class RootsKeeper:
         metadata, _ = metadata_of(item)
         assert self._known is not None  # noqa: S101 - a list comes before events
         if exists:
-            self._known[metadata["namespace"]] = str((item.get("data") or {}).get(KEY, ""))
+            self._known[metadata["namespace"]] = str((item.get("data") or {}).get(self._text.key, ""))
         else:
             self._known.pop(metadata["namespace"], None)
 
@@ -86,11 +92,11 @@ class RootsKeeper:
     async def _succeeds(self) -> bool:
         if self._known is None:
             return True
-        roots, namespaces = self._roots.pem(), self._namespaces()
+        pem, namespaces = self._text.pem(), self._namespaces()
         self._going = {name: uid for name, uid in self._going.items() if namespaces.get(name) == uid}
         try:
-            for namespace in missing(namespaces.keys() - self._going.keys(), self._known, roots):
-                if not await self._write(namespace, roots):
+            for namespace in missing(namespaces.keys() - self._going.keys(), self._known, pem):
+                if not await self._write(namespace, pem):
                     self._going[namespace] = namespaces[namespace]
                 await asyncio.sleep(PACE_SECONDS)
         except FAILURES as error:
@@ -99,15 +105,15 @@ class RootsKeeper:
         self._client.outages.end(self._what)
         return True
 
-    async def _write(self, namespace: str, roots: str) -> bool:
+    async def _write(self, namespace: str, pem: str) -> bool:
         """False where the namespace is on its way out."""
         item = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": self._roots.name, "namespace": namespace, "labels": LABELS},
-            "data": {KEY: roots},
+            "metadata": {"name": self._text.name, "namespace": namespace, "labels": LABELS},
+            "data": {self._text.key: pem} if pem else {},
         }
-        path = f"/api/v1/namespaces/{namespace}/configmaps/{self._roots.name}?fieldManager={MANAGER}&force=true"
+        path = f"/api/v1/namespaces/{namespace}/configmaps/{self._text.name}?fieldManager={MANAGER}&force=true"
         try:
             await self._client.send("PATCH", path, item, APPLY)
         except ApiError as error:
@@ -115,7 +121,7 @@ class RootsKeeper:
                 raise
             return False
         assert self._known is not None  # noqa: S101 - nothing is written before a list came
-        self._known[namespace] = roots  # what the watch says of it comes later
+        self._known[namespace] = pem  # what the watch says of it comes later
         return True
 
 
