@@ -54,7 +54,10 @@ def test_lengths(line: bytes, length: int) -> None:
     assert read_length(line) == length
 
 
-@pytest.mark.parametrize("value", [b"", b"a b", b"a/b", b"a?b", b"a#b", b"u@a", b"a\\b", b"a\xe9", b"a<b>", b'a"b'])
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"a b", b"a/b", b"a?b", b"a#b", b"u@a", b"a\\b", b"a\xe9", b"a<b>", b'a"b', b":", b":80"],
+)
 def test_authorities_that_are_refused(value: bytes) -> None:
     with pytest.raises(FramingError, match="invalid Host"):
         read_host(b"Host: " + value)

@@ -23,7 +23,8 @@ from playbook import (
     refused,
 )
 
-from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
+from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan, Plan
+from mizzen.proxy.engine.tls_plan import ClientTlsPlan, SocketMatch, SocketsPlan, TlsPlan
 
 GET = b"GET / HTTP/1.1\r\nHost: reviews\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 2\r\n\r\nhi"
@@ -457,6 +458,51 @@ def test_an_endpoint_that_leaves_finishes_what_it_has() -> None:
         client_sends(GET),
         connects("10.0.0.2:80"),
     )
+
+
+SAYS_ISTIO = frozenset({("tlsMode", "istio")})
+IN_TLS = SocketsPlan(otherwise=ClientTlsPlan(TlsPlan()))
+AUTO = SocketsPlan((SocketMatch((("tlsMode", "istio"),), ClientTlsPlan(TlsPlan())),))
+EDS = ClusterPlan("reviews", "eds", endpoint_set="reviews", sockets=AUTO)
+PLAIN = EndpointSetPlan("reviews", (EndpointPlan("10.0.0.1", 80),))
+
+
+TLS_BEGINS = pytest.mark.parametrize(
+    "change",
+    [
+        ClusterPlan("reviews", "eds", endpoint_set="reviews", sockets=IN_TLS),
+        EndpointSetPlan("reviews", (EndpointPlan("10.0.0.1", 80, says=SAYS_ISTIO),)),
+    ],
+)
+
+
+@TLS_BEGINS
+def test_a_connection_in_plain_text_carries_no_request_when_tls_is_to_be_spoken(change: Plan) -> None:
+    world = World((*mesh()[:2], EDS, PLAIN))
+    for name in ("busy", "idle"):
+        world.client(name).receive(GET)
+    busy, idle = (world.accept(ADDRESS) for _ in range(2))
+    idle.receive(OK)
+    world.apply(change)
+    world.loop.run()
+    assert (busy.closing, idle.closing) == (False, True)
+    busy.receive(OK)
+    assert _take(world.client("busy")).startswith(b"HTTP/1.1 200 OK")
+    assert busy.closing
+
+
+@TLS_BEGINS
+def test_a_connection_that_began_before_tls_was_to_be_spoken_carries_no_request(change: Plan) -> None:
+    world = World((*mesh()[:2], EDS, PLAIN))
+    client = world.client()
+    client.receive(GET)
+    world.apply(change)
+    began_in_plain_text = world.accept(ADDRESS)
+    assert began_in_plain_text.closing
+    assert _take(began_in_plain_text) == b""
+    world.accept(ADDRESS).receive(OK)
+    assert _take(client).startswith(b"HTTP/1.1 200 OK")
+    assert world.runtime.stats(1).gauges["cluster", "reviews", "upstream_cx_active"] == 1
 
 
 def test_a_removed_listener_closes_idle_clients_and_finishes_the_others() -> None:

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from tls_authority import TestAuthority
-from tls_proxies import Proxy, get, http, proxy, static
+from tls_proxies import Proxy, application, get, http, proxy, static
 
 from mizzen.identity.inmemory import load_pair, load_roots
 from mizzen.proxy.engine.match_plan import StringMatch
+from mizzen.proxy.engine.peer import WRONG_NAMES
 from mizzen.proxy.engine.plan import ListenerPlan
 from mizzen.proxy.engine.tls_plan import ClientTlsPlan, NameMatch, SecretPlan, SocketsPlan, TlsPlan
+from mizzen.proxy.io.tls_contexts import TlsContexts
 
 ROOT, STRANGER = TestAuthority(), TestAuthority()
 ROOTS = replace(ROOT.roots(), name="file-root:system")
@@ -118,12 +120,34 @@ async def test_an_address_is_no_name_but_must_be_proved() -> None:
         assert server.names == [None, None, None]
 
 
-@pytest.mark.parametrize("host", ["", ".example", "a" * 64 + ".example", "a..example"])
+@pytest.mark.parametrize("host", ["", ":80", "[]", "[]a.example", ".example", "a" * 64 + ".example", "a..example"])
 async def test_what_is_no_name_is_proved_by_nobody(host: str) -> None:
     async with serving(ROOT.server("a.example", "*.example")) as server, egress(server.port, BY_HOST) as running:
         assert (await get(running.port, request(host)))[0] in (400, 503)
         assert server.hosts == []
         assert (await get(running.port, request("a.example")))[0] == 200
+
+
+def test_what_one_cluster_does_not_check_another_one_does() -> None:
+    contexts = TlsContexts()
+    contexts.follow({ROOTS.name: ROOTS})
+    plan = ClientTlsPlan(CHECKED)
+    trusting = replace(BY_HOST, host_is_peer_name=False)
+    shown = [("DNS", "b.example")]
+    assert contexts.security_of_host(plan, trusting, "a.example").judge(shown, b"") == ""
+    assert contexts.security_of_host(plan, BY_HOST, "a.example").judge(shown, b"") == WRONG_NAMES
+
+
+async def test_no_request_goes_in_plain_text_any_more_when_a_rule_begins_tls() -> None:
+    async with application() as (port, heads):
+        plain = replace(static("api", port), discovery="dns")
+        async with proxy(ListenerPlan("out", "127.0.0.1", 1, "outbound", http("api")), plain, ROOTS) as running:
+            async with asyncio.timeout(20):
+                while (await get(running.port, request("api")))[0] != 200:  # noqa: ASYNC110 - the address is looked up
+                    await asyncio.sleep(0.01)
+            await running.apply(replace(plain, sockets=to("api.example")))
+            assert (await get(running.port, request("api")))[0] == 503
+        assert len(heads) == 1
 
 
 async def test_connections_of_each_host_rest_and_are_closed_with_their_endpoint() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from mizzen.proxy.base.authority import without_port
 from mizzen.proxy.codec.headers import FramingError, value_of
 
 MAX_HEADERS: Final = 100
@@ -76,7 +77,7 @@ def read_host(lines: bytes) -> bytes:
 
 def check_authority(authority: bytes) -> bytes:
     """The authority, if it is a host and optional port that cannot be mistaken for something else further on."""
-    if not authority or authority.translate(None, delete=_AUTHORITY_BYTES):
+    if not without_port(authority) or authority.translate(None, delete=_AUTHORITY_BYTES):
         raise FramingError("an invalid Host")
     return authority
 

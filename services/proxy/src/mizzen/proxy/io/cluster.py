@@ -27,13 +27,16 @@ class Cluster:
         self.name = plan.name
         self.state = ClusterState(plan, runtime.chance)
         self.stats = self.state.stats
-        self._pools: dict[tuple[EndpointState, str], Pool] = {}
+        self._pools: dict[tuple[EndpointState, str | None], Pool] = {}
         """By endpoint and, where it goes by that, the host that requests are for."""
         self.destinations: Destinations | None = None
         """Makes endpoints where clients want to go; None where they are known beforehand."""
-        self._take(plan)
+        self.plan = plan
+        self.take(plan)
 
-    def _take(self, plan: ClusterPlan) -> None:
+    def take(self, plan: ClusterPlan) -> None:
+        """Take over a new plan but for the endpoints; nobody is spoken to any more as the old one said."""
+        spoken_to_otherwise = plan.sockets != self.plan.sockets
         self.plan = plan
         if plan.discovery != "original_dst":
             self.destinations = None
@@ -41,20 +44,23 @@ class Cluster:
             self.destinations = Destinations(self)
         self.is_special = plan.http2 or self.destinations is not None or plan.sockets.goes_by_host
         """Not every request goes where the balancer says, over any connection: one look for the hot path."""
+        if spoken_to_otherwise:
+            for pool in tuple(self._pools.values()):
+                pool.renew()
 
     def follow(self, plan: ClusterPlan, endpoints: EndpointSetPlan) -> None:
         """Take over new plans; connections to endpoints that are gone finish what they carry."""
         stays = plan.discovery == self.plan.discovery == "original_dst"
-        spoken_to_otherwise = plan.sockets != self.plan.sockets
-        self._take(plan)
-        if spoken_to_otherwise:
-            self.close_idle()
+        self.take(plan)
         if stays:  # its endpoints are the clients' affair
             self.state.plan = plan
             return
+        said = [(pool, pool.endpoint.says) for pool in self._pools.values()]
         removed = self.state.adopt(plan, endpoints)
-        for pool in tuple(self._pools.values()) if removed else ():
-            if pool.endpoint in removed:
+        for pool, before in said:
+            if pool.endpoint.says != before:
+                pool.renew()
+            elif pool.endpoint in removed:
                 pool.close_idle()
 
     def source(self, address: str) -> str:
@@ -64,18 +70,26 @@ class Cluster:
                 return source
         return ""
 
-    def security(self, endpoint: EndpointState, *, http: bool = False, host: str = "") -> ClientSecurity | None:
-        """How to secure a connection to an endpoint; None for plain text. Raises NoSecret."""
+    def security(
+        self, endpoint: EndpointState, *, http: bool = False, host: str | None = None
+    ) -> ClientSecurity | None:
+        """How to secure a connection to an endpoint; None for plain text. Raises NoSecret.
+
+        With `host`, it is for requests of that Host alone.
+        """
         sockets, contexts = self.plan.sockets, self.runtime.tls
         plan = sockets.of(endpoint.says)
         if plan is None:
             return None
         if self.stats.ssl is None:
             self.stats.ssl = TlsStats()
-        security = contexts.security_of_host(plan, sockets, host) if host else contexts.security(plan, http=http)
+        if host is None:
+            security = contexts.security(plan, http=http)
+        else:
+            security = contexts.security_of_host(plan, sockets, host)
         return ClientSecurity(security, self.stats.ssl)
 
-    def pool(self, endpoint: EndpointState, host: str = "") -> Pool:
+    def pool(self, endpoint: EndpointState, host: str | None = None) -> Pool:
         """The endpoint's pool, made at its first request."""
         pool = self._pools.get((endpoint, host))
         if pool is None:
@@ -84,7 +98,7 @@ class Cluster:
 
     def pool_of(self, endpoint: EndpointState, x: Exchange) -> Pool:
         """The endpoint's pool for a request of a special cluster."""
-        return self.pool(endpoint, host_of(x) if self.plan.sockets.goes_by_host else "")
+        return self.pool(endpoint, host_of(x) if self.plan.sockets.goes_by_host else None)
 
     def forget_pool(self, pool: Pool) -> None:
         """A pool without connections need not be kept."""

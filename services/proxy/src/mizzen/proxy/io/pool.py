@@ -27,16 +27,29 @@ MAX_PENDING: Final = 1024
 class Pool:
     """Connections of one endpoint of one cluster. The idle ones are in `idle`, newest last."""
 
-    __slots__ = ("_connecting", "_open", "_pending", "cluster", "endpoint", "host", "idle", "idle_timeout", "runtime")
+    __slots__ = (
+        "_connecting",
+        "_open",
+        "_pending",
+        "cluster",
+        "endpoint",
+        "generation",
+        "host",
+        "idle",
+        "idle_timeout",
+        "runtime",
+    )
 
-    def __init__(self, cluster: Cluster, endpoint: EndpointState, host: str = "") -> None:
-        """With `host`, the connections are for requests of that Host alone."""
+    def __init__(self, cluster: Cluster, endpoint: EndpointState, host: str | None = None) -> None:
+        """With `host`, which a client may have left empty, the connections are for requests of that Host alone."""
         self.cluster = cluster
         self.endpoint = endpoint
         self.host = host
-        self.idle = [] if host else endpoint.idle
+        self.idle = endpoint.idle if host is None else []
         self.runtime = cluster.runtime
         self.idle_timeout = cluster.plan.idle_timeout or NEVER
+        self.generation = 0
+        """How often it has changed how the endpoint is spoken to."""
         self._pending: deque[Exchange] = deque()
         self._connecting = 0
         self._open: dict[Upstream, None] = {}
@@ -71,7 +84,7 @@ class Pool:
             self.runtime.loop.call_soon(partial(self._failed, f"TLS_error: {error}", timed_out=False))
             return
         self.runtime.connector.connect(
-            lambda: cast("asyncio.Protocol", Upstream(self)),
+            partial(_connection, self, self.generation),
             (self.endpoint.address, self.endpoint.port),
             self.cluster.plan.connect_timeout,
             self._failed,
@@ -120,9 +133,9 @@ class Pool:
         limit = self.cluster.plan.max_requests_per_connection
         if limit and connection.requests >= limit:
             self.cluster.stats.upstream_cx_max_requests += 1
-            connection.close()
-            if self._pending and self._connecting < len(self._pending):
-                self._connect()
+            self._replace(connection)
+        elif connection.generation != self.generation:
+            self._replace(connection)
         elif self._pending:
             connection.send(self._take())
         elif self.endpoint.draining:
@@ -131,6 +144,11 @@ class Pool:
             self.idle.append(connection)
             if connection.look_at == NEVER:
                 self.runtime.wheel.look(connection, connection.active_at + self.idle_timeout)
+
+    def _replace(self, connection: Upstream) -> None:
+        connection.close()
+        if self._pending and self._connecting < len(self._pending):
+            self._connect()
 
     def withdraw(self, connection: Upstream) -> None:
         """The connection closes; it must not be given out any more."""
@@ -153,7 +171,16 @@ class Pool:
         """Nothing is open, being opened or waiting."""
         return not (self._open or self._connecting or self._pending)
 
+    def renew(self) -> None:
+        """The endpoint is to be spoken to in another way: no connection that there is now carries another request."""
+        self.generation += 1
+        self.close_idle()
+
     def close_idle(self) -> None:
         """Close what rests; what is under way ends by itself."""
         for connection in tuple(self.idle):
             connection.close()
+
+
+def _connection(pool: Pool, generation: int) -> asyncio.Protocol:
+    return cast("asyncio.Protocol", Upstream(pool, generation))

@@ -268,7 +268,7 @@ class Runtime:
         return self._endpoint_sets.get(declared, EndpointSetPlan(declared, ()))
 
     def _resolve(self, cluster: Cluster, plan: ClusterPlan) -> None:
-        cluster.plan = plan
+        cluster.take(plan)
         self._resolvers[plan.name] = Resolver(
             plan, self._endpoints(plan), lambda found: cluster.follow(plan, found), self._lookup
         )

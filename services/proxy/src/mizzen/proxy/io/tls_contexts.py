@@ -34,6 +34,8 @@ _HTTP_PROTOCOLS: Final = ("istio-http/1.1", _ISTIO, "http/1.1")
 """What a client that speaks HTTP/1.1 says in place of a mesh's protocols (Istio's filter istio.alpn)."""
 
 _Plan: TypeAlias = ServerTlsPlan | ClientTlsPlan
+_Key: TypeAlias = tuple[_Plan, bool] | tuple[_Plan, bool, bool, str]
+"""Plan and whether for HTTP; or plan, what of a request's host counts, and that host."""
 
 
 class NoSecret(Exception):
@@ -87,7 +89,7 @@ class TlsContexts:
 
     def __init__(self) -> None:
         self._secrets: dict[str, SecretPlan] = {}
-        self._made: dict[tuple[_Plan, bool, str], Security] = {}
+        self._made: dict[_Key, Security] = {}
 
     def follow(self, secrets: Mapping[str, SecretPlan]) -> None:
         """Use these from now on."""
@@ -100,21 +102,23 @@ class TlsContexts:
 
     def security(self, plan: _Plan, *, http: bool = False) -> Security:
         """Raises NoSecret. `http`: a client that will speak HTTP/1.1 and, in a mesh, says so."""
-        found = self._made.get((plan, http, ""))
+        key = (plan, http)
+        found = self._made.get(key)
         if found is None:
             context = self._context(plan, http=http)
-            found = self._keep((plan, http, ""), Security(context, plan, self._identity(plan.common.certificate)))
+            found = self._keep(key, Security(context, plan, self._identity(plan.common.certificate)))
         return found
 
     def security_of_host(self, plan: ClientTlsPlan, sockets: SocketsPlan, host: str) -> Security:
         """For HTTP requests with this Host header, without its port. Raises NoSecret."""
-        found = self._made.get((plan, True, host))
+        key = (plan, sockets.host_is_server_name, sockets.host_is_peer_name, host)
+        found = self._made.get(key)
         if found is None:
             toward = _toward(plan, sockets, host)
-            found = self._keep((plan, True, host), self.security(plan, http=True).toward(toward))
+            found = self._keep(key, self.security(plan, http=True).toward(toward))
         return found
 
-    def _keep(self, key: tuple[_Plan, bool, str], security: Security) -> Security:
+    def _keep(self, key: _Key, security: Security) -> Security:
         if len(self._made) >= MAX_KEPT:
             self._made.clear()
         self._made[key] = security

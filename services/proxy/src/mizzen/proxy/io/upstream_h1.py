@@ -55,6 +55,7 @@ class Upstream:
         "_touched",
         "_x",
         "active_at",
+        "generation",
         "look_at",
         "opened_at",
         "pool",
@@ -63,8 +64,10 @@ class Upstream:
         "transport",
     )
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, generation: int) -> None:
         self.pool = pool
+        self.generation = generation
+        """The pool's, when connecting began."""
         self.runtime = pool.runtime
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.look_at = NEVER
