@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from mizzen.api.parse import parse
 from mizzen.api.resource import Resource, ResourceKey
+from mizzen.api.store.folder import Folder
 from mizzen.pilot.app import world as world_module
 from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
@@ -30,6 +31,12 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: reviews}
 spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
+"""
+DENY = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny}
+spec: {action: DENY, rules: [{}]}
 """
 
 
@@ -130,3 +137,23 @@ async def test_without_a_first_mesh_nothing_is_served(tmp_path: Path, monkeypatc
             _ = pilot.server.address
     finally:
         await pilot.close()
+
+
+def test_a_policy_that_cannot_be_read_is_told_of_aloud_and_once(
+    setting: Setting, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, registry = Folder(), CollectorRegistry()
+    broken = DENY.replace("rules", "rule")
+    store = SimpleNamespace(contents=folder.apply({"deny.yaml": broken}))
+    world = World([store], setting.config, MeshMetrics(registry), lambda: 0.0)
+    world.begin()
+    world.rebuild({MESH_CONFIG})
+    aloud = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(aloud) == 1
+    assert "AuthorizationPolicy default/deny: is not in force, and no earlier version of it is known" in aloud[0]
+    assert registry.get_sample_value("pilot_config_problems") == len(world.problems()) == 2
+
+    store.contents = folder.apply({"deny.yaml": DENY})
+    assert not world.problems()
+    store.contents = folder.apply({"deny.yaml": broken})
+    assert "is not in force" not in "".join(map(str, world.problems()))

@@ -29,8 +29,8 @@ class MeshMetrics:
             registry=registry,
         )
 
-    def observe(self, mesh: Mesh) -> None:
-        """Count what is in a new mesh."""
+    def observe(self, mesh: Mesh, kept_out: int) -> None:
+        """Count what is in a new mesh; `kept_out` findings are about resources that are not."""
         self._services.set(len(mesh.services))
         self._virtual_services.set(sum(key.kind == "VirtualService" for key in mesh.resources))
-        self._problems.set(len(mesh.problems))
+        self._problems.set(len(mesh.problems) + kept_out)

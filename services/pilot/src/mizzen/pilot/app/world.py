@@ -19,6 +19,7 @@ from mizzen.pilot.ingest.registry.files import registry_of
 from mizzen.pilot.snapshot.build import ENDPOINT_KINDS, build, refresh_endpoints
 from mizzen.pilot.snapshot.diff import Change, difference
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.outofforce import out_of_force
 from mizzen.runtime.errors import StartError
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ class World:
         self._count = 0
         self._whole = True
         """The next build must look at everything."""
+        self._kept_out = 0
+        """Findings about resources that the mesh in preparation is made without."""
+        self._unprotected: tuple[Problem, ...] = ()
         self.mesh = Mesh()
 
     def contents(self) -> Contents:
@@ -62,7 +66,8 @@ class World:
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the resources, by themselves and together."""
-        return (*self.contents().problems, *self.mesh.problems)
+        contents = self.contents()
+        return (*contents.problems, *out_of_force(contents), *self.mesh.problems)
 
     def begin(self) -> None:
         """Build the first mesh; raises StartError.
@@ -97,7 +102,7 @@ class World:
     def use(self, mesh: Mesh) -> None:
         """Make it the current one."""
         old, self.mesh = self.mesh, mesh
-        self._metrics.observe(mesh)
+        self._metrics.observe(mesh, self._kept_out)
         if self._keys is not None and mesh.key_sources != old.key_sources:
             self._keys.want(mesh.key_sources)
         for problem in mesh.problems:
@@ -112,11 +117,20 @@ class World:
 
     def _built(self, keys: frozenset[ResourceKey]) -> Mesh:
         contents = self.contents()
+        self._judge(contents)
         version = self.new_version()
         if not self._whole and all(key.kind in ENDPOINT_KINDS for key in keys):
             return refresh_endpoints(keys, contents.resources, self.mesh, version)
         known = self._keys.known if self._keys is not None else None
         return build(config_of(contents), registry_of(contents), self.mesh, version, self._settings.settings, known)
+
+    def _judge(self, contents: Contents) -> None:
+        """Say aloud what protects nobody: a mesh without a policy looks like one that needs none."""
+        before, self._unprotected = self._unprotected, tuple(out_of_force(contents))
+        self._kept_out = len(contents.problems) + len(self._unprotected)
+        for problem in self._unprotected:
+            if problem not in before:
+                log.error("%s", problem)
 
 
 @contextmanager
