@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.mixer.app.settings import Settings, read_settings
+from mizzen.identity.keeping.settings import IdentitySettings
+from mizzen.identity.spiffe import SpiffeId
+from mizzen.mixer.app.settings import SecureSettings, Settings, read_settings
 from mizzen.mixer.server.overload import Limits, Mode
 from mizzen.runtime.address import Address
 
@@ -51,6 +53,24 @@ def test_flags(arguments: list[str], changed: dict[str, object]) -> None:
     assert read_settings(arguments, {}) == replace(DEFAULT, **changed)
 
 
+def test_a_port_of_mutual_tls_needs_an_authority() -> None:
+    given = ["--address", "", "--secure-address", "127.0.1.2:15004", "--ca-address", "127.0.1.1:15012"]
+    given += ["--token-file", "/token", "--trust-domain-aliases", "old.mesh, older.mesh", "--certificate-seconds", "60"]
+    settings = read_settings(given, {"TRUST_DOMAIN": "mesh", "MIZZEN_MIXER_NAMESPACE": "control"})
+    assert settings.address is None
+    assert settings.secure == SecureSettings(
+        Address("127.0.1.2", 15004),
+        IdentitySettings(
+            SpiffeId("mesh", "control", "mizzen-mixer"),
+            Address("127.0.1.1", 15012),
+            Path("/var/run/secrets/istio/root-cert.pem"),
+            Path("/token"),
+            60,
+        ),
+        frozenset({"mesh", "old.mesh", "older.mesh"}),
+    )
+
+
 def test_flags_win_over_the_environment() -> None:
     environment = {"MIZZEN_MIXER_CONFIG_DIR": "/of-environment", "MIZZEN_MIXER_DEFAULT_NAMESPACE": "mesh"}
     settings = read_settings(["--config-dir", "/of-flag"], environment)
@@ -69,6 +89,13 @@ def test_flags_win_over_the_environment() -> None:
         (["--log-level", "loud"], "--log-level is one of debug, info, warning, error, not 'loud'"),
         (["--max-requests-per-second", "5"], "--max-requests-per-second needs a --burst-size above 0"),
         (["--default-namespace", ""], "the default namespace must have a name"),
+        (["--secure-address", "127.0.1.2:15004"], "--secure-address goes together with --ca-address"),
+        (["--ca-address", "127.0.1.1:15012"], "--secure-address goes together with --ca-address"),
+        (["--address", ""], "without --address, proxies need --secure-address"),
+        (
+            ["--secure-address", "a:1", "--ca-address", "a:2", "--trust-domain", "A"],
+            "'A' is no trust domain",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

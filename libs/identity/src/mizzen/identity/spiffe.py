@@ -45,5 +45,10 @@ class SpiffeId:
             raise InvalidIdentity(f"{uri!r} is not of the form {_SCHEME}TRUST_DOMAIN/ns/NAMESPACE/sa/SERVICE_ACCOUNT")
         return cls(parts[0], parts[2], parts[4])
 
+    @property
+    def principal(self) -> str:
+        """As policies and attributes write it."""
+        return f"{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
+
     def __str__(self) -> str:
-        return f"{_SCHEME}{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
+        return f"{_SCHEME}{self.principal}"

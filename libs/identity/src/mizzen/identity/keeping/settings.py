@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.runtime.address import Address
+
+ROOTS_FILE: Final = "/var/run/secrets/istio/root-cert.pem"
+"""Where Istio's injection mounts the roots."""
+TOKEN_FILE: Final = "/var/run/secrets/tokens/istio-token"  # noqa: S105 - and where the token
 
 
 @dataclass(frozen=True, slots=True)

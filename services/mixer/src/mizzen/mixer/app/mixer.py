@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import partial
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -17,14 +18,17 @@ from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.metrics import REGISTRY as ADAPTERS
 from mizzen.mixer.app.cluster import Cluster
 from mizzen.mixer.app.debug import debug_pages
+from mizzen.mixer.app.secure import SecurePort
 from mizzen.mixer.app.settings import Settings
 from mizzen.mixer.runtime.engine import RuleEngine
 from mizzen.mixer.runtime.metrics import EngineCollector
 from mizzen.mixer.server.calls import Calls
 from mizzen.mixer.server.metrics import ServerMetrics
 from mizzen.mixer.server.overload import LoadShedder
+from mizzen.mixer.server.peer import Watch
 from mizzen.mixer.server.policy import Engine
 from mizzen.mixer.server.server import MixerServer
+from mizzen.runtime.errors import StartError
 from mizzen.runtime.lifecycle import Lifecycle
 from mizzen.runtime.monitoring import MonitoringServer
 
@@ -46,9 +50,17 @@ class MixerService:
         registry.register(ADAPTERS)
         clock = asyncio.get_running_loop().time
         calls = Calls(LoadShedder(settings.limits, clock()), settings.max_requests, ServerMetrics(registry), clock)
-        self.server = MixerServer(
-            engine, calls, max_message_bytes=settings.max_message_bytes, max_streams=settings.max_streams
+        serving = partial(
+            MixerServer,
+            engine,
+            calls,
+            max_message_bytes=settings.max_message_bytes,
+            max_streams=settings.max_streams,
         )
+        self.server: MixerServer | None = serving() if settings.address is not None else None
+        self.secure: SecurePort | None = None
+        if settings.secure is not None:
+            self.secure = SecurePort(settings.secure, serving, Watch(calls.metrics.impostors, clock), registry)
         self.monitoring = MonitoringServer(
             registry,
             self._reason,
@@ -59,19 +71,27 @@ class MixerService:
     async def start(self) -> None:
         """Read the configuration, then serve; raises StartError."""
         await self.monitoring.start(self._settings.monitoring_address)
+        if self.secure is not None:
+            self.secure.prepare()
         await self._engine.load()
-        await self.server.start(self._settings.address)
+        if self.server is not None and self._settings.address is not None:
+            await self.server.start(self._settings.address)
+            log.info("Serving on %s", self.server.address)
         self._not_ready = ""
-        log.info("Serving on %s, monitoring on %s", self.server.address, self.monitoring.address)
+        log.info("Monitoring on %s", self.monitoring.address)
 
     async def run(self) -> None:
-        """Follow the configuration until cancelled."""
-        await self._engine.watch()
+        """Follow the configuration, and keep the certificate good, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._engine.watch())
+            if self.secure is not None:
+                tasks.create_task(self.secure.run())
 
     async def close(self) -> None:
         """Answer what is under way, then let handlers flush: they still get the last reports."""
         self._not_ready = "stopping"
-        await self.server.close()
+        servers = (server for server in (self.server, self.secure) if server is not None)
+        await asyncio.gather(*(server.close() for server in servers))
         await self._engine.close()
         await self.monitoring.close()
         if self._cluster is not None:
@@ -80,7 +100,8 @@ class MixerService:
     def _reason(self) -> str:
         """Why it is not ready; an API server that goes away later makes it no less so."""
         outages = self._cluster.outages if self._cluster is not None and self._not_ready else ()
-        return ": ".join((self._not_ready, *outages))
+        missing = self.secure.missing if self.secure is not None and not self._not_ready else ""
+        return missing or ": ".join((self._not_ready, *outages))
 
 
 async def serve(settings: Settings, lifecycle: Lifecycle) -> None:
@@ -115,5 +136,16 @@ async def live(mixer: MixerService, lifecycle: Lifecycle) -> None:
             following = tasks.create_task(mixer.run())
             await lifecycle.wait()
             following.cancel()
+    except BaseExceptionGroup as group:
+        failed, others = group.split(StartError)
+        if failed is None or others is not None:
+            raise
+        raise _first(failed) from None  # a port that cannot be opened is no fault of this program
     finally:
         await mixer.close()
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

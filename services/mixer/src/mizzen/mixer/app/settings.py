@@ -10,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+from mizzen.identity.keeping.settings import ROOTS_FILE, TOKEN_FILE, IdentitySettings
+from mizzen.identity.spiffe import DEFAULT_TRUST_DOMAIN, SpiffeId
 from mizzen.mixer.adapters.defaults import EVERYWHERE
 from mizzen.mixer.server.overload import Limits, Mode
 from mizzen.runtime.address import Address
@@ -20,10 +22,21 @@ FOLDER = ".mizzen/config"
 
 
 @dataclass(frozen=True, slots=True)
+class SecureSettings:
+    """The port of mutual TLS."""
+
+    address: Address
+    identity: IdentitySettings
+    trust_domains: frozenset[str]
+    """Of clients: all names of the mesh's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How this Mixer runs."""
 
-    address: Address
+    address: Address | None
+    """Plaintext; None: there is no such port."""
     monitoring_address: Address
     config_dir: Path | None
     """A folder of YAML; None where rules come from a Kubernetes API server alone."""
@@ -31,6 +44,7 @@ class Settings:
     """A folder of YAML with the platform's Pods, for adapters that look them up."""
     kubeconfig: str = ""
     """The path of a kubeconfig, or `in-cluster`; empty where there is no Kubernetes."""
+    secure: SecureSettings | None = None
     prometheus_address: Address = EVERYWHERE
     """Where the adapter prometheus serves its page."""
     default_namespace: str = "istio-system"
@@ -55,7 +69,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     parser = argparse.ArgumentParser(
         prog="mizzen-mixer",
         description="Judges requests and reports them, for proxies that speak Istio's Mixer protocol and for Envoy.",
-        epilog=f"Each flag has a variable: --config-dir is {PREFIX}CONFIG_DIR.",
+        epilog=f"Each flag has a variable: --config-dir is {PREFIX}CONFIG_DIR (--trust-domain: TRUST_DOMAIN).",
     )
     _add_flags(parser, environment)
     given = parser.parse_args(arguments)
@@ -66,11 +80,20 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 
 def _add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    def flag(name: str, default: str, text: str) -> None:
-        value = environment.get(PREFIX + name.upper().replace("-", "_"), default)
+    def flag(name: str, default: str, text: str, variable: str = "") -> None:
+        value = environment.get(variable or PREFIX + name.upper().replace("-", "_"), default)
         parser.add_argument(f"--{name}", default=value, help=f"{text} (%(default)s)")
 
-    flag("address", "127.0.1.2:9091", "where proxies connect, plaintext gRPC")
+    flag("address", "127.0.1.2:9091", "where anybody connects, plaintext gRPC; empty: there is no such port")
+    flag("secure-address", "", "where proxies connect with mutual TLS (port 15004); empty: there is no such port")
+    flag("ca-address", "", "who certifies Mixer (port 15012 of Pilot), for --secure-address")
+    flag("ca-roots", ROOTS_FILE, "roots that the CA's certificate is checked by, and clients too; watched")
+    flag("token-file", TOKEN_FILE, "file with the token of Mixer's service account")
+    flag("certificate-seconds", "0", "life of the certificate to ask for; 0: as the CA likes")
+    flag("trust-domain", DEFAULT_TRUST_DOMAIN, "the mesh's trust domain", "TRUST_DOMAIN")
+    flag("trust-domain-aliases", "", "its other names, divided by commas")
+    flag("namespace", "istio-system", "Mixer's own")
+    flag("service-account", "mizzen-mixer", "Mixer's own")
     flag("monitoring-address", "127.0.1.2:15014", "/ready, /metrics, /version and /debug")
     flag("config-dir", "", f"folder of the mesh's YAML, watched; {FOLDER} where no --kubeconfig is given")
     flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
@@ -95,11 +118,12 @@ def _settings(given: argparse.Namespace) -> Settings:
     if not given.default_namespace:
         raise ValueError("the default namespace must have a name")
     return Settings(
-        address=Address.parse(given.address),
+        address=Address.parse(given.address) if given.address else None,
         monitoring_address=Address.parse(given.monitoring_address),
         config_dir=_folder(given.config_dir, given.kubeconfig),
         registry_dir=Path(given.registry_dir) if given.registry_dir else None,
         kubeconfig=given.kubeconfig,
+        secure=_secure(given),
         prometheus_address=Address.parse(given.prometheus_address),
         default_namespace=given.default_namespace,
         longest_validity=_longest(_number("max-valid-duration", given.max_valid_duration)),
@@ -109,6 +133,27 @@ def _settings(given: argparse.Namespace) -> Settings:
         limits=_limits(given),
         log_level=_choice("log-level", given.log_level, LEVELS),
         log_format=cast("LogFormat", _choice("log-format", given.log_format, ("text", "json"))),
+    )
+
+
+def _secure(given: argparse.Namespace) -> SecureSettings | None:
+    if bool(given.secure_address) != bool(given.ca_address):
+        raise ValueError("--secure-address goes together with --ca-address")
+    if not given.secure_address:
+        if not given.address:
+            raise ValueError("without --address, proxies need --secure-address")
+        return None
+    aliases = filter(None, map(str.strip, given.trust_domain_aliases.split(",")))
+    return SecureSettings(
+        Address.parse(given.secure_address),
+        IdentitySettings(
+            SpiffeId(given.trust_domain, given.namespace, given.service_account),
+            Address.parse(given.ca_address),
+            Path(given.ca_roots),
+            Path(given.token_file),
+            int(_number("certificate-seconds", given.certificate_seconds)),
+        ),
+        frozenset((given.trust_domain, *aliases)),
     )
 
 

@@ -34,8 +34,13 @@ class ServerMetrics:
         self.running = Gauge("mizzen_mixer_requests_running", "Calls under way.", registry=registry)
         self.log_entries = Counter(
             "mizzen_mixer_access_log_entries",
-            "Entries of Envoy's access logs; outcome is reported, failed, shed or skipped.",
+            "Entries of Envoy's access logs; outcome is reported, failed, shed, skipped or refused.",
             ["outcome"],
+            registry=registry,
+        )
+        self.impostors = Counter(
+            "mizzen_mixer_impostors",
+            "Checks and entries of reports that were refused because their sender's certificate is another proxy's.",
             registry=registry,
         )
 

@@ -16,8 +16,10 @@ from mizzen.mixer.server.envoy.accesslog import AccessLogs
 from mizzen.mixer.server.envoy.authorization import Authorization
 from mizzen.mixer.server.metrics import MethodMetrics
 from mizzen.mixer.server.mixer import Mixer
+from mizzen.mixer.server.peer import Peer
 from mizzen.mixer.server.policy import Policy
 from mizzen.mixer.server.refusal import Refusal
+from mizzen.mixer.server.secure import SecureDoor
 from mizzen.mixer.status import Code
 from mizzen.proto import mixer_pb2
 from mizzen.runtime.address import Address, check_free, explain_bind_error
@@ -31,15 +33,24 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class MixerServer:
-    """Serves a policy to Istio's and Envoy's clients, in plaintext."""
+    """Serves a policy to Istio's and Envoy's clients: in plaintext, or behind a door that knows who they are."""
 
     def __init__(
-        self, policy: Policy, calls: Calls, *, max_message_bytes: int = 1 << 20, max_streams: int = 1024
+        self,
+        policy: Policy,
+        calls: Calls,
+        door: SecureDoor | None = None,
+        *,
+        max_message_bytes: int = 1 << 20,
+        max_streams: int = 1024,
     ) -> None:
         self._calls = calls
         self._policy = policy
+        self._door = door
         self._streams = Streams(
-            AccessLogs(policy, calls), MethodMetrics(calls.metrics, ACCESS_LOGS, "StreamAccessLogs", "client_stream")
+            AccessLogs(policy, calls),
+            MethodMetrics(calls.metrics, ACCESS_LOGS, "StreamAccessLogs", "client_stream"),
+            self._peer,
         )
         self._server = grpc.aio.server(
             options=(
@@ -66,7 +77,10 @@ class MixerServer:
         """Listen; raises StartError that names the address."""
         check_free(address)
         try:
-            port = self._server.add_insecure_port(str(address))
+            if self._door is None:
+                port = self._server.add_insecure_port(str(address))
+            else:
+                port = self._server.add_secure_port(str(address), self._door.credentials)
         except RuntimeError as error:
             raise StartError(explain_bind_error(address, OSError(errno.EIO, str(error)))) from error
         await self._server.start()
@@ -99,14 +113,19 @@ class MixerServer:
         }
         return tuple(grpc.method_handlers_generic_handler(name, methods) for name, methods in handlers.items())
 
+    def _peer(self, context: Any) -> Peer | None:
+        """Raises Refusal."""
+        return self._door.peer(context) if self._door is not None else None
+
     def _unary(
-        self, service: str, method: str, work: Callable[[Any], Any], cost: Callable[[Any], int]
+        self, service: str, method: str, work: Callable[[Any, Peer | None], Any], cost: Callable[[Any], int]
     ) -> Callable[[Any, Any], Awaitable[Any]]:
         metrics = MethodMetrics(self._calls.metrics, service, method)
 
         async def serve(request: Any, context: Any) -> Any:
             try:
-                return await self._calls.run(metrics, cost(request), lambda: work(request))
+                peer = self._peer(context)
+                return await self._calls.run(metrics, cost(request), lambda: work(request, peer))
             except Refusal as refusal:
                 await context.abort(_CODES[refusal.code], refusal.message)
 
@@ -116,9 +135,10 @@ class MixerServer:
 class Streams:
     """The open streams of access logs."""
 
-    def __init__(self, logs: AccessLogs, metrics: MethodMetrics) -> None:
+    def __init__(self, logs: AccessLogs, metrics: MethodMetrics, peer: Callable[[Any], Peer | None]) -> None:
         self._logs = logs
         self._metrics = metrics
+        self._peer = peer
         self._waiting: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
 
@@ -131,13 +151,16 @@ class Streams:
     async def serve(self, _: Any, context: Any) -> als_pb2.StreamAccessLogsResponse:
         """One stream, to its end."""
         self._metrics.started.inc()
-        stream = self._logs.stream()
         code = Code.CANCELLED
         try:
+            stream = self._logs.stream(self._peer(context))
             while (message := await self._read(context)) is not None:
                 self._metrics.received.inc()
                 await stream.take(message)
             code = Code.OK
+        except Refusal as refusal:
+            code = refusal.code
+            await context.abort(_CODES[code], refusal.message)
         finally:
             self._metrics.handled(code)
         return als_pb2.StreamAccessLogsResponse()

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from mizzen.identity.keeping.settings import IdentitySettings
+from mizzen.identity.keeping.settings import ROOTS_FILE, TOKEN_FILE, IdentitySettings
 from mizzen.identity.spiffe import DEFAULT_TRUST_DOMAIN, SpiffeId
 from mizzen.proxy.app.addresses import own_addresses
 from mizzen.proxy.app.injected import PodInfo, is_injected, read_pod_info, variables
@@ -25,8 +25,6 @@ PREFIX = "MIZZEN_PROXY_"
 ADMIN_PORT = 15000
 HTTP_PROXY_PORT = 15007
 PLAINTEXT_XDS_PORT = 15010
-ROOTS_FILE = "/var/run/secrets/istio/root-cert.pem"
-TOKEN_FILE = "/var/run/secrets/tokens/istio-token"  # noqa: S105 - where Istio's injection mounts one
 MAX_WORKERS = 64
 MAX_DRAIN_SECONDS = 3600.0
 

@@ -13,6 +13,7 @@ from mizzen.attributes.bag import DictBag
 from mizzen.attributes.values import Value
 from mizzen.mixer.server.calls import Calls
 from mizzen.mixer.server.envoy.entries import http_attributes, reporter_attributes, tcp_attributes
+from mizzen.mixer.server.peer import Peer
 from mizzen.mixer.server.policy import Policy
 from mizzen.mixer.server.refusal import Refusal
 from mizzen.mixer.status import Code
@@ -46,18 +47,22 @@ class AccessLogs:
     def __init__(self, policy: Policy, calls: Calls) -> None:
         self._policy = policy
         self._calls = calls
-        self._reported, self._failed, self._shed, self._skipped = (
-            calls.metrics.log_entries.labels(outcome) for outcome in ("reported", "failed", "shed", "skipped")
+        self._reported, self._failed, self._shed, self._skipped, self._refused = (
+            calls.metrics.log_entries.labels(outcome)
+            for outcome in ("reported", "failed", "shed", "skipped", "refused")
         )
 
-    def stream(self) -> LogStream:
-        """What one Envoy sends."""
-        return LogStream(self)
+    def stream(self, peer: Peer | None = None) -> LogStream:
+        """What one Envoy sends, which may speak for itself alone if it is a `peer`."""
+        return LogStream(self, peer)
 
-    async def report(self, bags: list[DictBag]) -> None:
+    async def report(self, entries: list[dict[str, Value]], peer: Peer | None) -> None:
         """Report entries that were read. Nobody waits for an answer: failures are counted."""
-        if not bags:
+        good = entries if peer is None else peer.sift(entries)[0]
+        self._refused.inc(len(entries) - len(good))
+        if not good:
             return
+        bags = list(map(DictBag, good))
         try:
             await self._calls.perform(len(bags), lambda: self._report(bags))
         except Refusal as refusal:
@@ -85,8 +90,9 @@ class AccessLogs:
 class LogStream:
     """The state of one stream: who sends it, and what its connections have carried so far."""
 
-    def __init__(self, logs: AccessLogs) -> None:
+    def __init__(self, logs: AccessLogs, peer: Peer | None) -> None:
         self._logs = logs
+        self._peer = peer
         self._reporter: dict[str, Value] = {}
         self._traffic = Traffic()
 
@@ -94,7 +100,7 @@ class LogStream:
         """Report the entries of one message."""
         if message.HasField("identifier"):
             self._reporter = reporter_attributes(message.identifier.node.id)
-        await self._logs.report([DictBag(bag) for bag in (*self._http(message), *self._tcp(message))])
+        await self._logs.report([*self._http(message), *self._tcp(message)], self._peer)
 
     def _http(self, message: pb.StreamAccessLogsMessage) -> Iterable[dict[str, Value]]:
         for entry in message.http_logs.log_entry:

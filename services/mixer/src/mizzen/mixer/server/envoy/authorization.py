@@ -14,6 +14,7 @@ from mizzen.attributes.bag import DictBag
 from mizzen.mixer.adapter import QuotaArgs
 from mizzen.mixer.httpstatus import body, http_status
 from mizzen.mixer.server.envoy.request import quotas, request_attributes
+from mizzen.mixer.server.peer import Peer
 from mizzen.mixer.server.policy import Policy
 from mizzen.mixer.server.refusal import Refusal
 from mizzen.mixer.status import Code, Status
@@ -35,14 +36,19 @@ class Authorization:
         self._client = uuid.uuid4().hex
         self._calls = count()
 
-    async def check(self, request: pb.CheckRequest) -> pb.CheckResponse:
-        """May a request go on; raises Refusal where that cannot be told, which Envoy's failure_mode_allow decides."""
+    async def check(self, request: pb.CheckRequest, peer: Peer | None = None) -> pb.CheckResponse:
+        """May a request go on; raises Refusal where that cannot be told, which Envoy's failure_mode_allow decides.
+
+        A `peer` may speak for itself alone.
+        """
         try:
             attributes = request_attributes(request.attributes)
             charged = quotas(request.attributes)
         except ValueError as error:
             message = f"Request could not be processed due to invalid attributes: {error}"
             raise Refusal(Code.INVALID_ARGUMENT, message) from error
+        if peer is not None:
+            peer.admit(attributes)
         deduplication_id = f"{self._client}{next(self._calls)}"
         try:
             verdict = await self._policy.check(DictBag(attributes), charged, deduplication_id)
