@@ -43,6 +43,18 @@ def test_a_denier_keeps_reviews_v3_from_ratings(mesh: Mesh) -> None:
         eventually(has_stars, "stars again")
 
 
+def test_a_rule_goes_by_who_proves_to_be_whom(mesh: Mesh) -> None:
+    def stranger() -> int:
+        return mesh.ask("details-v1", 9080, "/details/0")[0]
+
+    assert stranger() == 200
+    with in_force(mesh, policy("deny-strangers.yaml")):
+        eventually(lambda: stranger() != 200, "strangers refused")
+        details = get("/api/v1/products/0")
+        assert (details.status, "author" in details.json()) == (200, True)
+    eventually(lambda: stranger() == 200, "strangers let in")
+
+
 def test_a_list_of_addresses(mesh: Mesh) -> None:
     with in_force(mesh, policy("whitelist-ip.yaml")):
         eventually(lambda: status() in (403, 404), "strangers refused")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
 from mizzen.proxy.app.mixer.connections import ConnectionAttributes
 from mizzen.proxy.codec.headers import block
+from mizzen.proxy.engine.arrival import UNPROVED, Identities
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts
 from mizzen.proxy.engine.mixer_plan import DEFAULT_KEYS, ApiPattern, ApiPlan, MixerContext, TransportPlan
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
@@ -35,9 +37,15 @@ def said(**values: str) -> bytes:
     return message.SerializeToString()
 
 
-def request(forwarded: bytes = b"", client: bytes = b"10.0.0.9", **more: bytes) -> RequestFacts:
+def request(
+    forwarded: bytes = b"",
+    client: bytes = b"10.0.0.9",
+    identities: Identities = UNPROVED,
+    claims: dict[str, object] | None = None,
+    **more: bytes,
+) -> RequestFacts:
     head = HEAD | {name.replace("_", "-").encode(): value for name, value in more.items()}
-    return (1e9, b"GET", b"/a?b=1", b"reviews:9080", b"http", block(head), forwarded, client)
+    return (1e9, b"GET", b"/a?b=1", b"reviews:9080", b"http", block(head), forwarded, client, identities, claims)
 
 
 def report(status: int = 200, flags: str = "", endpoint: str = "", check: CheckFacts = None) -> ReportRecord:
@@ -71,6 +79,38 @@ def test_the_order_in_which_attributes_win() -> None:
     assert found["request.path"] == "/a?b=1"
 
 
+REVIEWS, RATINGS = (f"spiffe://cluster.local/ns/shop/sa/{name}" for name in ("reviews", "ratings"))
+
+
+def test_who_calls_is_what_was_proved() -> None:
+    lies = said(source_principal="cluster.local/ns/istio-system/sa/admin", source_namespace="istio-system")
+    found = check_attributes(context(), request(b64encode(lies), identities=(REVIEWS, RATINGS, "ratings.shop")))
+    assert found["source.principal"] == found["source.user"] == "cluster.local/ns/shop/sa/reviews"
+    assert (found["source.namespace"], found["connection.mtls"]) == ("shop", True)
+    assert found["destination.principal"] == "cluster.local/ns/shop/sa/ratings"
+    assert found["connection.requested_server_name"] == "ratings.shop"
+    assert reported(context(), (0, request(identities=(REVIEWS, "", "")), *report()[2:]))["connection.mtls"] is True
+
+
+def test_nobody_is_believed_who_proves_nothing() -> None:
+    lies = said(source_principal="admin", source_user="admin", request_auth_principal="issuer/admin", source_uid="kept")
+    found = check_attributes(context(), request(b64encode(lies)))
+    assert (found["connection.mtls"], found["source.uid"]) == (False, "kept")
+    assert found.keys().isdisjoint({"source.principal", "source.user", "request.auth.principal"})
+
+
+CLAIMS = {"iss": "issuer", "sub": "ann", "aud": ["shop", "bank"], "azp": "app", "role": "buyer", "exp": 4}
+
+
+def test_what_a_token_claims() -> None:
+    found = check_attributes(context(), request(claims=CLAIMS))
+    assert found["request.auth.principal"] == "issuer/ann"
+    assert (found["request.auth.audiences"], found["request.auth.presenter"]) == ("shop", "app")
+    assert found["request.auth.claims"] == {"iss": "issuer", "sub": "ann", "azp": "app", "role": "buyer"}
+    assert json.loads(str(found["request.auth.raw_claims"])) == CLAIMS
+    assert reported(context(), (0, request(claims=CLAIMS), *report()[2:]))["request.auth.principal"] == "issuer/ann"
+
+
 @pytest.mark.parametrize("forwarded", [b"%%%", b64encode(b"\xff\xff\xff"), b"YQ"])
 def test_forwarded_attributes_that_cannot_be_read_say_nothing(forwarded: bytes) -> None:
     assert check_attributes(context(), request(forwarded)) == check_attributes(context(), request())
@@ -95,7 +135,8 @@ def test_headers_that_are_repeated_or_not_text() -> None:
     headers = found["request.headers"]
     assert (headers["a"], headers["b"]) == ("1,2,", b"caf\xe9:".decode("utf-8", "surrogateescape"))
     assert not {"", "host", "x-istio-attributes"} & headers.keys()
-    bare: dict[str, Any] = check_attributes(context(), (1e9, b"GET", b"/", b"a", b"http", b"", b"", b"10.0.0.9"))
+    plain: RequestFacts = (1e9, b"GET", b"/", b"a", b"http", b"", b"", b"10.0.0.9", UNPROVED, None)
+    bare: dict[str, Any] = check_attributes(context(), plain)
     assert bare["request.headers"] == {":method": "GET", ":path": "/", ":authority": "a", ":scheme": "http"}
 
 
@@ -157,9 +198,10 @@ def test_the_response_code(status: int, check: CheckFacts, code: int) -> None:
 
 def test_a_connection() -> None:
     names = ConnectionAttributes()
-    connection = (1e9, b"10.0.0.9", 7)
+    connection = (1e9, b"10.0.0.9", 7, (REVIEWS, RATINGS, ""))
     begun = names.begun(context(destination_service="mongo"), connection)
     assert (begun["context.protocol"], begun["source.ip"]) == ("tcp", ip_address("10.0.0.9"))
+    assert (begun["source.principal"], begun["connection.mtls"]) == ("cluster.local/ns/shop/sa/reviews", True)
     assert str(begun["connection.id"]).endswith("-7")
     amounts = (1, 2, 3, 4)
     running = names.reported(context(), (0, connection, "continue", amounts, 10.0, "", "10.0.0.1:27017", None))

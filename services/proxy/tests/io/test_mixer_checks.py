@@ -114,7 +114,7 @@ def test_the_question_says_what_was_asked_for() -> None:
     world = play(mixed(attributes=b"attributes"), listens(), client_sends(GET), asks(1))
     ((message, (_, place, facts)),) = asked(world)
     assert message.contexts[place].attributes == b"attributes"
-    _, method, path, authority, scheme, head, forwarded, client = facts
+    _, method, path, authority, scheme, head, forwarded, client, *_ = facts
     assert (method, path, authority, scheme) == (b"GET", b"/a?b=1", b"reviews", b"http")
     assert (b"User: jason" in head.split(b"\r\n"), forwarded, client) == (True, b"", b"192.0.2.7")
 

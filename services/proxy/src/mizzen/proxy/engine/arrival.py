@@ -8,6 +8,10 @@ from typing import Final, TypeAlias
 from mizzen.proxy.engine.peer import Peer, TlsFacts
 
 Ip: TypeAlias = IPv4Address | IPv6Address
+Identities: TypeAlias = tuple[str, str, str]
+"""What TLS tells of a connection: the client's identity, this proxy's, and the name that was asked for; "" for none."""
+UNPROVED: Final[Identities] = ("", "", "")
+"""Of a connection in plain text."""
 _SHOWN: Final = 8
 _SHOWN_LETTERS: Final = 32
 
@@ -52,6 +56,11 @@ class Arrival:
     def principal(self) -> str:
         """The identity that the client has proved; empty for none."""
         return self.peer.uris[0] if self.peer is not None and self.peer.uris else ""
+
+    @property
+    def identities(self) -> Identities:
+        """Who is at either end."""
+        return (self.principal, self.own, self.server_name)
 
     @property
     def source_ip(self) -> Ip:

@@ -6,11 +6,14 @@ on the wire. What the filter and the route say is the same for all requests of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Final, Protocol, TypeAlias
 
+from mizzen.attributes.identity import TOKEN, Claims
+from mizzen.attributes.values import Value
 from mizzen.proxy.codec.headers import Head
 from mizzen.proxy.engine.api_spec import bind_api
+from mizzen.proxy.engine.arrival import Identities
 from mizzen.proxy.engine.match import query_value
 from mizzen.proxy.engine.mixer_plan import DEFAULT_KEYS, ApiPlan
 
@@ -20,6 +23,7 @@ Reference: TypeAlias = str | tuple[str, str]
 FORWARDED_HEADER: Final = b"x-istio-attributes"
 """What a proxy tells the next one; base64 of `istio.mixer.v1.Attributes`."""
 API_KEY: Final = "request.api_key"
+_CLAIMS: Final = "request.auth.claims"
 
 
 class CheckView(Protocol):
@@ -36,6 +40,12 @@ class CheckView(Protocol):
     @property
     def client_host(self) -> bytes: ...
 
+    @property
+    def identities(self) -> Identities: ...
+
+    @property
+    def claims(self) -> Claims | None: ...
+
 
 Getter: TypeAlias = Callable[[CheckView], Hashable]
 """Two requests with the same value have the same attribute. Not the attribute's value: None is absent, no more."""
@@ -50,6 +60,8 @@ def bind_getters(
         name, key = (reference, "") if isinstance(reference, str) else reference
         if key and name == "request.headers":
             getters[f"{name}[{key}]"] = _header(key)
+        elif key and name == _CLAIMS:
+            getters[f"{name}[{key}]"] = _claim(key)
         elif name in _DERIVED:
             getters[name] = _DERIVED[name]
         elif name == API_KEY:
@@ -109,6 +121,32 @@ def _client(x: CheckView) -> Hashable:
     return x.client_host
 
 
+def _identity(which: int) -> Getter:
+    return lambda x: x.identities[which]
+
+
+def _token(read: Callable[[Claims], Value]) -> Getter:
+    """What an attribute says of the user's token."""
+
+    def get(x: CheckView) -> Hashable:
+        claims = x.claims
+        value = None if claims is None else read(claims)
+        return tuple(sorted(value.items())) if isinstance(value, Mapping) else value
+
+    return get
+
+
+def _claim(name: str) -> Getter:
+    """An entry of request.auth.claims: of texts alone, so that others cannot be told from none."""
+
+    def get(x: CheckView) -> Hashable:
+        claims = x.claims
+        value = None if claims is None else claims.get(name)
+        return value if isinstance(value, str) else None
+
+    return get
+
+
 def _started(x: CheckView) -> Hashable:
     return x.started_at
 
@@ -149,6 +187,15 @@ _DERIVED: Final[dict[str, Getter]] = {
     "context.protocol": _line(b"content-type"),
     "origin.ip": _client,
     "source.ip": _client,
+    "source.principal": _identity(0),
+    "source.user": _identity(0),
+    "source.namespace": _identity(0),
+    "connection.mtls": _identity(0),
+    "destination.principal": _identity(1),
+    "connection.requested_server_name": _identity(2),
+    **{name: _token(read) for name, read in TOKEN.items()},
 }
-"""What the request itself says. It replaces what others said of it, but for `_ONLY_IF_ABSENT`."""
-_ONLY_IF_ABSENT: Final = frozenset({"source.ip"})
+"""What the request says, and what its sender proved. It replaces what others said of it, but for `_ONLY_IF_ABSENT`."""
+_ONLY_IF_ABSENT: Final = frozenset(
+    {"source.ip", "source.namespace", "destination.principal", "connection.requested_server_name"}
+)

@@ -7,9 +7,11 @@ and hands it its end of a socket pair.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from mizzen.proxy.engine.arrival import Identities
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan
 from mizzen.proxy.engine.mixer_plan import MixerContext
 from mizzen.proxy.engine.plan import Plan, PlanKind
@@ -163,10 +165,12 @@ class Stats:
     endpoints: tuple[EndpointStats, ...] = ()
 
 
-RequestFacts: TypeAlias = tuple[float, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+RequestFacts: TypeAlias = tuple[
+    float, bytes, bytes, bytes, bytes, bytes, bytes, bytes, Identities, Mapping[str, object] | None
+]
 """Unix time of the start, method, path as it came, authority, scheme, lines of the head, x-istio-attributes if it may
-be believed, the client's IP address. A plain tuple, like all that is sent for each request: pickling those costs
-least, and so do lines in one piece."""
+be believed, the client's IP address, what TLS tells, claims of the user's token. A plain tuple, like all that is sent
+for each request: pickling those costs least, and so do lines in one piece."""
 
 ResponseFacts: TypeAlias = tuple[int, bytes, bytes, int, int, float, float, str, str]
 """Status, lines of the head and of the trailers, bytes received and sent of the bodies, Unix time of the response
@@ -181,8 +185,8 @@ ReportRecord: TypeAlias = tuple[int, RequestFacts, ResponseFacts, CheckFacts]
 """Place in `contexts`, then what happened."""
 
 
-ConnectionFacts: TypeAlias = tuple[float, bytes, int]
-"""Unix time of the start, the client's IP address, number of the connection."""
+ConnectionFacts: TypeAlias = tuple[float, bytes, int, Identities]
+"""Unix time of the start, the client's IP address, number of the connection, what TLS tells."""
 ConnectionAsk: TypeAlias = tuple[int, int, ConnectionFacts]
 """Serial, place in `contexts`, connection."""
 ConnectionRecord: TypeAlias = tuple[int, ConnectionFacts, str, tuple[int, int, int, int], float, str, str, CheckFacts]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from mizzen.proxy.codec.forwarded import client_behind
 from mizzen.proxy.codec.headers import Head, value_of, values_of
+from mizzen.proxy.engine.arrival import UNPROVED, Identities
+from mizzen.proxy.engine.jwt.plan import FILTER as JWT_FILTER
 from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.plan import Respond, RoutePlan, RouteTablePlan, VirtualHostPlan
 from mizzen.proxy.engine.request import NO_FINDINGS, NOTHING_FOUND
@@ -179,6 +181,20 @@ class Exchange:
     def metadata(self, namespace: str, /) -> Mapping[str, object]:
         """What a filter found out of the request; empty for nothing."""
         return self.findings.get(namespace, NOTHING_FOUND)
+
+    @property
+    def claims(self) -> Mapping[str, object] | None:
+        """Of the user's token, if a filter verified one."""
+        if self.findings is NO_FINDINGS:
+            return None
+        found = self.metadata(JWT_FILTER).values()
+        return next((each for each in found if isinstance(each, dict) and "iss" in each), None)
+
+    @property
+    def identities(self) -> Identities:
+        """What TLS tells of the connection."""
+        arrival = self.downstream.arrival
+        return UNPROVED if arrival is None else arrival.identities
 
     @property
     def client_host(self) -> bytes:

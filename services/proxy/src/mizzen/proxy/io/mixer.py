@@ -257,6 +257,8 @@ def request_facts(x: Exchange) -> RequestFacts:
         block(head),
         x.forwarded,
         x.client_host,
+        x.identities,
+        x.claims,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mizzen.proxy.engine.arrival import UNPROVED
 from mizzen.proxy.engine.control import CheckAnswer, Checks, ConnectionFacts, ConnectionRecord, Reports
 from mizzen.proxy.engine.mixer_plan import MixerContext, TcpMixerPlan
 from mizzen.proxy.engine.verdict import DEADLINE_EXCEEDED, OK, UNAVAILABLE, Verdict
@@ -111,7 +112,9 @@ class GuardedConnection:
     def _facts(self) -> ConnectionFacts:
         tunnel = self._tunnel
         host = tunnel.downstream_remote_address.rpartition(":")[0].strip("[]")
-        return (tunnel.start_time, host.encode(), tunnel.connection_id)
+        arrival = tunnel.arrival
+        identities = UNPROVED if arrival is None else arrival.identities
+        return (tunnel.start_time, host.encode(), tunnel.connection_id, identities)
 
     def _report(self, event: str) -> None:
         tunnel, client, verdict = self._tunnel, self._guard.client, self._verdict

@@ -9,9 +9,10 @@ from envoy.config.core.v3.base_pb2 import RequestMethod
 from envoy.data.accesslog.v3 import accesslog_pb2 as pb
 
 from mizzen.attributes.http import head_attributes
+from mizzen.attributes.identity import connection_attributes
 from mizzen.attributes.values import Value
 from mizzen.mixer.server.envoy.authorization import ERROR_CODE, ERROR_MESSAGE
-from mizzen.mixer.server.envoy.facts import instant, length, put_address, put_claims, put_peer, stated
+from mizzen.mixer.server.envoy.facts import instant, length, put_address, put_claims, stated
 
 _AUTHZ_FILTER = "envoy.filters.http.ext_authz"
 _RBAC_FILTER = "envoy.filters.http.rbac"
@@ -116,13 +117,9 @@ def _times(common: pb.AccessLogCommon) -> tuple[Any, Any]:
 
 def _put_common(attributes: dict[str, Value], common: pb.AccessLogCommon) -> None:
     peer = common.tls_properties.peer_certificate_properties.subject_alt_name
-    put_peer(attributes, next((name.uri for name in peer if name.uri), ""))
-    local = common.tls_properties.local_certificate_properties.subject_alt_name
-    principal = next((name.uri for name in local if name.uri), "")
-    if principal:
-        attributes["destination.principal"] = principal.removeprefix("spiffe://")
-    if common.tls_properties.tls_sni_hostname:
-        attributes["connection.requested_server_name"] = common.tls_properties.tls_sni_hostname
+    own = common.tls_properties.local_certificate_properties.subject_alt_name
+    principal, shown = (next((name.uri for name in names if name.uri), "") for names in (peer, own))
+    attributes.update(connection_attributes(principal, shown, common.tls_properties.tls_sni_hostname))
     put_address(attributes, "origin", common.downstream_remote_address)
     put_address(attributes, "source", common.downstream_remote_address, port="source.port")
     _put_destination(attributes, common)

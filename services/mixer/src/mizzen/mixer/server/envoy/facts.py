@@ -8,8 +8,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from envoy.config.core.v3 import address_pb2
-from google.protobuf.json_format import MessageToDict, MessageToJson
+from google.protobuf.json_format import MessageToDict
 
+from mizzen.attributes.identity import token_attributes
 from mizzen.attributes.values import Value, ValueType
 from mizzen.attributes.vocabulary import ISTIOPROXY, KUBERNETES
 
@@ -69,39 +70,15 @@ def _ip(text: str) -> IPv4Address | IPv6Address | None:
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
-def put_peer(attributes: dict[str, Value], principal: str) -> None:
-    """Who is at the other end, by its certificate."""
-    attributes["connection.mtls"] = bool(principal)
-    if not principal:
-        return
-    name = principal.removeprefix("spiffe://")
-    attributes["source.principal"] = attributes["source.user"] = name
-    _, found, rest = name.partition("/ns/")  # <trust domain>/ns/<namespace>/sa/<account>
-    if found:
-        attributes["source.namespace"] = rest.split("/", 1)[0]
-
-
 def put_claims(attributes: dict[str, Value], filters: Mapping[str, Any]) -> None:
     """The JWT that Envoy verified; its filter leaves the claims as metadata, under a name of the user's choice."""
     if JWT_FILTER not in filters:
         return
     for payload in filters[JWT_FILTER].fields.values():
         claims = MessageToDict(payload.struct_value)
-        if "iss" not in claims:
-            continue
-        audience = claims.get("aud", "")
-        audience = audience[0] if isinstance(audience, list) and audience else audience
-        texts = {
-            "request.auth.principal": f"{claims['iss']}/{claims.get('sub', '')}",
-            "request.auth.audiences": audience,
-            "request.auth.presenter": claims.get("azp", ""),
-            "request.auth.raw_claims": MessageToJson(payload.struct_value, indent=None),
-        }
-        attributes.update({name: text for name, text in texts.items() if isinstance(text, str) and text})
-        attributes["request.auth.claims"] = {
-            name: claim for name, claim in claims.items() if isinstance(claim, str) and claim
-        }
-        return
+        if "iss" in claims:
+            attributes.update(token_attributes(claims))
+            return
 
 
 def instant(message: Any) -> datetime:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from envoy.service.auth.v3 import attribute_context_pb2
 
 from mizzen.attributes.http import head_attributes
+from mizzen.attributes.identity import connection_attributes
 from mizzen.attributes.values import Value
 from mizzen.mixer.adapter import QuotaArgs
-from mizzen.mixer.server.envoy.facts import instant, put_address, put_claims, put_peer, stated
+from mizzen.mixer.server.envoy.facts import instant, put_address, put_claims, stated
 
 QUOTA = "quota/"
 """A context extension `quota/<name>` charges that quota with its value."""
@@ -19,11 +20,8 @@ def request_attributes(context: attribute_context_pb2.AttributeContext) -> dict[
     put_address(attributes, "origin", context.source.address)
     put_address(attributes, "source", context.source.address, port="source.port")
     put_address(attributes, "destination", context.destination.address, port="destination.port")
-    put_peer(attributes, context.source.principal)
-    if context.destination.principal:
-        attributes["destination.principal"] = context.destination.principal.removeprefix("spiffe://")
-    if context.tls_session.sni:
-        attributes["connection.requested_server_name"] = context.tls_session.sni
+    principal, shown = context.source.principal, context.destination.principal
+    attributes.update(connection_attributes(principal, shown, context.tls_session.sni))
     put_claims(attributes, context.metadata_context.filter_metadata)
     extensions = context.context_extensions
     attributes.update(stated({name: extensions[name] for name in extensions if not name.startswith(QUOTA)}))

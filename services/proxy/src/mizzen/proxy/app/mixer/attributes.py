@@ -18,9 +18,11 @@ from google.protobuf.message import DecodeError
 
 from mizzen.attributes.compressed import address
 from mizzen.attributes.http import head_attributes
+from mizzen.attributes.identity import PROVED, connection_attributes, token_attributes
 from mizzen.attributes.values import Value
 from mizzen.proto.attributes_pb2 import Attributes
 from mizzen.proxy.app.mixer.api import api_key, stated_by_api
+from mizzen.proxy.engine.arrival import Identities
 from mizzen.proxy.engine.attributes import API_KEY, FORWARDED_HEADER
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts, ResponseFacts
 from mizzen.proxy.engine.mixer_plan import MixerContext
@@ -40,14 +42,14 @@ class ReportAttributes(NamedTuple):
 
 def check_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
     """What a check may depend on."""
-    return {**_peer_attributes(context.attributes, request[6], request[7]), **_request_attributes(context, request)}
+    return {**_peer_attributes(context.attributes, *request[6:9]), **_request_attributes(context, request)}
 
 
 def report_attributes(context: MixerContext, record: ReportRecord) -> ReportAttributes:
     """All that is known of a finished request."""
     _, request, response, check = record
     status, head, trailers, _, _, responded, duration, flags, endpoint = response
-    common = _common_attributes(context.attributes, request[6], request[7], (status, flags, endpoint), check)
+    common = _common_attributes(context.attributes, request[6:9], (status, flags, endpoint), check)
     own = _request_attributes(context, request)
     _add_sizes(own, request[5], response)
     own["response.duration"] = timedelta(seconds=duration)
@@ -66,7 +68,7 @@ def report_attributes(context: MixerContext, record: ReportRecord) -> ReportAttr
 
 def _request_attributes(context: MixerContext, request: RequestFacts) -> dict[str, Value]:
     """What the request itself says, and its API."""
-    started, method, path, authority, scheme, head, _, _ = request
+    started, method, path, authority, scheme, head, _, _, _, claims = request
     headers = _headers(head)
     headers[":method"], headers[":path"] = text(method), text(path)
     headers[":authority"], headers[":scheme"] = text(authority), text(scheme)
@@ -77,16 +79,19 @@ def _request_attributes(context: MixerContext, request: RequestFacts) -> dict[st
         attributes.update(stated(stated_by_api(context.api, request)))
     if key is not None:
         attributes[API_KEY] = key
+    if claims is not None:
+        attributes.update(token_attributes(claims))
     return attributes
 
 
 @lru_cache(maxsize=4096)
-def _peer_attributes(configured: bytes, forwarded: bytes, client: bytes) -> Mapping[str, Value]:
+def _peer_attributes(configured: bytes, forwarded: bytes, client: bytes, identities: Identities) -> Mapping[str, Value]:
     """What configuration, the peer and the connection say, and the request does not."""
     attributes = dict(stated(configured))
     if forwarded:
-        attributes.update(forwarded_attributes(forwarded))
-    attributes["connection.mtls"] = False
+        believed = forwarded_attributes(forwarded)
+        attributes.update((name, value) for name, value in believed.items() if name not in PROVED)
+    attributes.update(connection_attributes(*identities))
     peer = ip(client)
     if peer is not None:
         attributes["origin.ip"] = peer
@@ -96,10 +101,10 @@ def _peer_attributes(configured: bytes, forwarded: bytes, client: bytes) -> Mapp
 
 @lru_cache(maxsize=4096)
 def _common_attributes(
-    configured: bytes, forwarded: bytes, client: bytes, outcome: tuple[int, str, str], check: CheckFacts
+    configured: bytes, peer: tuple[bytes, bytes, Identities], outcome: tuple[int, str, str], check: CheckFacts
 ) -> Mapping[str, Value]:
     """What many requests between the same two have in common; `outcome` is status, flags and endpoint."""
-    attributes = dict(_peer_attributes(configured, forwarded, client))
+    attributes = dict(_peer_attributes(configured, *peer))
     status, flags, endpoint = outcome
     attributes["response.code"] = status or (http_status(check[0]) if check and check[0] else _NO_RESPONSE)
     attributes["context.proxy_error_code"] = flags or "-"

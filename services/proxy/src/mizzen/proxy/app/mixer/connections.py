@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 
+from mizzen.attributes.identity import connection_attributes
 from mizzen.attributes.values import Value
 from mizzen.proxy.app.mixer.attributes import add_check, endpoint_attributes, ip, stated
 from mizzen.proxy.engine.control import ConnectionFacts, ConnectionRecord
@@ -19,12 +20,12 @@ class ConnectionAttributes:
 
     def begun(self, context: MixerContext, connection: ConnectionFacts) -> dict[str, Value]:
         """What a check may depend on."""
-        started, client, number = connection
+        started, client, number, identities = connection
         attributes = dict(stated(context.attributes))
         attributes["context.protocol"] = "tcp"
         attributes["context.time"] = datetime.fromtimestamp(started, UTC)
         attributes["connection.id"] = f"{self._prefix}-{number}"
-        attributes["connection.mtls"] = False
+        attributes.update(connection_attributes(*identities))
         peer = ip(client)
         if peer is not None:
             attributes["origin.ip"] = peer

@@ -10,14 +10,12 @@ from mizzen.proxy.codec.headers import Head, add, line
 from mizzen.proxy.engine.jwt import failures
 from mizzen.proxy.engine.jwt.cache import TokenCache
 from mizzen.proxy.engine.jwt.places import COOKIE, HEADER, without_param
-from mizzen.proxy.engine.jwt.plan import JwtPlan
+from mizzen.proxy.engine.jwt.plan import FILTER, JwtPlan
 from mizzen.proxy.engine.jwt.provider import Effects, Provider
 from mizzen.proxy.engine.jwt.verifier import Examination, Verifier, bind_requirement
 from mizzen.proxy.engine.match import bind_path_and_conditions
 from mizzen.proxy.engine.request import Findings, RequestView
 
-FILTER: Final = "envoy.filters.http.jwt_authn"
-"""By this name others find what it found out."""
 _MAX_REALM: Final = 256
 """Bytes of the path in www-authenticate."""
 

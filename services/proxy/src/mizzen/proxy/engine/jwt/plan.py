@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from mizzen.proxy.engine.match_plan import RouteMatch
 
+FILTER: Final = "envoy.filters.http.jwt_authn"
+"""By this name others find what it found out."""
 CLOCK_SKEW = 60
 """Seconds by which the clocks of issuer and proxy may differ: Envoy's default."""
 
