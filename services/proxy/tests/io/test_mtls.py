@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -317,6 +318,57 @@ async def test_bytes_end_in_one_direction_and_go_on_in_the_other() -> None:
             writer.close()
             await writer.wait_closed()
     application.close()
+
+
+@pytest.mark.parametrize(("says_goodbye", "answer"), [(True, b"QUESTION"), (False, b"")])
+async def test_a_client_may_end_its_half_of_tls_and_of_the_connection(says_goodbye: bool, answer: bytes) -> None:
+    """Who ends the connection alone may have been cut off, and gets no answer."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.read()
+        writer.write(question.upper())
+        writer.close()
+
+    application = await asyncio.start_server(serve, "127.0.0.1", 0)
+    simple = replace(SERVER, common=replace(SERVER.common, roots="", names=()), requires_certificate=False)
+    listener = inbound(tcp("app"), strict=True, tls=simple)
+    app = static("app", application.sockets[0].getsockname()[1])
+    async with proxy(listener, app, *good()[0]) as behind, asyncio.timeout(20):
+        found = await asyncio.to_thread(half_closed, behind.port, says_goodbye)
+    application.close()
+    assert found == answer
+
+
+def half_closed(port: int, says_goodbye: bool) -> bytes:
+    """What a client still gets that asked, and then ended its half of everything."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing)
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        while not _is_done(tls.do_handshake):
+            raw.sendall(outgoing.read())
+            incoming.write(raw.recv(1 << 16))
+        tls.write(b"question")
+        if says_goodbye:
+            _is_done(tls.unwrap)
+        raw.sendall(outgoing.read())
+        raw.shutdown(socket.SHUT_WR)
+        while data := raw.recv(1 << 16):
+            incoming.write(data)
+    with suppress(ssl.SSLError):
+        while data := tls.read(1 << 16):
+            answer += data
+    return answer
+
+
+def _is_done(step: Callable[[], object]) -> bool:
+    try:
+        step()
+    except ssl.SSLWantReadError:
+        return False
+    return True
 
 
 async def test_a_peer_that_stops_in_the_handshake_is_not_waited_for() -> None:

@@ -28,6 +28,7 @@ class TlsConnection(asyncio.Transport):
 
     __slots__ = (
         "_deadline",
+        "_ended",
         "_failed",
         "_incoming",
         "_inner",
@@ -64,6 +65,8 @@ class TlsConnection(asyncio.Transport):
         self._inner: asyncio.Protocol = cast("asyncio.Protocol", None)
         self._deadline: asyncio.TimerHandle | None = None
         self._is_closing = False
+        self._ended = False
+        """The peer has ended its half of TLS."""
         self._why = ""
         """Why TLS ended in another way than it should."""
         self._session_due = not security.server_side
@@ -98,10 +101,12 @@ class TlsConnection(asyncio.Transport):
             self._read()
 
     def eof_received(self) -> bool:
-        """An end without TLS's own is the end of everything."""
+        """An end without TLS's own is the end of everything; after that it says nothing new."""
         if self._ready is not None:
             self._fail("the peer has gone during the handshake")
         elif not self._is_closing:
+            if self._ended:
+                return True
             self._why = "the peer has gone without ending TLS"
             self._raw.close()
         return False
@@ -249,12 +254,11 @@ class TlsConnection(asyncio.Transport):
     def _read(self) -> None:
         """Hand all that has arrived to the protocol, once."""
         chunks: list[bytes] = []
-        ended = False
         try:
             while True:
                 chunk = self._tls.read(_RECORD)
                 if not chunk:
-                    ended = True
+                    self._ended = True
                     break
                 chunks.append(chunk)
                 if not self._incoming.pending and not self._tls.pending():
@@ -262,7 +266,7 @@ class TlsConnection(asyncio.Transport):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
-            ended = True
+            self._ended = True
         except ssl.SSLError as error:
             self._break(error)
             return
@@ -272,7 +276,7 @@ class TlsConnection(asyncio.Transport):
             self._security.keep_session(self._raw, self._tls.session)
         if chunks:
             self._inner.data_received(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-        if ended and not self._is_closing and not self._inner.eof_received():
+        if self._ended and not self._is_closing and not self._inner.eof_received():
             self.close()
 
     def _flush(self) -> None:
