@@ -1,6 +1,7 @@
 """Captured connections: handed off, looked at, taken by the right filter chain, and sent where they were going."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from playbook import MemoryKernel, MemoryTransport, World, _take
@@ -8,6 +9,8 @@ from playbook import MemoryKernel, MemoryTransport, World, _take
 from mizzen.proxy.codec.sniff import PREFACE
 from mizzen.proxy.engine.arrival import Arrival
 from mizzen.proxy.engine.chains import ChainTable
+from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, GrpcCall
+from mizzen.proxy.engine.jwt.plan import JwtPlan
 from mizzen.proxy.engine.match_plan import PathMatch, RouteMatch
 from mizzen.proxy.engine.mixer_plan import MixerPlan
 from mizzen.proxy.engine.plan import (
@@ -390,14 +393,15 @@ def test_http2_that_only_an_http_chain_takes_is_refused_in_its_own_words() -> No
     assert counters(world, "virtualInbound") == {"http2_refused": 1}
 
 
-def test_http2_does_not_get_past_mixer_as_bytes() -> None:
+@pytest.mark.parametrize(
+    "guarded", [{"mixer": MixerPlan()}, {"guards": (JwtPlan((), ()),)}, {"guards": (ExtAuthzPlan(GrpcCall("a", 1.0)),)}]
+)
+def test_http2_does_not_get_past_guards_as_bytes(guarded: dict[str, Any]) -> None:
     listener = INBOUND[0]
     assert isinstance(listener, ListenerPlan)
     assert isinstance(listener.handler, ChoicePlan)
     chains = tuple(
-        replace(chain, handler=replace(chain.handler, mixer=MixerPlan()))
-        if isinstance(chain.handler, HttpPlan)
-        else chain
+        replace(chain, handler=replace(chain.handler, **guarded)) if isinstance(chain.handler, HttpPlan) else chain
         for chain in listener.handler.chains
     )
     plan = replace(listener, handler=replace(listener.handler, chains=chains))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from mizzen.proxy.base.flags import LocalReply
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan
+from mizzen.proxy.engine.jwt.plan import JwtPlan
 from mizzen.proxy.engine.match import bind_metadata
 from mizzen.proxy.engine.plan import GuardPlan
 from mizzen.proxy.engine.rbac import Guard
@@ -21,7 +22,6 @@ from mizzen.proxy.io.respond import reply
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.arrival import Arrival
-    from mizzen.proxy.engine.jwt.plan import JwtPlan
     from mizzen.proxy.io.exchange import Exchange
     from mizzen.proxy.io.tokens import Tokens
     from mizzen.proxy.io.tunnel import Tunnel
@@ -157,6 +157,11 @@ class Authorization:
     def asks(self) -> bool:
         """Some authorizer may be asked."""
         return any(isinstance(plan, ExtAuthzPlan) for plan in self.plans)
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Tokens of users are looked at."""
+        return any(isinstance(plan, JwtPlan) for plan in self.plans)
 
     def judge(self, entrant: Entrant, now: float, start: int = 0) -> Outcome:
         """What the guards from `start` on say."""

@@ -98,3 +98,8 @@ class HttpManager:
     def asks_authorizer(self) -> bool:
         """Somebody outside has a say in who may come in."""
         return self.authorization is not None and self.authorization.asks
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Requests whose tokens are not good are refused."""
+        return self.authorization is not None and self.authorization.reads_tokens

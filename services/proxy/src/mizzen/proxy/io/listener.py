@@ -78,16 +78,18 @@ class Listener:
     def choose_for_bytes(self, arrival: Arrival, chain: Chain) -> Chain | None:
         """The filter chain that carries HTTP/2 as what it is to this proxy: bytes. `chain` is the one for HTTP.
 
-        None when that is the only one, or when Mixer or an authorizer would not be asked where `chain` asks them.
+        None when that is the only one, or when Mixer or an authorizer would not be asked where `chain` asks them, or
+        where `chain` looks at tokens, which are not seen in bytes.
         """
         protocols, arrival.protocols = arrival.protocols, ()
         other = self.choose(arrival)
         arrival.protocols = protocols
         if other is None or not isinstance(other.manager, TcpManager):
             return None
-        if chain.http.mixer is not None and other.tcp.mixer is None:
+        http, tcp = chain.http, other.tcp
+        if http.reads_tokens or (http.mixer is not None and tcp.mixer is None):
             return None
-        return None if chain.http.asks_authorizer and not other.tcp.asks_authorizer else other
+        return None if http.asks_authorizer and not tcp.asks_authorizer else other
 
     def warn(self, reason: str, about: str) -> None:
         """Tell in the log, at times, that a connection was refused."""
