@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from kube.harness.injector import Injector
-from support.kube.cluster import Cluster, Object, Refused, until
+from support.kube.cluster import Cluster, Object, Refused, template, until
+
+from mizzen.kubernetes.collections import CONFIG
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,30 @@ def test_kube_mixers_kinds_are_checked_and_told_what_would_be_right(
     }
     with pytest.raises(Refused, match=r"instance .*/one: spec\.compiledTemplate: .*checknothing"):
         cluster.apply(instance)
+
+
+def test_kube_a_policy_that_would_protect_nobody_is_refused(
+    cluster: Cluster, checked: Injector, namespace: str
+) -> None:
+    """Neither the definition's schema nor anybody else would say that this address is none."""
+    policy = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "strangers", "namespace": namespace},
+        "spec": {"action": "DENY", "rules": [{"from": [{"source": {"ipBlocks": ["10.0.0.256"]}}]}]},
+    }
+    with pytest.raises(Refused, match=r"denied the request: AuthorizationPolicy .*ipBlocks\[0\]"):
+        cluster.apply(policy)
+    assert cluster.names("authorizationpolicies", "--namespace", namespace) == set()
+
+
+def test_kube_all_that_is_ours_to_define_is_checked() -> None:
+    """What Pilot follows and would have to leave out; the Gateway API has statuses for that."""
+    [checks] = [item for item in template() if item["kind"] == "ValidatingWebhookConfiguration"]
+    ours = {collection.kind.group for collection in CONFIG if collection.kind.is_own}
+    for webhook in checks["webhooks"]:
+        [rule] = webhook["rules"]
+        assert set(rule["apiGroups"]) == ours
 
 
 def test_kube_what_an_upgrade_takes_back_is_said_again(checked: Injector) -> None:
