@@ -253,6 +253,7 @@ def test_forged_copies_are_taken_out_whatever_comes_of_the_token(headers: Any) -
         (1.5, b"1.500000"),
         (-3, b"-3.000000"),
         (2**64, b"18446744073709551616.000000"),
+        pytest.param(10**400, b"", id="huge"),
         (None, b""),
         ([1, "a"], b"WzEsImEiXQ=="),
         ({"a": 1}, b"eyJhIjoxfQ=="),

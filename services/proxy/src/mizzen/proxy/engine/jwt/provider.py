@@ -120,7 +120,10 @@ def claim_text(claims: Claims, path: str) -> bytes:
         text = value.encode()
         return text if not _forbidden(text) else b""
     if isinstance(value, int | float):
-        return _number(float(value))
+        try:
+            return _number(float(value))
+        except OverflowError:  # no such number in Envoy, which knows but those of 64 bits
+            return b""
     if value is None:
         return b""
     return b64encode(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
