@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.keys import PrivateKey, key_to_pem, new_key
@@ -41,12 +42,17 @@ class TestAuthority:
     def secret(self, account: str, ends: timedelta = DAY, *, name: str = "default") -> SecretPlan:
         """A certificate of `spiffe://cluster.local/ns/default/sa/<account>`."""
         identity = f"spiffe://cluster.local/ns/default/sa/{account}"
-        secret = self._issue(name, [x509.UniformResourceIdentifier(identity)], ends)
-        return replace(secret, identity=identity)
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
+        return replace(self._issue(name, names, ends), identity=identity)
 
     def server(self, *names: str, name: str = "default") -> SecretPlan:
         """A certificate of these DNS names and IP addresses."""
-        return self._issue(name, [_general_name(each) for each in names], DAY)
+        return self._issue(name, x509.SubjectAlternativeName([_general_name(each) for each in names]), DAY)
+
+    def odd(self, uri: bytes) -> SecretPlan:
+        """A certificate of what is no URI."""
+        encoded = bytes((0x30, len(uri) + 2, 0x86, len(uri))) + uri
+        return self._issue("default", x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, encoded), DAY)
 
     def revoked(self, *secrets: SecretPlan) -> str:
         """A list of these certificates, PEM."""
@@ -59,11 +65,11 @@ class TestAuthority:
             builder = builder.add_revoked_certificate(revoked)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
-    def _issue(self, name: str, names: list[x509.GeneralName], ends: timedelta) -> SecretPlan:
+    def _issue(self, name: str, names: x509.ExtensionType, ends: timedelta) -> SecretPlan:
         now, key = datetime.now(UTC), new_key()
         leaf = (
             self._builder(key, x509.Name([]), now - 2 * DAY, now + ends)
-            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .add_extension(names, critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )

@@ -138,6 +138,9 @@ STOLEN, STOLEN_BY_CLIENT = ROOT.secret("reviews"), ROOT.secret("productpage")
         ),
         (None, (), b"this proxy has no secret 'default' yet"),
         ((), None, b""),
+        (None, (ROOT.odd(b"spiffe://cluster.local/\xff"), ROOT.roots()), b""),
+        (None, (ROOT.odd(b"spiffe://cluster.local/a\r\nx-user: root"), ROOT.roots()), b""),
+        ((ROOT.odd(b"spiffe://cluster.local/\0"), ROOT.roots()), None, b"names that cannot be read"),
     ],
     ids=[
         "other identity",
@@ -149,6 +152,9 @@ STOLEN, STOLEN_BY_CLIENT = ROOT.secret("reviews"), ROOT.secret("productpage")
         "client revoked",
         "no client's",
         "none",
+        "no UTF-8",
+        "lines",
+        "NUL",
     ],
 )
 async def test_a_certificate_that_is_not_good_carries_no_request(server: Any, client: Any, reason: bytes) -> None:

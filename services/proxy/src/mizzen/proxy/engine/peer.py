@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,9 @@ from mizzen.proxy.engine.tls_plan import NameMatch, TlsPlan
 Names: TypeAlias = Sequence[tuple[str, str]]
 """The alternative names of a certificate: kind (`URI`, `DNS`) and name."""
 
+_WORDS: Final = frozenset({"URI", "DNS", "email"})
+"""Kinds of alternative names that are texts."""
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ATTRIBUTES: Final = {
     "commonName": "CN",
     "organizationName": "O",
@@ -33,10 +37,15 @@ class Peer:
     __slots__ = ("_certificate", "digest", "dns", "encoded", "names", "principals", "subject", "uris")
 
     def __init__(self, certificate: Mapping[str, Any], encoded: bytes) -> None:
-        """`certificate` in the form of `ssl.SSLObject.getpeercert()`, and the same in DER."""
+        """`certificate` in the form of `ssl.SSLObject.getpeercert()`, and the same in DER.
+
+        ValueError for names with control characters: they would end lines of headers and logs.
+        """
         self._certificate = certificate
         self.encoded: Final = encoded
         self.names: Final[Names] = certificate.get("subjectAltName", ())
+        if any(kind in _WORDS and _CONTROLS.search(name) for kind, name in self.names):
+            raise ValueError("a name with control characters")
         self.uris: Final = self.names_of("URI")
         self.dns: Final = self.names_of("DNS")
         self.subject: Final = _distinguished(certificate.get("subject", ()))
@@ -95,13 +104,14 @@ class TlsFacts:
 
 
 def _distinguished(parts: Iterable[Iterable[tuple[str, str]]]) -> str:
-    """As RFC 2253 writes it: the last part first."""
+    """As RFC 2253 writes it: the last part first, control characters in hexadecimal digits."""
     texts = [f"{_ATTRIBUTES.get(name, name)}={_escaped(value)}" for part in parts for name, value in part]
     return ",".join(reversed(texts))
 
 
 def _escaped(value: str) -> str:
-    return "".join(f"\\{letter}" if letter in ',+"\\<>;' else letter for letter in value)
+    plain = "".join(f"\\{letter}" if letter in ',+"\\<>;' else letter for letter in value)
+    return _CONTROLS.sub(lambda found: f"\\{ord(found[0]):02X}", plain)
 
 
 # -- who is expected ------------------------------------------------------------------------------------------------

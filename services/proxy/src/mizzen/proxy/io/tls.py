@@ -214,7 +214,11 @@ class TlsConnection(asyncio.Transport):
         stats, tls = self._stats, self._tls
         encoded = tls.getpeercert(True)
         if encoded:
-            peer = Peer(tls.getpeercert() or {}, encoded)
+            try:
+                peer = Peer(tls.getpeercert() or {}, encoded)
+            except ValueError:  # with names that are no text
+                stats.fail_verify_error += 1
+                return "the certificate has names that cannot be read"
             wrong = self._security.judge(peer.names, encoded)
             if wrong:
                 setattr(stats, wrong, getattr(stats, wrong) + 1)
