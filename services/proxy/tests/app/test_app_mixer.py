@@ -19,7 +19,7 @@ from mizzen.attributes.bag import DictBag
 from mizzen.proto.attributes_pb2 import Attributes
 from mizzen.proto.mixer_pb2 import CheckResponse
 from mizzen.proxy.app.delivery import Deliverer
-from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.mixer.addresses import Addresses, Target
 from mizzen.proxy.app.mixer.client import MixerCalls
 from mizzen.proxy.app.mixer.contract import CallFailed, Question
 from mizzen.proxy.app.mixer.hub import MixerHub
@@ -53,7 +53,7 @@ async def mesh(app: SimpleNamespace) -> AsyncIterator[SimpleNamespace]:
     """A worker with one listener, its agent's hub, and a Mixer."""
     mixer = FakeMixer()
     await mixer.start()
-    hub = MixerHub(MixerCalls(Addresses(Store(), mixer.address).find))
+    hub = MixerHub(MixerCalls(Addresses(Store(), mixer.address).target))
     workers = Workers(1, "WARNING")
     workers.connect(hub.heard)
     await workers.start()
@@ -186,7 +186,7 @@ async def test_a_mixer_that_hangs_is_waited_for_as_long_as_stated() -> None:
     held: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda reader, writer: held.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    calls = MixerCalls(lambda cluster: f"127.0.0.1:{port}", 0.05)
+    calls = MixerCalls(lambda cluster: Target(f"127.0.0.1:{port}"), 0.05)
     with pytest.raises(CallFailed, match=r"Mixer did not answer within 0\.05 s") as failed:
         await calls.check(CLOSED, Question(DictBag({}), "id"))
     assert failed.value.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mizzen.proto.attributes_pb2 import Attributes
-from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.mixer.addresses import Addresses, Target
 from mizzen.proxy.app.mixer.attributes import check_attributes, report_attributes
 from mizzen.proxy.app.mixer.connections import ConnectionAttributes
 from mizzen.proxy.codec.headers import block
@@ -20,6 +20,7 @@ from mizzen.proxy.engine.arrival import UNPROVED, Identities
 from mizzen.proxy.engine.control import CheckFacts, ReportRecord, RequestFacts
 from mizzen.proxy.engine.mixer_plan import DEFAULT_KEYS, ApiPattern, ApiPlan, MixerContext, TransportPlan
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
+from mizzen.proxy.engine.tls_plan import ClientTlsPlan, SocketMatch, SocketsPlan, TlsPlan
 from mizzen.proxy.snapshot.store import Held, Store
 
 ONE, TWO = "10.0.0.1:9091", "10.0.0.2:9091"
@@ -90,6 +91,18 @@ def test_who_calls_is_what_was_proved() -> None:
     assert found["destination.principal"] == "cluster.local/ns/shop/sa/ratings"
     assert found["connection.requested_server_name"] == "ratings.shop"
     assert reported(context(), (0, request(identities=(REVIEWS, "", "")), *report()[2:]))["connection.mtls"] is True
+
+
+def test_a_gateway_reports_as_itself_whoever_its_client_is() -> None:
+    """As the namespace of somebody else its certificate would not let it report."""
+    configured = context(context_reporter_kind="outbound", source_uid="gateway", source_namespace="istio-system")
+    connection = (1e9, b"10.0.0.9", 7, (REVIEWS, "", ""))
+    for found in (
+        check_attributes(configured, request(identities=(REVIEWS, "", ""))),
+        ConnectionAttributes().begun(configured, connection),
+    ):
+        assert (found["source.uid"], found["source.namespace"]) == ("gateway", "istio-system")
+        assert found["source.principal"] == "cluster.local/ns/shop/sa/reviews"
 
 
 def test_nobody_is_believed_who_proves_nothing() -> None:
@@ -235,7 +248,62 @@ def cluster(discovery: Any, *endpoints: tuple[str, bool]) -> Store:
 )
 def test_where_mixer_is(store: Store, target: str) -> None:
     assert Addresses(store, "").find("mixer") == target
-    assert Addresses(store, "127.0.0.1:1").find("mixer") == "127.0.0.1:1"
+    assert Addresses(store, "").target("mixer") == Target(target)
+    fixed = Addresses(store, "127.0.0.1:1")
+    assert (fixed.find("mixer"), fixed.target("mixer")) == ("127.0.0.1:1", Target("127.0.0.1:1"))
+
+
+def mutual(server_name: str = "mixer.mesh", certificate: str = "default") -> ClientTlsPlan:
+    return ClientTlsPlan(TlsPlan(certificate, "ROOTCA"), server_name)
+
+
+ABLE = frozenset({("tlsMode", "istio")})
+
+
+@pytest.mark.parametrize(
+    ("sockets", "expected"),
+    [
+        (SocketsPlan(otherwise=mutual()), Target("ipv4:10.0.0.1:15004,10.0.0.2:15004", "mixer.mesh")),
+        (SocketsPlan((SocketMatch(tuple(ABLE), mutual()),)), Target("ipv4:10.0.0.2:15004", "mixer.mesh")),
+        (SocketsPlan(), Target("ipv4:10.0.0.1:15004,10.0.0.2:15004")),
+    ],
+)
+def test_how_mixer_is_spoken_to(sockets: SocketsPlan, expected: Target) -> None:
+    """Where one endpoint takes TLS nothing goes to the others in plain text."""
+    endpoints = (EndpointPlan("10.0.0.1", 15004), EndpointPlan("10.0.0.2", 15004, says=ABLE))
+    store = Store()
+    plan = ClusterPlan("mixer", "static", endpoint_set=EndpointSetPlan("eds", endpoints), sockets=sockets)
+    store.kinds["cluster"]["mixer"] = Held("mixer", "1", b"", plan, ())
+    assert Addresses(store, "").target("mixer") == expected
+
+
+@pytest.mark.parametrize("tls", [mutual(server_name=""), mutual(certificate="file-cert:a~b")])
+def test_other_tls_is_not_spoken_with_mixer(tls: ClientTlsPlan) -> None:
+    store = cluster("static", ("10.0.0.1", True))
+    plan = replace(store.kinds["cluster"]["mixer"].plan, sockets=SocketsPlan(otherwise=tls))
+    store.kinds["cluster"]["mixer"] = Held("mixer", "1", b"", plan, ())
+    with pytest.raises(LookupError, match="wants other TLS than mutual TLS of the mesh"):
+        Addresses(store, "").target("mixer")
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "others"),
+    [
+        ("inbound", ("destination.uid", "destination.namespace", "destination.principal"), ("source.uid",)),
+        ("outbound", ("source.uid", "source.namespace", "source.principal"), ("destination.service",)),
+    ],
+)
+def test_nobody_else_says_who_this_proxy_is(kind: str, own: tuple[str, ...], others: tuple[str, ...]) -> None:
+    """Else who forges the header could have a request go unchecked where checks that fail let requests through."""
+    names = ("context.reporter.uid", "context.reporter.kind", *own)
+    message = Attributes()
+    for name in (*names, *others):
+        message.attributes[name].string_value = "forged"
+    forged = b64encode(message.SerializeToString())
+    configured = context(context_reporter_kind=kind, context_reporter_uid="me", **{own[0].replace(".", "_"): "me"})
+    found = check_attributes(configured, request(forged))
+    assert [found.get(name) for name in names] == ["me", kind, "me", None, None]
+    assert [found[name] for name in others] == ["forged"] * len(others)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ async def service(folder: Path) -> AsyncIterator[MixerClient]:
     calls = Calls(LoadShedder(Limits(), clock()), 100, ServerMetrics(CollectorRegistry()), clock)
     server = MixerServer(engine, calls)
     await server.start(Address("127.0.0.1", 0))
-    client = MixerCalls(Addresses(Store(), str(server.address)).find)
+    client = MixerCalls(Addresses(Store(), str(server.address)).target)
     yield client
     await client.close()
     await server.close()

@@ -54,14 +54,16 @@ class Agent:
         session = AdsSession(node_message(settings.node))
         workers = Workers(settings.concurrency, settings.log_level.upper())
         self._embedded = _embedded(settings)
-        addresses = Addresses(session.store, str(settings.mixer_address or ""))
-        mixer = MixerHub(self._embedded or MixerCalls(addresses.find, settings.mixer_check_seconds))
         deliverer = Deliverer(workers, self._sockets, time.time, session.store.secret_names)
         self._inquiries = InquiryDesk(Addresses(session.store, ""), lambda: deliverer.secrets, random.random)
-        workers.connect(mixer.heard, self._inquiries.heard)
         self._identity = WorkloadIdentity(settings.identity, deliverer.keep) if settings.identity else None
-        credentials = self._identity.channel_credentials if self._identity and settings.has_secure_xds else None
-        client = XdsClient(str(settings.discovery_address), session, deliverer.deliver, credentials)
+        credentials = self._identity.channel_credentials if self._identity else None
+        addresses = Addresses(session.store, str(settings.mixer_address or ""))
+        calls = self._embedded or MixerCalls(addresses.target, settings.mixer_check_seconds, credentials)
+        mixer = MixerHub(calls)
+        workers.connect(mixer.heard, self._inquiries.heard)
+        for_pilot = credentials if settings.has_secure_xds else None
+        client = XdsClient(str(settings.discovery_address), session, deliverer.deliver, for_pilot)
         self.state = AgentState(settings, session, workers, deliverer, client, mixer, time.time(), self._identity)
         self._pages = AdminPages(self.state, lifecycle)
 

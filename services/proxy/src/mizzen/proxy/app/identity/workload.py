@@ -20,6 +20,7 @@ class WorkloadIdentity:
     ) -> None:
         self._deliver = deliver
         self._delivered: Credentials | None = None
+        self._shown: tuple[Proof, grpc.ChannelCredentials] | None = None
         self._own = OwnIdentity(settings, self._changed)
         self.keeper = self._own.keeper
 
@@ -28,8 +29,11 @@ class WorkloadIdentity:
         await self._own.run()
 
     async def channel_credentials(self) -> grpc.ChannelCredentials:
-        """Today's, for a connection to Pilot; waits for the first."""
-        return (await self._own.proof()).for_channels()
+        """Today's, for connections to Pilot and Mixer: the same object until there are others. Waits for the first."""
+        proof = await self._own.proof()
+        if self._shown is None or self._shown[0] is not proof:
+            self._shown = proof, proof.for_channels()
+        return self._shown[1]
 
     async def _changed(self, proof: Proof) -> None:
         """Secrets as listeners and clusters know them."""

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, EndpointSetPlan
+from mizzen.proxy.engine.tls_plan import OWN_CERTIFICATE, OWN_ROOTS
 from mizzen.proxy.snapshot.store import Store
+
+
+class Target(NamedTuple):
+    """Where a server is, and how it is spoken to."""
+
+    address: str
+    """As gRPC takes it."""
+    server_name: str = ""
+    """Mutual TLS, and the name that the server's certificate must have; empty: plain text."""
 
 
 class Addresses:
@@ -16,14 +29,20 @@ class Addresses:
 
     def find(self, cluster: str) -> str:
         """The target; LookupError says what is missing."""
+        return self._fixed or _joined(*self._healthy(cluster))
+
+    def target(self, cluster: str) -> Target:
+        """The same, of endpoints that take TLS alone where there are such; LookupError says what is missing."""
         if self._fixed:
-            return self._fixed
+            return Target(self._fixed)
         plan, endpoints = self._healthy(cluster)
-        where = sorted({_join(endpoint.address, endpoint.port) for endpoint in endpoints})
-        if plan.discovery == "dns":
-            return f"dns:///{where[0]}"
-        family = "ipv6" if where[0].startswith("[") else "ipv4"
-        return f"{family}:{','.join(address for address in where if address.startswith('[') == (family == 'ipv6'))}"
+        secure = [endpoint for endpoint in endpoints if plan.sockets.of(endpoint.says) is not None]
+        tls = plan.sockets.of(secure[0].says) if secure else None
+        if tls is None:
+            return Target(_joined(plan, endpoints))
+        if tls.common.certificate != OWN_CERTIFICATE or tls.common.roots != OWN_ROOTS or not tls.server_name:
+            raise LookupError(f"cluster {cluster} wants other TLS than mutual TLS of the mesh, with a server's name")
+        return Target(_joined(plan, secure), tls.server_name)
 
     def pick(self, cluster: str, point: float) -> tuple[ClusterPlan, EndpointPlan]:
         """It and one of its endpoints, for a point in [0, 1); LookupError says what is missing."""
@@ -46,6 +65,14 @@ class Addresses:
         held = self._store.kinds["endpoint_set"].get(plan.endpoint_set)
         found = held.plan if held is not None else None
         return found if isinstance(found, EndpointSetPlan) else EndpointSetPlan(plan.endpoint_set, ())
+
+
+def _joined(plan: ClusterPlan, endpoints: Sequence[EndpointPlan]) -> str:
+    where = sorted({_join(endpoint.address, endpoint.port) for endpoint in endpoints})
+    if plan.discovery == "dns":
+        return f"dns:///{where[0]}"
+    family = "ipv6" if where[0].startswith("[") else "ipv4"
+    return f"{family}:{','.join(address for address in where if address.startswith('[') == (family == 'ipv6'))}"
 
 
 def _join(host: str, port: int) -> str:

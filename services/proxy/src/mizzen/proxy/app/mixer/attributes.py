@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from mizzen.attributes.compressed import address
 from mizzen.attributes.http import head_attributes
 from mizzen.attributes.identity import PROVED, connection_attributes, token_attributes
+from mizzen.attributes.reporter import KIND, own_names
 from mizzen.attributes.values import Value
 from mizzen.proto.attributes_pb2 import Attributes
 from mizzen.proxy.app.mixer.api import api_key, stated_by_api
@@ -89,9 +90,11 @@ def _peer_attributes(configured: bytes, forwarded: bytes, client: bytes, identit
     """What configuration, the peer and the connection say, and the request does not."""
     attributes = dict(stated(configured))
     if forwarded:
-        believed = forwarded_attributes(forwarded)
-        attributes.update((name, value) for name, value in believed.items() if name not in PROVED)
-    attributes.update(connection_attributes(*identities))
+        # Nobody else says who this proxy is (Mixer would take it for an impostor), nor who has proved what.
+        not_believed = own_names(str(attributes.get(KIND, ""))) | PROVED
+        said = forwarded_attributes(forwarded)
+        attributes.update((name, value) for name, value in said.items() if name not in not_believed)
+    add_identities(attributes, identities)
     peer = ip(client)
     if peer is not None:
         attributes["origin.ip"] = peer
@@ -124,6 +127,13 @@ def _add_sizes(attributes: dict[str, Value], head: bytes, response: ResponseFact
 
 def _size(block: bytes) -> int:
     return len(block) + 2 if block else 0
+
+
+def add_identities(attributes: dict[str, Value], identities: Identities) -> None:
+    """What TLS has proved. Who reports stays who configuration says: at a gateway the client has another namespace."""
+    own = {name: attributes[name] for name in own_names(str(attributes.get(KIND, ""))) & attributes.keys()}
+    attributes.update(connection_attributes(*identities))
+    attributes.update(own)
 
 
 def add_check(attributes: dict[str, Value], check: CheckFacts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -14,7 +14,8 @@ from mizzen.attributes.batch import ReportEncoder
 from mizzen.attributes.values import Value
 from mizzen.attributes.words import BASE_COUNT
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse, ReportResponse
-from mizzen.proxy.app.channels import Channels
+from mizzen.proxy.app.channels import Channels, Security
+from mizzen.proxy.app.mixer.addresses import Target
 from mizzen.proxy.app.mixer.contract import CALL_SECONDS, CallFailed, Decision, Question
 from mizzen.proxy.app.mixer.messages import read_response, write_request
 from mizzen.proxy.engine.mixer_plan import TransportPlan
@@ -32,15 +33,22 @@ _REPORT: Final = "/istio.mixer.v1.Mixer/Report"
 class MixerCalls:
     """Channels to Mixer, by address. Implements `contract.MixerClient`."""
 
-    def __init__(self, find: Callable[[str], str], check_seconds: float = CALL_SECONDS) -> None:
-        """`find` gives a cluster's gRPC target; LookupError says why there is none.
+    def __init__(
+        self,
+        find: Callable[[str], Target],
+        check_seconds: float = CALL_SECONDS,
+        credentials: Callable[[], Awaitable[grpc.ChannelCredentials]] | None = None,
+    ) -> None:
+        """`find` gives a cluster's target; LookupError says why there is none.
 
-        `check_seconds` is for a check with all its repetitions.
+        `check_seconds` is for a check with all its repetitions. `credentials` are those of the day, by which this
+        proxy proves who it is, and which may have to be waited for; None where it cannot.
         """
         self.words = GLOBAL_WORDS
         """How many words of the global dictionary the server understands."""
         self._find = find
         self._check_seconds = check_seconds
+        self._credentials = credentials
         self._channels = Channels()
 
     async def check(self, transport: TransportPlan, question: Question) -> Decision:
@@ -77,9 +85,11 @@ class MixerCalls:
     async def _call(self, transport: TransportPlan, cluster: str, method: tuple[str, Any], request: bytes) -> Any:
         path, response = method
         try:
-            channel = await self._channels.find(self._find(cluster), "mixer")
+            target = self._find(cluster)
         except LookupError as error:
             raise CallFailed(UNAVAILABLE, str(error.args[0])) from error
+        security = await self._security(target.server_name) if target.server_name else None
+        channel = await self._channels.find(target.address, "mixer", security)
         call = channel.unary_unary(path, response_deserializer=response.FromString)
         metadata = ()
         if transport.own_attributes:
@@ -91,6 +101,16 @@ class MixerCalls:
             if error.code() == grpc.StatusCode.INVALID_ARGUMENT and details.startswith(_FEWER_WORDS):
                 self.words = BASE_COUNT
             raise CallFailed(code, details) from error
+
+    async def _security(self, server_name: str) -> Security:
+        """CallFailed."""
+        if self._credentials is None:
+            raise CallFailed(UNAVAILABLE, f"{server_name} wants a certificate, and this proxy has no identity")
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return Security(await self._credentials(), server_name)
+        except TimeoutError:
+            raise CallFailed(UNAVAILABLE, f"{server_name} wants a certificate, and this proxy has none yet") from None
 
 
 class EncodedBatch:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from mizzen.attributes.identity import connection_attributes
 from mizzen.attributes.values import Value
-from mizzen.proxy.app.mixer.attributes import add_check, endpoint_attributes, ip, stated
+from mizzen.proxy.app.mixer.attributes import add_check, add_identities, endpoint_attributes, ip, stated
 from mizzen.proxy.engine.control import ConnectionFacts, ConnectionRecord
 from mizzen.proxy.engine.mixer_plan import MixerContext
 
@@ -25,7 +24,7 @@ class ConnectionAttributes:
         attributes["context.protocol"] = "tcp"
         attributes["context.time"] = datetime.fromtimestamp(started, UTC)
         attributes["connection.id"] = f"{self._prefix}-{number}"
-        attributes.update(connection_attributes(*identities))
+        add_identities(attributes, identities)
         peer = ip(client)
         if peer is not None:
             attributes["origin.ip"] = peer
