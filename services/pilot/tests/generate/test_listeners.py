@@ -118,6 +118,30 @@ OWN = service("own", "{port: 80, name: http, targetPort: 8080}, {port: 81, name:
                      "{port: 82, name: tcp, targetPort: 8082}", selector="{app: own}")  # fmt: skip
 
 
+STRANGERS = """
+apiVersion: v1
+kind: Service
+metadata: {name: claim, namespace: elsewhere, creationTimestamp: '2020-01-01T00:00:00Z'}
+spec: {ports: [{port: 80, name: tcp, targetPort: 8080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: claim, namespace: elsewhere, labels: {kubernetes.io/service-name: claim}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.9]}]
+ports: [{name: tcp, port: 8080}]
+"""
+
+
+def test_who_writes_down_an_address_does_not_say_what_its_workload_speaks(world: Any, sidecar: Any) -> None:
+    """As TCP, no policy about HTTP could judge it, and no token would be asked for."""
+    listener = world(OWN, STRANGERS).listeners(sidecar(LABELS={"app": "own"}))["virtualInbound"]
+    found = [
+        handler(chain) for chain in listener.filter_chains if chain.filter_chain_match.destination_port.value == 8080
+    ]
+    assert found == ["http:inbound|8080||"]
+
+
 def test_inbound_chains_by_protocol(world: Any, sidecar: Any) -> None:
     listener = world(OWN).listeners(sidecar(LABELS={"app": "own"}))["virtualInbound"]
     found = [

@@ -18,12 +18,16 @@ class Target(NamedTuple):
 
 
 def targets(mesh: Mesh, proxy: Proxy) -> tuple[Target, ...]:
-    """What the workload of a proxy serves: by its endpoints, and by selectors for services not yet ready at it."""
+    """What the workload of a proxy serves: by its endpoints, and by selectors for services not yet ready at it.
+
+    Services of other namespaces are none of it, as in Istio: anybody may write down the address of somebody else's
+    workload, and would say by that what its ports speak, and so which policies can judge it.
+    """
     found: dict[tuple[str, int], Target] = {}
     for address in proxy.addresses:
         for key, endpoint in mesh.by_address.get(address, ()):
             service = mesh.by_key.get(key)
-            if service is None or endpoint.namespace not in ("", proxy.namespace):
+            if service is None or service.namespace != proxy.namespace:
                 continue
             for port in service.ports:
                 if port.name == endpoint.service_port:
