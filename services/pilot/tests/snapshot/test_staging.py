@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.api.security import MutualTLSMode
-from mizzen.pilot.snapshot.staging import Place, Step, Taken, late_clients, late_servers, next_step, settled
+from mizzen.pilot.base.meshconfig import MeshConfig
+from mizzen.pilot.snapshot.staging import Place, Step, Taken, advanced, late_clients, late_servers, next_step, settled
 
 DISABLE, PERMISSIVE, STRICT = MutualTLSMode.DISABLE, MutualTLSMode.PERMISSIVE, MutualTLSMode.STRICT
 MODES = (DISABLE, PERMISSIVE, STRICT)
@@ -83,3 +86,37 @@ def test_who_is_late() -> None:
 
     assert late_servers([server, client, stranger], place) == ("reviews.default refused LDS: bad",)
     assert late_clients([server, client, stranger]) == ("page.default has not answered",)
+
+
+WORKLOAD = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.shop]
+  location: MESH_INTERNAL
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.9, labels: {security.istio.io/tlsMode: istio}}]
+"""
+
+
+def wanted(mode: MutualTLSMode) -> str:
+    return (
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n"
+        f"spec: {{mtls: {{mode: {mode}}}}}\n"
+    )
+
+
+@pytest.mark.parametrize("begin", [DISABLE, PERMISSIVE])
+@pytest.mark.parametrize("address", ["10.0.0.9", "10.0.0.8"])
+def test_nobody_keeps_a_port_from_being_strict(world: Any, begin: MutualTLSMode, address: str) -> None:
+    """The proxy that is late may be anybody's, and the port's address what it says of itself."""
+    settings = MeshConfig(enable_auto_mtls=True)
+    before = world(WORKLOAD, wanted(begin), settings=settings).mesh
+    mesh = world(WORKLOAD, wanted(STRICT), settings=settings, previous=before).mesh
+    late = Taken("x.elsewhere", (address,), speaks_tls=True, late_server="has not answered", late_client="is away")
+    assert mesh.staging
+    for _ in range(3):
+        mesh = mesh.with_staging(advanced(mesh, [late], lambda place: True), "2") if mesh.staging else mesh
+    assert not mesh.staging

@@ -101,9 +101,10 @@ def begun(previous: Mesh, mesh: Mesh) -> Steps:
 
 
 def advanced(mesh: Mesh, proxies: Iterable[Taken], overdue: Callable[[Place], bool]) -> Steps:
-    """The steps after these. A port that is `overdue` becomes STRICT even though clients are late.
+    """The steps after these. A port that is `overdue` goes on to STRICT, whoever is late.
 
-    Nothing else is ever hurried: while a port takes both, no request fails.
+    A proxy's addresses are its own word, so anybody might make a port wait. Nothing else is ever hurried: while a port
+    takes both, no request fails.
     """
     wanted = targets(mesh)
     known = tuple(proxies)
@@ -114,8 +115,8 @@ def advanced(mesh: Mesh, proxies: Iterable[Taken], overdue: Callable[[Place], bo
         if target is None:
             continue
         hurried = target is MutualTLSMode.STRICT and overdue(place)
-        clients = no_client_late or hurried
-        after = next_step(step, target, servers=not late_servers(known, place), clients=clients)
+        servers = hurried or not late_servers(known, place)
+        after = next_step(step, target, servers=servers, clients=hurried or no_client_late)
         if after != settled(target):
             steps[place] = after
     return steps
