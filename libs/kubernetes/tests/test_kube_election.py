@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mizzen.kubernetes.election import LEASE_SECONDS, RENEW_SECONDS, Election, Lease
+from mizzen.kubernetes.election import LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, Election, Lease
+from mizzen.kubernetes.leader import REQUEST_SECONDS
 
 
 @dataclass
@@ -82,3 +83,8 @@ def test_never_two_leaders(steps: list[tuple[int, float, bool, bool]]) -> None:
         if claim is not None and server.write(claim) and answered:
             elections[number].claimed(now)
         assert sum(election.leads(now) for election in elections) <= 1
+
+
+def test_a_leader_that_cannot_renew_stops_before_the_next_one_begins() -> None:
+    """At worst it looks just before its time is over, waits, and asks once more in vain."""
+    assert RENEW_SECONDS + RETRY_SECONDS + REQUEST_SECONDS < LEASE_SECONDS

@@ -15,8 +15,9 @@ from mizzen.kubernetes.objects import metadata_of
 
 log = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 4.0
-"""Shorter than a lease by so much that a leader learns in time that it is none any more."""
+REQUEST_SECONDS = 2.5
+"""So short that a leader that cannot renew its lease stops before another one begins: it looks after each request, and
+then not for RETRY_SECONDS."""
 
 
 class Leader:
