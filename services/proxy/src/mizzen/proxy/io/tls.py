@@ -21,6 +21,8 @@ _NO_CERTIFICATE: Final = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 _LONGEST_SHOWN: Final = 200
 _RECORD: Final = 16 * 1024
 """Bytes asked for at once: a record has no more."""
+_MOST_OWED: Final = 64 * 1024
+"""Bytes of TLS's own answers, to requests for new keys, that a peer may leave unread."""
 
 
 class TlsConnection(asyncio.Transport):
@@ -34,6 +36,7 @@ class TlsConnection(asyncio.Transport):
         "_inner",
         "_is_closing",
         "_outgoing",
+        "_owed",
         "_raw",
         "_ready",
         "_security",
@@ -67,6 +70,8 @@ class TlsConnection(asyncio.Transport):
         self._is_closing = False
         self._ended = False
         """The peer has ended its half of TLS."""
+        self._owed = 0
+        """Bytes of TLS's own answers since all that was written had left."""
         self._why = ""
         """Why TLS ended in another way than it should."""
         self._session_due = not security.server_side
@@ -274,14 +279,24 @@ class TlsConnection(asyncio.Transport):
         except ssl.SSLError as error:
             self._break(error)
             return
-        self._flush()
+        self._answer()
         if self._session_due and chunks:  # tickets of TLS 1.3 come with the first bytes
             self._session_due = False
             self._security.keep_session(self._raw, self._tls.session)
-        if chunks:
+        if chunks and not self._is_closing:
             self._inner.data_received(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         if self._ended and not self._is_closing and not self._inner.eof_received():
             self.close()
+
+    def _answer(self) -> None:
+        """Write what TLS itself has to say to what was read."""
+        data = self._outgoing.read()
+        if data and not self._raw.is_closing():
+            self._raw.write(data)
+            self._owed = self._owed + len(data) if self._raw.get_write_buffer_size() else 0
+            if self._owed > _MOST_OWED:
+                self._why = "the peer asks for new keys and reads no answer"
+                self.abort()
 
     def _flush(self) -> None:
         data = self._outgoing.read()
