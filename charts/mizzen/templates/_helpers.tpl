@@ -32,6 +32,23 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{- printf "%s/%s:%s%s" $global.hub .image (toString $global.tag) $variant }}
 {{- end }}
 
+{{/* The names that the API server calls the injector by, divided by commas. */}}
+{{- define "mizzen.injectorHosts" -}}
+{{- $host := printf "mizzen-injector%s.%s" (include "mizzen.suffix" .) .Release.Namespace }}
+{{- $host }}.svc,{{ $host }}
+{{- end }}
+
+{{/* DNS names that Pilot puts into certificates of this release's servers: ACCOUNT.NAMESPACE:NAME, divided by commas. */}}
+{{- define "mizzen.dnsNames" -}}
+{{- $names := list }}
+{{- $certificate := .Values.injector.certificate }}
+{{- if and .Values.injector.enabled (not $certificate.secretName) (eq $certificate.signer "pilot") }}
+{{- $account := printf "mizzen-injector%s.%s" (include "mizzen.suffix" .) .Release.Namespace }}
+{{- range include "mizzen.injectorHosts" . | splitList "," }}{{ $names = append $names (printf "%s:%s" $account .) }}{{ end }}
+{{- end }}
+{{- join "," $names }}
+{{- end }}
+
 {{/* Where Secrets of gateways are, divided by commas. */}}
 {{- define "mizzen.credentialNamespaces" -}}
 {{- .Values.pilot.credentialNamespaces | default (list .Release.Namespace) | join "," }}

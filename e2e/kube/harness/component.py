@@ -79,22 +79,34 @@ def _service(release: Release, labels: Object) -> Object:
 
 
 def _mounted(release: Release, pod: Object, folder: Path) -> dict[str, Path]:
-    """Folders with the contents of ConfigMaps and Secrets, by the path where the container has them."""
+    """Folders with the contents of ConfigMaps, Secrets and tokens, by the path where the container has them."""
     [container] = pod["containers"]
     paths = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     found = {}
     for volume in pod["volumes"]:
         target = folder / volume["name"]
         target.mkdir()
-        for name, content in _contents(release, volume).items():
+        for name, content in _contents(release, pod["serviceAccountName"], volume).items():
             (target / name).write_bytes(content)
         found[paths[volume["name"]]] = target
     return found
 
 
-def _contents(release: Release, volume: Object) -> dict[str, bytes]:
+def _contents(release: Release, account: str, volume: Object) -> dict[str, bytes]:
+    if "projected" in volume:
+        [source] = volume["projected"]["sources"]
+        asked = source["serviceAccountToken"]
+        token = release.cluster.kubectl(
+            "create", "token", account, f"--audience={asked['audience']}", "--namespace", release.namespace
+        )
+        return {asked["path"]: token.encode()}
     if "configMap" in volume:
-        data = release.get("configmap", volume["configMap"]["name"])["data"]
+        name = volume["configMap"]["name"]
+        if volume["configMap"].get("optional") and name not in release.cluster.names(
+            "configmaps", "--namespace", release.namespace
+        ):
+            return {}
+        data = release.get("configmap", name)["data"]
         return {name: text.encode() for name, text in data.items()}
     data = release.get("secret", volume["secret"]["secretName"])["data"]
     return {name: base64.b64decode(text) for name, text in data.items()}

@@ -71,12 +71,13 @@ class Injector:
 
 
 @contextmanager
-def injecting(release: Release, folder: Path) -> Iterator[Injector]:
-    """While it serves and everybody knows it."""
+def injecting(release: Release, folder: Path, **further: str) -> Iterator[Injector]:
+    """While it serves and everybody knows it, with `further` variables."""
     variables = {
         "MIZZEN_INJECTOR_ADDRESS": "{address}:443",
         "MIZZEN_INJECTOR_MONITORING_ADDRESS": "{address}:15014",
         "MIZZEN_INJECTOR_KUBECONFIG": "{kubeconfig}",
+        **further,
     }
     injector = Injector(release)
     with serving(release, "mizzen.injector.webhook", "mizzen-injector", variables, folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mizzen.injector.certificate.issue import Issued, Pair, sign_by_itself
-from mizzen.injector.certificate.keeping import Held, Wanted, next_content, renewal
+from mizzen.injector.certificate.keeping import Held, Wanted, is_due, is_urgent, next_content, renewal
 from mizzen.injector.certificate.secret import read_secret, secret_data
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,7 +22,13 @@ WANTED = Wanted(("injector.mesh.svc", "injector.mesh"), 90 * DAY)
 
 
 def step(held: Held, day: float, *, known: bool = False, wanted: Wanted = WANTED) -> Held:
-    return next_content(held, wanted, NOW + day * DAY, known=known, sign=sign_by_itself)
+    return look(held, wanted, NOW + day * DAY, known=known)
+
+
+def look(held: Held, wanted: Wanted, now: datetime, *, known: bool) -> Held:
+    """With an authority that signs whenever it is asked."""
+    issued = sign_by_itself(wanted.hosts, now, wanted.life) if is_due(held, wanted, now) else None
+    return next_content(held, wanted, now, known=known, issued=issued)
 
 
 def first() -> Held:
@@ -41,7 +48,7 @@ def test_the_first_certificate_is_served_at_once() -> None:
 
 def test_openssl_believes_it_by_its_root_and_only_for_its_names() -> None:
     now = datetime.now(UTC)
-    held = next_content(Held(), WANTED, now, known=False, sign=sign_by_itself)
+    held = look(Held(), WANTED, now, known=False)
     assert held.serving is not None
     assert _handshake(held.serving, held.bundle, "injector.mesh.svc")
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -102,7 +109,7 @@ def _signed(**changes: object) -> Issued:
     return sign_by_itself(**stated)  # type: ignore[arg-type]
 
 
-ONE, TWO = _signed(), _signed()
+ONE, TWO, THREE = _signed(), _signed(), _signed()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +139,30 @@ def test_new_names_take_a_new_certificate_and_the_old_root_stays() -> None:
     assert renamed.roots[0] == held.roots[0]
 
 
+def test_while_nobody_signs_everything_stays_and_in_the_end_any_authority_is_good_enough() -> None:
+    held = first()
+    for day, due, urgent in ((59, False, False), (61, True, False), (80.9, True, False), (81.1, True, True)):
+        now = NOW + day * DAY
+        assert (is_due(held, WANTED, now), is_urgent(held, WANTED, now)) == (due, urgent)
+        assert next_content(held, WANTED, now, known=True, issued=None) is held
+    assert is_urgent(Held(), WANTED, NOW)
+    assert not is_urgent(Held(None, ONE.pair, ONE.roots), WANTED, NOW)
+    assert next_content(Held(), WANTED, NOW, known=True, issued=None) == Held()
+
+
+def test_a_certificate_that_is_not_below_the_wanted_roots_gets_a_successor() -> None:
+    """As when the mesh's authority answers for the first time, or has another root."""
+    held, wanted = Held(ONE.pair, None, (*TWO.roots, *ONE.roots)), replace(WANTED, roots=THREE.roots)
+    assert not is_due(held, replace(WANTED, roots=(*THREE.roots, *ONE.roots)), NOW)
+    assert is_due(held, wanted, NOW)
+    assert not is_urgent(held, wanted, NOW)
+    ready = next_content(held, wanted, NOW, known=False, issued=THREE)
+    assert ready == Held(ONE.pair, THREE.pair, (*ONE.roots, *THREE.roots)), "a root that nothing needs goes"
+    served = next_content(ready, wanted, NOW, known=True, issued=None)
+    assert served == Held(THREE.pair, None, ready.roots)
+    assert not is_due(served, wanted, NOW)
+
+
 def test_a_secret_gives_back_what_was_put_there() -> None:
     ready = step(first(), 60)
     for held in (Held(), first(), ready):
@@ -154,7 +185,7 @@ def test_callers_always_know_the_root_of_what_is_served(steps: list[tuple[int, b
     for hours, leader_looks, is_told in steps:
         now += timedelta(hours=min(hours, 9 * 24))  # the leader is not away for longer than the last third of a life
         if leader_looks or held.serving is None or now >= renewal(held.serving):
-            held = next_content(held, wanted, now, known=told == held.bundle, sign=sign_by_itself)
+            held = look(held, wanted, now, known=told == held.bundle)
             if told == b"" or is_told or now >= renewal(_serving(held)):
                 told = held.bundle
         certificate = x509.load_pem_x509_certificate(_serving(held).chain)

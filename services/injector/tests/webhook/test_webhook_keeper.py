@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from mizzen.injector.certificate.issue import sign_by_itself
+from mizzen.injector.certificate.issue import Issued, sign_by_itself
 from mizzen.injector.certificate.keeping import Held, Wanted
 from mizzen.injector.certificate.secret import read_secret, secret_data
 from mizzen.injector.webhook import keeper as keeper_module
+from mizzen.injector.webhook.authority import AuthoritySettings
 from mizzen.injector.webhook.cluster import Cluster, Kept
+from mizzen.injector.webhook.keeper import NotSigned
 from mizzen.injector.webhook.tls import ServedCertificate
 from mizzen.kubernetes import single as single_module
 from mizzen.kubernetes.client import Client
 from mizzen.kubernetes.server import Server
+from mizzen.runtime.address import Address
 
 SECRETS = "/api/v1/namespaces/mesh/secrets"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -226,6 +230,51 @@ async def test_configuration_is_refused_unchecked_when_checks_work(api: FakeServ
     api.put(f"{CHECKS}/checks", {"webhooks": [hook("c", failurePolicy="Ignore")]})  # as an upgrade does
     await until(lambda: api.policy == "Fail" and api.bundles == [api.held.bundle] * 3)
     assert api.proofs == proofs
+
+
+class Authority:
+    """Signs by one root of its own, when it is there and says so."""
+
+    def __init__(self) -> None:
+        self.there, self.willing, self.asked = False, False, 0
+        self._issued = sign_by_itself(WANTED.hosts, datetime.now(UTC), WANTED.life)
+
+    def roots(self) -> tuple[bytes, ...]:
+        return self._issued.roots if self.there else ()
+
+    async def sign(self, hosts: Sequence[str], life: timedelta) -> Issued:
+        assert (hosts, life) == (WANTED.hosts, WANTED.life)
+        self.asked += 1
+        if not self.willing:
+            raise NotSigned("away")
+        return self._issued
+
+
+async def test_the_meshs_authority_takes_over_when_it_signs(
+    api: FakeServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority, served = Authority(), ServedCertificate()
+    monkeypatch.setattr("mizzen.injector.webhook.signer.MeshSigner", lambda _: authority)
+    named = AuthoritySettings(Address("pilot", 15012), Path("roots"), Path("token"))
+    client = Client(api)
+    kept = Kept(("mesh", "injector"), ("mesh", "tls"), WANTED, "hooks", "checks", named)
+    task = asyncio.ensure_future(Cluster(client, kept, served, "default").run())
+    try:
+        await until(lambda: served.there and api.bundles == [api.held.bundle] * 3)
+        first, asked = api.held, authority.asked
+        assert (asked, len(first.roots)) == (0, 1)
+        authority.there = True
+        await until(lambda: authority.asked > 3)
+        assert api.held == first
+        assert caplog.text.count("No certificate for the webhook from the mesh's authority: away") == 1
+        authority.willing = True
+        await until(lambda: api.held.serving == authority._issued.pair)
+        assert api.held.roots == (*first.roots, *authority.roots())
+        assert api.bundles == [api.held.bundle] * 3
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.close()
 
 
 async def test_a_certificate_of_files_is_nobodys_to_keep(api: FakeServer) -> None:

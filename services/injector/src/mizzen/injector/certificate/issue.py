@@ -1,8 +1,8 @@
-"""A certificate for the webhook's names, from an authority that exists for this one signature."""
+"""A certificate for the webhook's names, and one from an authority that exists for this one signature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -33,12 +33,11 @@ class Issued:
     roots: tuple[bytes, ...]
 
 
-Signer = Callable[[Sequence[str], datetime, timedelta], Issued]
-"""Signs for DNS names, from now on, for so long. Any authority can be one."""
-
-
 def sign_by_itself(hosts: Sequence[str], now: datetime, life: timedelta) -> Issued:
-    """A Signer with an authority of its own, whose key is forgotten at once: nobody can sign by it again."""
+    """For these DNS names, from now on, for so long.
+
+    The authority is one of its own, whose key is forgotten at once: nobody can sign by it again.
+    """
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer, known = _name(AUTHORITY), x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
     root = (

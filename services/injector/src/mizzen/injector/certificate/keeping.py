@@ -16,10 +16,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from mizzen.injector.certificate.issue import Issued, Pair, Signer
+from mizzen.injector.certificate.issue import Issued, Pair
 
 RENEW_AT = 2 / 3
 """The part of a certificate's life after which its successor is made."""
+URGENT_AT = 9 / 10
+"""The part after which any successor is better than none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Held:
     coming: Pair | None = None
     """Served when everybody knows its root."""
     roots: tuple[bytes, ...] = ()
-    """All that somebody may need, in PEM, the newest last."""
+    """All that somebody may need, in PEM, the newest last: those above what is served, and of what was made last."""
 
     @property
     def bundle(self) -> bytes:
@@ -44,36 +46,63 @@ class Wanted:
 
     hosts: Sequence[str]
     life: timedelta
+    roots: tuple[bytes, ...] = ()
+    """In PEM: one of them should be above it. Empty: any root is as good."""
 
 
-def next_content(held: Held, wanted: Wanted, now: datetime, *, known: bool, sign: Signer) -> Held:
+def is_due(held: Held, wanted: Wanted, now: datetime) -> bool:
+    """Whether a new certificate should be made."""
+    held = _without_useless(held, wanted.hosts, now)
+    if held.coming is not None:
+        return False
+    if held.serving is None or now >= renewal(held.serving):
+        return True
+    return bool(wanted.roots) and not is_below(held.serving, wanted.roots)
+
+
+def is_urgent(held: Held, wanted: Wanted, now: datetime) -> bool:
+    """Whether one of any authority should be made, so that there is one at all."""
+    held = _without_useless(held, wanted.hosts, now)
+    return held.coming is None and (held.serving is None or now >= _part(held.serving, URGENT_AT))
+
+
+def next_content(held: Held, wanted: Wanted, now: datetime, *, known: bool, issued: Issued | None) -> Held:
     """What the Secret should hold; `held` itself when all is well. `known`: everybody has its bundle by now.
 
-    A pair of no use, as one that expired or is for other names, is no pair.
+    `issued` was made because it `is_due`. A pair of no use, as one that expired or is for other names, is no pair.
     """
     held = _without_useless(held, wanted.hosts, now)
     if held.serving is None and held.coming is not None:
         return replace(held, serving=held.coming, coming=None)  # perhaps too early, yet nothing else can be served
     if held.serving is None:
-        issued = sign(wanted.hosts, now, wanted.life)
-        return Held(issued.pair, None, _joined(held, issued))
+        return held if issued is None else Held(issued.pair, None, _joined(held.roots, issued))
     if held.coming is not None:
         return replace(held, serving=held.coming, coming=None) if known else held
-    if now >= renewal(held.serving):
-        issued = sign(wanted.hosts, now, wanted.life)
-        return Held(held.serving, issued.pair, _joined(held, issued))
-    return held
+    if issued is None:
+        return held
+    needed = tuple(root for root in held.roots if is_below(held.serving, (root,)))
+    return Held(held.serving, issued.pair, _joined(needed, issued))
 
 
 def renewal(pair: Pair) -> datetime:
     """When its successor is due."""
+    return _part(pair, RENEW_AT)
+
+
+def is_below(pair: Pair, roots: Sequence[bytes]) -> bool:
+    """Whether one of these roots has signed it, or the last of its intermediates."""
+    last = x509.load_pem_x509_certificates(pair.chain)[-1]
+    return any(_signed(last, x509.load_pem_x509_certificate(root)) for root in roots)
+
+
+def _part(pair: Pair, part: float) -> datetime:
     certificate = x509.load_pem_x509_certificate(pair.chain)
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return begin + (end - begin) * RENEW_AT
+    return begin + (end - begin) * part
 
 
-def _joined(held: Held, issued: Issued) -> tuple[bytes, ...]:
-    return held.roots + tuple(root for root in issued.roots if root not in held.roots)
+def _joined(roots: tuple[bytes, ...], issued: Issued) -> tuple[bytes, ...]:
+    return roots + tuple(root for root in issued.roots if root not in roots)
 
 
 def _without_useless(held: Held, hosts: Sequence[str], now: datetime) -> Held:
@@ -95,8 +124,7 @@ def _is_of_use(pair: Pair, roots: Sequence[bytes], hosts: Sequence[str], now: da
         return False
     fits = _public(key.public_key()) == _public(chain[0].public_key())
     named = set(hosts) <= set(names.get_values_for_type(x509.DNSName))
-    by_us = any(_signed(chain[-1], x509.load_pem_x509_certificate(root)) for root in roots)
-    return fits and named and by_us and chain[0].not_valid_after_utc > now
+    return fits and named and is_below(pair, roots) and chain[0].not_valid_after_utc > now
 
 
 def _signed(certificate: x509.Certificate, root: x509.Certificate) -> bool:

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from mizzen.injector.certificate.issue import sign_by_itself
 from mizzen.injector.certificate.keeping import Wanted
 from mizzen.injector.certificate.secret import read_secret
+from mizzen.injector.webhook.authority import AuthoritySettings
 from mizzen.injector.webhook.configurations import MUTATING, VALIDATING
-from mizzen.injector.webhook.keeper import Keeper, KeptSecret
+from mizzen.injector.webhook.keeper import Keeper, KeptSecret, Signer
 from mizzen.injector.webhook.proof import Proof
 from mizzen.injector.webhook.tls import ServedCertificate
 from mizzen.kubernetes.client import Client
@@ -41,6 +41,8 @@ class Kept:
     """Name of the MutatingWebhookConfiguration; empty: none."""
     validating: str
     """Name of the ValidatingWebhookConfiguration; empty: none."""
+    authority: AuthoritySettings | None = None
+    """Who signs the Secret's certificate; None: each is signed by a root of its own."""
 
     @property
     def configurations(self) -> tuple[Single, ...]:
@@ -59,7 +61,7 @@ class Cluster:
         if kept.secret:
             namespace, name = kept.secret
             self._secret = Single(f"/api/v1/namespaces/{namespace}/secrets", name)
-        secret = KeptSecret(self._secret, kept.wanted, sign_by_itself) if self._secret else None
+        secret = KeptSecret(self._secret, kept.wanted, _signer(kept)) if self._secret else None
         proof = Proof(self._client, kept.lease[0], revision)
         self._keeper = Keeper(self._client, secret, kept.configurations, proof)
 
@@ -85,3 +87,11 @@ class Cluster:
             self._served.take(pair)
         except (OSError, ssl.SSLError) as error:
             log.warning("Secret %s: %s; the last certificate stays in use", name, error)
+
+
+def _signer(kept: Kept) -> Signer | None:
+    if kept.authority is None:
+        return None
+    from mizzen.injector.webhook.signer import MeshSigner  # it brings gRPC
+
+    return MeshSigner(kept.authority)

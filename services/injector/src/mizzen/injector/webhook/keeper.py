@@ -7,12 +7,12 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
-from mizzen.injector.certificate.issue import Signer
-from mizzen.injector.certificate.keeping import Held, Wanted, next_content
+from mizzen.injector.certificate.issue import Issued, sign_by_itself
+from mizzen.injector.certificate.keeping import Held, Wanted, is_due, is_urgent, next_content
 from mizzen.injector.certificate.secret import COMING, read_secret, secret_data
 from mizzen.injector.webhook.configurations import STRATEGIC_MERGE, VALIDATING, fail_patch, roots_patch
 from mizzen.injector.webhook.proof import Proof
@@ -28,13 +28,28 @@ SETTLE_SECONDS = 30.0
 MERGE = "application/merge-patch+json"
 
 
+class NotSigned(Exception):
+    """There is no certificate from that authority now; the message says why."""
+
+
+class Signer(Protocol):
+    """An authority."""
+
+    def roots(self) -> tuple[bytes, ...]:
+        """Those that should be above the certificate, in PEM; empty while they are not known."""
+
+    async def sign(self, hosts: Sequence[str], life: timedelta) -> Issued:
+        """Raises NotSigned."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeptSecret:
     """The Secret of a certificate, and what that should be like."""
 
     place: Single
     wanted: Wanted
-    sign: Signer
+    signer: Signer | None = None
+    """Who is asked; None: each certificate has a root of its own."""
 
 
 class Keeper:
@@ -54,6 +69,8 @@ class Keeper:
         self._configurations: dict[Single, dict[str, Any] | None] = {}
         self._agreed: tuple[bytes, float] | None = None
         """The bundle that all configurations have, and since when they do."""
+        self._refusal = ""
+        """Why the authority did not sign the last time."""
         self._changed = asyncio.Event()
         self._time = asyncio.get_running_loop().time
 
@@ -98,10 +115,12 @@ class Keeper:
         """One step towards a certificate that is valid and known; whether there is no other to go."""
         if self._secret is None:
             return False  # not told yet, or removed: its release makes it
-        held = read_secret(self._secret)
-        following = next_content(held, kept.wanted, now, known=self._known(held.bundle), sign=kept.sign)
+        secret, held = self._secret, read_secret(self._secret)
+        wanted = replace(kept.wanted, roots=kept.signer.roots()) if kept.signer else kept.wanted
+        issued = await self._issued(kept.signer, held, wanted, now) if is_due(held, wanted, now) else None
+        following = next_content(held, wanted, now, known=self._known(held.bundle), issued=issued)
         if following != held:
-            await self._write(kept.place, self._secret, following)
+            await self._write(kept.place, secret, following)
             return False  # and told of it
         for place, item in self._configurations.items():
             if item and (patch := roots_patch(item, held.bundle)):
@@ -109,6 +128,22 @@ class Keeper:
                 log.info("Told %s the webhook's roots", place.name)
                 return False
         return True
+
+    async def _issued(self, signer: Signer | None, held: Held, wanted: Wanted, now: datetime) -> Issued | None:
+        """From the authority; while that does not sign, from nobody until there would be none to serve."""
+        if signer is not None and wanted.roots:
+            try:
+                issued = await signer.sign(wanted.hosts, wanted.life)
+            except NotSigned as error:
+                if str(error) != self._refusal:
+                    log.warning("No certificate for the webhook from the mesh's authority: %s", error)
+                self._refusal = str(error)
+            else:
+                self._refusal = ""
+                return issued
+        if signer is None or is_urgent(held, wanted, now):
+            return sign_by_itself(wanted.hosts, now, wanted.life)
+        return None
 
     async def _fail_closed(self) -> None:
         """Let nothing pass unchecked from when checks are known to work; before, nobody could configure anything."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from mizzen.injector.certificate.keeping import Wanted
+from mizzen.injector.webhook.authority import AuthoritySettings
 from mizzen.injector.webhook.cluster import Kept
 from mizzen.injector.webhook.files import SettingsFiles
 from mizzen.runtime.address import Address
@@ -60,6 +61,9 @@ def read_webhook_settings(arguments: Sequence[str], environment: Mapping[str, st
     flag("certificate-secret", "", "keep the certificate in this Secret instead: <namespace>/<name>")
     flag("certificate-hosts", "", "names in it, divided by commas: those of the webhook's Service")
     flag("certificate-days", "90", "how long one is valid; it is renewed after two thirds of that")
+    flag("ca-address", "", "have the mesh's authority sign it: <host>:<port> of Pilot's secure port")
+    flag("ca-roots", "/var/run/secrets/istio/root-cert.pem", "by these roots the authority is known, PEM")
+    flag("ca-token", "/var/run/secrets/tokens/istio-token", "the ServiceAccount's token for it")
     flag("lease", "", "the Lease whose holder writes that Secret and the webhook configurations: <namespace>/<name>")
     flag("mutating-webhook", "", "name of the MutatingWebhookConfiguration, which is told the Secret's roots")
     flag("validating-webhook", "", "the same of the ValidatingWebhookConfiguration, which then fails closed")
@@ -116,7 +120,14 @@ def _kept(given: argparse.Namespace) -> Kept:
         wanted=Wanted(hosts, timedelta(days=int(given.certificate_days))),
         mutating=given.mutating_webhook,
         validating=given.validating_webhook,
+        authority=_authority(given) if given.ca_address else None,
     )
+
+
+def _authority(given: argparse.Namespace) -> AuthoritySettings:
+    if not given.certificate_secret:
+        raise ValueError("--ca-address needs --certificate-secret")
+    return AuthoritySettings(Address.parse(given.ca_address), Path(given.ca_roots), Path(given.ca_token))
 
 
 def _object(flag: str, text: str) -> tuple[str, str]:
