@@ -21,6 +21,7 @@ from mizzen.pilot.generate.harvest import Generated
 from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.snapshot.proxy import Proxy
+from mizzen.pilot.xds import subscription
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.history import sync_status
 from mizzen.pilot.xds.metrics import ServingMetrics
@@ -143,6 +144,25 @@ async def test_delta_over_the_wire(served: Served) -> None:
         assert resource.resource.type_url == ROUTE
         assert list(response.removed_resources) == ["x" * 300]
         assert response.system_version_info == "1"
+
+
+async def test_a_client_cannot_watch_without_end(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription, "MAX_CHARACTERS", 1000)
+
+    async def watch(call: Any, first: str) -> None:
+        name = first + "x" * 240
+        await call.write(
+            discovery_pb2.DeltaDiscoveryRequest(node=NODE, type_url=ROUTE, resource_names_subscribe=[name])
+        )
+        assert list((await call.read()).removed_resources) == [name]
+
+    async with served.stream(delta=True) as call, served.stream(delta=True) as other:
+        await watch(other, "a")
+        for first in "abcd":
+            await watch(call, first)
+        with pytest.raises(grpc.aio.AioRpcError, match="RESOURCE_EXHAUSTED"):
+            await watch(call, "e")
+        await watch(other, "b")
 
 
 async def test_status_of_clients(served: Served) -> None:

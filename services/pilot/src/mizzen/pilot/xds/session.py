@@ -26,13 +26,17 @@ from mizzen.pilot.push.queue import Push
 from mizzen.pilot.xds.messages import ALL, DeltaRequest, Response, SotwRequest
 from mizzen.pilot.xds.pace import FOLLOWERS, LEADERS, Names, Pace, both
 from mizzen.pilot.xds.rules import Reading, Verdict, read_delta, read_sotw
-from mizzen.pilot.xds.subscription import Subscription
+from mizzen.pilot.xds.subscription import MAX_CHARACTERS, Subscription
 
 log = logging.getLogger(__name__)
 
 
 class GenerationError(Exception):
     """No resource of a type can be generated now; the client keeps what it has, and is answered with a later push."""
+
+
+class TooManyNames(Exception):
+    """A client watches more than it can mean; the stream is to be ended."""
 
 
 class Source(Protocol):
@@ -81,7 +85,7 @@ class Session:
     # -- in ---------------------------------------------------------------------------------------------------------
 
     def receive(self, request: SotwRequest | DeltaRequest, source: Source, now: float) -> Outcome:
-        """Take a request, give what follows from it."""
+        """Take a request, give what follows from it; raises TooManyNames."""
         type_url = request.type_url
         if type_url not in ORDER:
             log.info("Ignored a request for type %s, which is not served", type_url)
@@ -95,6 +99,10 @@ class Session:
             self.watches.pop(type_url, None)
         else:
             self.watches[type_url] = reading.subscription
+            if reading.names and reading.subscription.too_large:
+                raise TooManyNames(
+                    f"the names of {type_url} that are watched have more than {MAX_CHARACTERS} characters"
+                )
         if self._to_postpone(request, reading):
             self._postponed = True
             self._pace.stay(now)

@@ -14,7 +14,7 @@ from mizzen.pilot.xds.connections import Connection, Connections
 from mizzen.pilot.xds.messages import DeltaRequest, Response, SotwRequest
 from mizzen.pilot.xds.metrics import ServingMetrics, short_name
 from mizzen.pilot.xds.rules import Verdict
-from mizzen.pilot.xds.session import Source
+from mizzen.pilot.xds.session import Source, TooManyNames
 from mizzen.pilot.xds.wire import (
     PROXY_STATUS,
     read_delta,
@@ -66,6 +66,9 @@ class Stream:
         reader = asyncio.ensure_future(self._read(context))
         try:
             await self._serve(context)
+        except TooManyNames as error:
+            log.warning("Ended the stream of %s: %s", self._connection.id, error)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)

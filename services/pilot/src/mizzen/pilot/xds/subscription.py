@@ -9,6 +9,8 @@ from enum import StrEnum
 from mizzen.pilot.generate.encoded import Encoded
 from mizzen.pilot.xds.messages import ALL, Response
 
+MAX_CHARACTERS = 16 * 1024 * 1024
+"""Of the names of one subscription: 150,000 of Envoy's longer ones. Requests of delta add up."""
 MAX_IN_FLIGHT = 16
 """Responses whose names are remembered until they are answered; older ones are taken for lost."""
 
@@ -54,6 +56,11 @@ class Subscription:
     sent_at: float = 0.0
     acked_at: float = 0.0
     rejected_at: float = 0.0
+
+    @property
+    def too_large(self) -> bool:
+        """More is watched than any mesh has: the client is no proxy, or none that works."""
+        return sum(map(len, self.names)) > MAX_CHARACTERS
 
     @property
     def status(self) -> Status:
