@@ -259,13 +259,13 @@ class World:
         self.endpoints: list[MemoryTransport] = []
         self.apply(*plans)
 
-    def apply(self, *plans: Plan, removed: tuple[tuple[Any, str], ...] = ()) -> None:
+    def apply(self, *plans: Plan, removed: tuple[tuple[Any, str], ...] = (), spares_open: bool = False) -> None:
         """What the agent's update does, without a socket: new listeners are put in place by hand."""
         runtime = self.runtime
         new = [p for p in plans if isinstance(p, ListenerPlan) and p.bound and p.name not in runtime.listeners]
         for plan in new:
             runtime.listeners[plan.name] = _Unbound(runtime, plan)
-        _run(runtime.apply(Update(1, plans, removed), {}))
+        _run(runtime.apply(Update(1, plans, removed, (), spares_open), {}))
 
     def client(self, name: str = "client", listener: str = "") -> MemoryTransport:
         """A connection of a client to the first bound listener, or to the one of that name."""

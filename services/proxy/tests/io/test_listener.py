@@ -91,3 +91,12 @@ def test_what_stays_is_not_cut() -> None:
     world.apply(replace(plans[0], handler=replace(TO_TCP, idle_timeout=1000.0)))
     world.loop.advance(2 * DRAIN_SECONDS)
     assert not client.closing
+
+
+def test_a_listener_that_only_takes_nothing_new_cuts_nothing() -> None:
+    world = World(mesh(tcp=True))
+    client = world.client()
+    world.accept("10.0.0.1:80")
+    world.apply(removed=(("listener", "listener"),), spares_open=True)
+    world.loop.advance(2 * DRAIN_SECONDS)
+    assert not client.closing

@@ -94,18 +94,21 @@ class Deliverer:
         async with self._busy:
             self._closed.update(directions)
             closed = [name for name, plan in self._listeners.items() if plan.direction in self._closed]
-            reason = (await self._apply((), tuple(("listener", name) for name in closed)))[1]
+            gone: tuple[PlanKey, ...] = tuple(("listener", name) for name in closed)
+            reason = (await self._apply((), gone, spares_open=True))[1]
             if reason:
                 log.error("The workers do not close their listeners: %s", reason)
 
-    async def _apply(self, plans: tuple[Plan, ...], removed: tuple[PlanKey, ...]) -> tuple[tuple[Rejected, ...], str]:
+    async def _apply(
+        self, plans: tuple[Plan, ...], removed: tuple[PlanKey, ...], *, spares_open: bool = False
+    ) -> tuple[tuple[Rejected, ...], str]:
         """What could not be listened on, and why the workers refuse the rest or ""."""
         plans = tuple(plan for plan in plans if not self._is_closed(plan))
         listeners = [plan for plan in plans if isinstance(plan, ListenerPlan)]
         binding, rejected = self._sockets.bind(listeners, (name for kind, name in removed if kind == "listener"))
         unbound = {problem.resource for problem in rejected}
         usable = tuple(plan for plan in plans if title(plan) not in unbound)
-        update = Update(0, usable, removed, tuple(binding.fresh))
+        update = Update(0, usable, removed, tuple(binding.fresh), spares_open)
         try:
             reason = await self._workers.apply(update, binding.sockets)
         except BaseException:

@@ -28,6 +28,8 @@ class Update:
     removed: tuple[tuple[PlanKind, str], ...] = ()
     sockets: tuple[str, ...] = ()
     """Names of the listeners whose listening sockets travel with this frame."""
+    spares_open: bool = False
+    """What is open of removed listeners may go on for as long as it likes: they only take nothing new."""
 
 
 @dataclass(frozen=True, slots=True)

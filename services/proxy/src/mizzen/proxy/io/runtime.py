@@ -223,7 +223,7 @@ class Runtime:
         self.tls.follow(change.secrets)
         self._swap_clusters(change)
         for name in change.removed_listeners:
-            self._retire(name)
+            self._retire(name, spares_open=change.spares_open)
         for name, listener in fresh.items():
             self._retire(name)
             self.listeners[name] = listener
@@ -278,10 +278,13 @@ class Runtime:
         if resolver is not None:
             resolver.stop()
 
-    def _retire(self, name: str) -> None:
+    def _retire(self, name: str, *, spares_open: bool = False) -> None:
         listener = self.listeners.pop(name, None)
         if listener is not None:
-            listener.retire()
+            if spares_open:
+                listener.stop()
+            else:
+                listener.retire()
             self._retired = {old for old in self._retired if old.connections}
             if listener.connections:
                 self._retired.add(listener)
@@ -356,6 +359,7 @@ class _Change:
         self.removed_listeners: list[str] = []
         self.removed_clusters: list[str] = []
         self.touched_sets: set[str] = set()
+        self.spares_open = update.spares_open
         for kind, name in update.removed:
             if kind == "listener":
                 self.removed_listeners.append(name)
