@@ -38,10 +38,10 @@ def vector(data: bytes, size: int) -> bytes:
     return len(data).to_bytes(size, "big") + data
 
 
-def made_hello(name: bytes) -> bytes:
-    """A ClientHello of our own making, for names that OpenSSL would not send."""
-    server_name = b"\0\0" + vector(vector(b"\0" + vector(name, 2), 2), 2)
-    body = b"\3\3" + bytes(32) + vector(b"", 1) + vector(b"\x13\x01", 2) + vector(b"\0", 1) + vector(server_name, 2)
+def made_hello(*names: bytes) -> bytes:
+    """A ClientHello of our own making, for names that OpenSSL would not send, each in an extension of its own."""
+    stated = b"".join(b"\0\0" + vector(vector(b"\0" + vector(name, 2), 2), 2) for name in names)
+    body = b"\3\3" + bytes(32) + vector(b"", 1) + vector(b"\x13\x01", 2) + vector(b"\0", 1) + vector(stated, 2)
     return records(b"\1" + vector(body, 3), [])
 
 
@@ -103,6 +103,7 @@ def test_server_names_are_lower_case_and_forge_no_log(sent: bytes, known: str) -
         b"\x16\3\1\xff\xff",  # a record that is too long
         b"\x16\3\1\0\1\2",  # a ServerHello
         records(b"\1" + vector(b"\3\3", 3), []),  # cut short inside
+        made_hello(b"forbidden.example", b"allowed.example"),  # two readers could see two names
     ],
 )
 def test_what_is_not_tls(data: bytes) -> None:

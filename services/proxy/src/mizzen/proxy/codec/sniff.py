@@ -152,16 +152,20 @@ class TlsSniffer:
         return FOUND
 
     def _read(self, body: bytes) -> None:
-        """Find the extensions; ValueError for what is cut short."""
+        """Find the extensions; ValueError for what is cut short, or says one thing twice (RFC 8446 §4.2)."""
         _, rest = _take(body, 2 + 32)  # version, random
         for size in (1, 2, 1):  # session id, cipher suites, compression methods
             _, rest = _take_vector(rest, size)
         if not rest:
             return
         extensions, _ = _take_vector(rest, 2)
+        known: set[bytes] = set()
         while extensions:
             kind, extensions = _take(extensions, 2)
             value, extensions = _take_vector(extensions, 2)
+            if kind in known:
+                raise ValueError("an extension that comes twice")
+            known.add(kind)
             if int.from_bytes(kind, "big") == _SNI:
                 self.server_name = _read_server_name(value)
             elif int.from_bytes(kind, "big") == _ALPN:
