@@ -99,6 +99,8 @@ def test_a_requirement_by_name() -> None:
             "rules[0].requires.requires_any.requirements[0].provider_name",
         ),
         (message({"requires_any": {"requirements": [{}]}}), "rules[0].requires.requires_any.requirements[0]"),
+        (message({"requires_any": {}}), "rules[0].requires.requires_any.requirements"),
+        (message({"requires_all": {}}), "rules[0].requires.requires_all.requirements"),
         (message(rules=[{"match": {"prefix": "/"}, "requirement_name": "r"}]), "rules[0].requirement_name"),
         (message(match={"connect_matcher": {}}), "rules[0].match"),
         (message(provider={"local_jwks": {"filename": "/keys"}}), "providers[p].local_jwks.filename"),

@@ -174,6 +174,8 @@ def test_an_allow_without_policies_refuses_and_no_rules_refuse_nothing() -> None
     ("permission", "path", "reason"),
     [
         ({}, "rules.policies[it].permissions[0]", "says nothing"),
+        ({"andRules": {}}, "rules.policies[it].permissions[0].and_rules.rules", "is empty"),
+        ({"orRules": {}}, "rules.policies[it].permissions[0].or_rules.rules", "is empty"),
         (
             {"header": {"name": "a", "stringMatch": {"safeRegex": {"regex": "("}}}},
             "rules.policies[it].permissions[0].header.string_match.safe_regex.regex",

@@ -135,6 +135,8 @@ def _requirement(message: Any, providers: frozenset[str]) -> Requirement | None:
 
 
 def _members(messages: Any, providers: frozenset[str]) -> tuple[Requirement, ...]:
+    if not messages:
+        raise Invalid("requirements", "is empty")
     found = []
     for index, each in enumerate(messages):
         with at(f"requirements[{index}]"):

@@ -82,6 +82,9 @@ def _policy(message: Any) -> Rule:
 
 
 def _each(messages: Any, field: str) -> tuple[Rule, ...]:
+    """At least one, as Envoy demands: of none, all would hold."""
+    if not messages:
+        raise Invalid(field, "is empty")
     rules = []
     for index, message in enumerate(messages):
         with at(f"{field}[{index}]"):
