@@ -272,6 +272,15 @@ def test_values_of_secrets_are_shown_only_when_asked_for():
     assert (resource.spec.value("a"), resource.spec.value("b"), resource.spec.value("c")) == (b"hush", b"hush", b"")
 
 
+def test_what_kubectl_notes_of_an_object_is_no_part_of_it():
+    """For a Secret it is all of its values, in a place where nobody looks for them."""
+    note = """{"kubectl.kubernetes.io/last-applied-configuration": '{"data": {"a": "aHVzaA=="}}', mine: kept}"""
+    text = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: shop, annotations: {note}}}\ndata: {{a: aHVzaA==}}\n"
+    (resource,) = parse(text).resources
+    assert resource.metadata.annotations == {"mine": "kept"}
+    assert "aHVzaA==" not in to_yaml([resource])
+
+
 @pytest.mark.parametrize("data", ["aHVzaA==", "{a: [aHVzaA==]}", "{a: {b: aHVzaA==}}"])
 def test_errors_do_not_show_what_a_secret_has(data):
     parsed = parse(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: shop}}\ndata: {data}\n")

@@ -21,6 +21,8 @@ _UNREAD_METADATA = frozenset(
     {"clusterName", "deletionGracePeriodSeconds", "finalizers", "generateName", "managedFields", "selfLink"}
 )
 """Fields of Kubernetes' object metadata that a mesh has no use for."""
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""kubectl's own copy of the object: a second one to keep, and of a Secret one that nobody would know to hide."""
 
 _TOP_LEVEL = ("apiVersion", "kind", "metadata", "spec", "status")
 
@@ -148,6 +150,9 @@ class _Reader:
         given = self._given("metadata")
         if isinstance(given, dict):
             given = {key: value for key, value in given.items() if key not in _UNREAD_METADATA}
+            annotations = given.get("annotations")
+            if isinstance(annotations, dict):
+                given["annotations"] = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
             if not kind.namespaced:
                 given["namespace"] = ""
             elif given.get("namespace") is None:

@@ -17,7 +17,6 @@ _METADATA = (
 )  # fmt: skip
 _POD_SPEC = ("serviceAccountName", "nodeName", "hostNetwork")
 _CONTAINER = ("name", "image", "ports")
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,8 @@ def metadata_of(given: Any) -> tuple[dict[str, Any], str]:
 
 def _metadata(collection: Collection, given: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: given[key] for key in _METADATA if key in given}
-    annotations = kept.pop("annotations", None) or {}
-    if collection.annotations:
-        kept["annotations"] = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
+    if not collection.annotations:
+        kept.pop("annotations", None)
     if collection.labels is not None:
         labels = kept.get("labels") or {}
         kept["labels"] = {key: value for key, value in labels.items() if key in collection.labels}
