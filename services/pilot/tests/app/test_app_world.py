@@ -40,6 +40,20 @@ spec: {action: DENY, rules: [{}]}
 """
 
 
+ROLES = """
+apiVersion: rbac.istio.io/v1alpha1
+kind: ClusterRbacConfig
+metadata: {name: default}
+spec: {mode: ON}
+"""
+MESH_POLICY = """
+apiVersion: authentication.istio.io/v1alpha1
+kind: MeshPolicy
+metadata: {name: default}
+spec: {peers: [{mtls: {}}]}
+"""
+
+
 def one(text: str) -> Resource:
     [resource] = parse(text).resources
     return resource
@@ -157,3 +171,11 @@ def test_a_policy_that_cannot_be_read_is_told_of_aloud_and_once(
     assert not world.problems()
     store.contents = folder.apply({"deny.yaml": broken})
     assert "is not in force" not in "".join(map(str, world.problems()))
+
+
+@pytest.mark.parametrize("text", [ROLES, MESH_POLICY, ROUTE, DENY])
+def test_policies_of_every_age_reach_the_mesh(setting: Setting, text: str) -> None:
+    """Roles and policies of Istio 1.0 were read, warned of, and left where they were."""
+    resource = one(text)
+    assert setting.put(text).config == {resource.key}
+    assert resource.key in setting.world.mesh.resources

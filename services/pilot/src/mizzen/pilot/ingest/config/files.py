@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from mizzen.api.kinds import KINDS
 from mizzen.api.resource import Resource
 from mizzen.api.store.contents import Contents
 
-GROUPS = frozenset({"networking.istio.io", "security.istio.io", "gateway.networking.k8s.io", "config.istio.io"})
+GROUPS = frozenset(kind.group for kind in KINDS.values() if not kind.is_kubernetes)
+"""Istio's groups, those of Istio 1.0 among them, and the Gateway API."""
 
 
 def config_of(contents: Contents) -> tuple[Resource, ...]:
