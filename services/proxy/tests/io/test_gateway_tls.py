@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -265,6 +268,33 @@ async def test_who_has_shown_no_certificate_does_not_go_on_when_one_is_required(
             await writer.wait_closed()
         assert len(heads) == 1
         assert (await fetch(running.port, "shop.example", client(CLIENT)))[0] == 200
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_certificate_that_has_ended_lives_on_in_no_session(version: Any, monkeypatch: Any) -> None:
+    context = client(CLIENT)
+    context.maximum_version = version
+    async with serving(chain("shop.example", MUTUAL)) as (running, heads):
+        _, session = await asyncio.to_thread(resume, running.port, context, None)
+        assert (await asyncio.to_thread(resume, running.port, context, session))[0] == (True, True)
+        later = time.time() + 2 * 86_400
+        monkeypatch.setattr("mizzen.proxy.io.tls.time", SimpleNamespace(time=lambda: later))
+        assert (await asyncio.to_thread(resume, running.port, context, session))[0] == (True, False)
+        assert running.count("ssl.fail_verify_error") == 1
+        assert len(heads) == 2
+
+
+def resume(port: int, context: ssl.SSLContext, session: Any) -> tuple[tuple[bool, bool], Any]:
+    """Whether a session was resumed and a request served, and the session."""
+    answer = b""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as raw,
+        context.wrap_socket(raw, server_hostname="shop.example", session=session) as tls,
+    ):
+        with suppress(OSError):
+            tls.sendall(GET)
+            answer = tls.recv(1 << 16)
+        return (bool(tls.session_reused), bool(answer)), tls.session
 
 
 async def test_one_chain_waits_for_its_certificate_and_the_other_serves() -> None:

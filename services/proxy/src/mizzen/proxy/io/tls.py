@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -215,7 +216,10 @@ class TlsConnection(asyncio.Transport):
             self._read()
 
     def _verify(self) -> str:
-        """Why the peer is not who it should be; "" when it is."""
+        """Why the peer is not who it should be; "" when it is.
+
+        The library looks at certificates in whole handshakes alone, and gives new tickets in short ones.
+        """
         stats, tls = self._stats, self._tls
         encoded = tls.getpeercert(True)
         if encoded:
@@ -229,6 +233,9 @@ class TlsConnection(asyncio.Transport):
                 setattr(stats, wrong, getattr(stats, wrong) + 1)
                 return f"the certificate is of {_shown(peer)}, which is not who is expected here"
             if self._security.verifies:
+                if tls.session_reused and self._security.server_side and peer.ends < time.time():
+                    stats.fail_verify_error += 1
+                    return "the certificate of the resumed session has expired"
                 self.peer = peer
         else:
             stats.no_certificate += 1
