@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.cli.local.commands import pilot_command, sidecar_command
+from mizzen.cli.local.commands import mixer_command, pilot_command, sidecar_command
 from mizzen.cli.local.desired import PodTemplateSpec
 from mizzen.cli.local.home import Home
+from mizzen.cli.local.mixer import MIXER_CONFIG, mixer_pod
 from mizzen.cli.local.reconcile import PodKey
 from mizzen.cli.local.security import TokenIssuer, able, pilot_flags, wants_security
 from mizzen.identity.spiffe import SpiffeId
+from mizzen.mixer.app.settings import read_settings as read_mixer_settings
+from mizzen.pilot.app.meshconfig import parse_mesh_config
+from mizzen.pilot.app.settings import read_settings as read_pilot_settings
 from mizzen.pilot.ca.tokens import TokenVerifier
+from mizzen.runtime.address import Address
 
 
 @pytest.fixture
@@ -28,6 +33,8 @@ def home(tmp_path: Path) -> Home:
     [
         ("enableAutoMtls: true", True),
         ("enableAutoMtls: false", False),
+        ("enableAutoMtls: false\nmixerCheckServer: istio-policy:9091", False),
+        ("enableAutoMtls: false\nmixerReportServer: istio-telemetry:15004", True),
         ("accessLogFile: /dev/stdout", True),
         ("", True),
         ("- a", True),
@@ -72,6 +79,28 @@ def test_commands_say_where_the_authority_is(home: Home) -> None:
     assert "security.istio.io/tlsMode=istio" in argv[argv.index("--labels") + 1]
     assert str(home.authority) in pilot_command(home, {}, pilot_flags(home)).argv
     assert "--ca-dir" not in pilot_command(home, {}).argv
+
+
+async def test_mixer_has_an_identity_that_proxies_know_by_its_services_names(home: Home) -> None:
+    home.mesh_config.write_text("trustDomainAliases: [old.mesh]")
+    command = mixer_command(home, {}, TokenIssuer(home).mixer_flags())
+    settings = read_mixer_settings(command.argv[3:], {})
+    assert settings.address == Address("127.0.1.2", 9091)
+    assert settings.secure is not None
+    assert settings.secure.address == Address("127.0.1.2", 15004)
+    assert settings.secure.trust_domains == {"cluster.local", "old.mesh"}
+    identity = settings.secure.identity.identity
+    assert identity == SpiffeId("cluster.local", "istio-system", "mizzen-mixer")
+    verifier = TokenVerifier.read(home.token_keys, "cluster.local")
+    token = settings.secure.identity.token
+    assert await verifier.verify(token.read_text(), datetime.now(UTC)) == identity
+    authority = read_pilot_settings(pilot_flags(home), {}).authority
+    assert authority is not None
+    mesh = parse_mesh_config(MIXER_CONFIG)
+    named = set(authority.account_hosts[identity.namespace, identity.service_account])
+    assert named == mesh.mixer_hosts == mesh.secure_mixer_hosts
+    pod = mixer_pod(ready=True)
+    assert (pod.namespace, pod.service_account) == (identity.namespace, identity.service_account)
 
 
 def test_proxies_are_told_of_the_trust_domain(home: Home) -> None:

@@ -43,7 +43,7 @@ def pilot_command(home: Home, environ: Mapping[str, str], more: Sequence[str] = 
     )
 
 
-def mixer_command(home: Home, environ: Mapping[str, str]) -> Command:
+def mixer_command(home: Home, environ: Mapping[str, str], more: Sequence[str] = ()) -> Command:
     address = f"{layout.MIXER}:{layout.MIXER_PORT}"
     return Command(
         name="mixer",
@@ -53,6 +53,7 @@ def mixer_command(home: Home, environ: Mapping[str, str]) -> Command:
             *("--config-dir", str(home.config), "--registry-dir", str(home.registry)),
             *("--prometheus-address", f"{layout.MIXER}:{layout.TELEMETRY_PORT}"),
             *("--max-valid-duration", "1"),  # a change is live within a second, of policy too
+            *more,
         ),
         environ=environ,
         log=home.log("mixer"),

@@ -69,7 +69,8 @@ class Fleet:
         labels, flags = labelled(GATEWAY_LABELS, secure=secure), self._identity_flags(GATEWAY, NAMESPACE, GATEWAY)
         self.gateway = self._child(gateway_command(home, self._proxy_environ, engine, labels, flags))
         served = wants_mixer(home) and not embeds_mixer(home)
-        self.mixer = self._child(mixer_command(home, self._environ)) if served else None
+        mixer_flags = self._tokens.mixer_flags() if self._tokens is not None and served else ()
+        self.mixer = self._child(mixer_command(home, self._environ, mixer_flags)) if served else None
 
     def start(self) -> None:
         """Start what every mesh has."""

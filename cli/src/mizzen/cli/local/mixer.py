@@ -9,19 +9,21 @@ import yaml
 from mizzen.api.parse import parse
 from mizzen.api.resource import Resource
 from mizzen.cli.local.home import Home
-from mizzen.cli.local.layout import MIXER, MIXER_PORT
+from mizzen.cli.local.layout import MIXER, MIXER_PORT, MIXER_TLS_PORT
 from mizzen.pilot.ingest.registry.objects import Serving
 
 NAMESPACE = "istio-system"
 NAME = "istio-mixer"
+ACCOUNT = "mizzen-mixer"
 LABELS = {"app": NAME, "istio": "mixer"}
 POLICY, TELEMETRY = "istio-policy", "istio-telemetry"
+HOSTS = tuple(f"{name}.{NAMESPACE}.svc.cluster.local" for name in (POLICY, TELEMETRY))
 MIXER_CONFIG = f"""\
 # Mixer, which checks requests as soon as a rule of yours asks for it, and gets reports of all. Without these two lines
 # proxies do not know of it. disablePolicyChecks: true keeps the rules from being asked, policyCheckFailOpen: true lets
-# requests pass while Mixer is away.
-mixerCheckServer: {POLICY}.{NAMESPACE}.svc.cluster.local:{MIXER_PORT}
-mixerReportServer: {TELEMETRY}.{NAMESPACE}.svc.cluster.local:{MIXER_PORT}
+# requests pass while Mixer is away. Port {MIXER_TLS_PORT} is mutual TLS, {MIXER_PORT} plain text.
+mixerCheckServer: {HOSTS[0]}:{MIXER_TLS_PORT}
+mixerReportServer: {HOSTS[1]}:{MIXER_TLS_PORT}
 """
 EMBEDDED = "mixer.embedded"
 """Stands for Mixer's host in the mesh config where every proxy has Mixer's rules in its agent."""
@@ -41,6 +43,7 @@ spec:
   selector: {{istio: mixer}}
   ports:
   - {{name: grpc-mixer, port: {port}}}
+  - {{name: grpc-mixer-mtls, port: {tls_port}}}
 """
 
 
@@ -53,6 +56,11 @@ def embeds_mixer(home: Home) -> bool:
     """Whether the Mixer that the mesh config names is in the proxies, and none is to be started."""
     servers = _servers(home)
     return bool(servers) and all(server.rpartition(":")[0] == EMBEDDED for server in servers)
+
+
+def secures_mixer(home: Home) -> bool:
+    """Whether proxies are to speak mutual TLS with a Mixer that the mesh config names."""
+    return any(server.endswith(f":{MIXER_TLS_PORT}") for server in _servers(home))
 
 
 def mixer_environment(home: Home) -> dict[str, str]:
@@ -80,7 +88,8 @@ def _servers(home: Home) -> list[str]:
 def mixer_services() -> list[Resource]:
     """Istio's two Services, which one process stands for here."""
     text = "---\n".join(
-        SERVICE_YAML.format(name=name, namespace=NAMESPACE, port=MIXER_PORT) for name in (POLICY, TELEMETRY)
+        SERVICE_YAML.format(name=name, namespace=NAMESPACE, port=MIXER_PORT, tls_port=MIXER_TLS_PORT)
+        for name in (POLICY, TELEMETRY)
     )
     parsed = parse(text, file="<mixer>")
     if parsed.problems:
@@ -90,7 +99,7 @@ def mixer_services() -> list[Resource]:
 
 def mixer_pod(ready: bool) -> Serving:
     """Mixer's pod."""
-    return Serving(NAMESPACE, f"{NAME}-1", MIXER, LABELS, ready, deployment=NAME)
+    return Serving(NAMESPACE, f"{NAME}-1", MIXER, LABELS, ready, ACCOUNT, deployment=NAME)
 
 
 def telemetry_file() -> Path:

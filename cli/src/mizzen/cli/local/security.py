@@ -16,9 +16,10 @@ import yaml
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from mizzen.cli.local import layout
+from mizzen.cli.local import layout, mixer
 from mizzen.cli.local.desired import PodTemplateSpec
 from mizzen.cli.local.home import Home
+from mizzen.cli.local.mixer import secures_mixer
 from mizzen.identity.spiffe import DEFAULT_TRUST_DOMAIN
 from mizzen.runtime.files import write_atomic
 
@@ -32,8 +33,8 @@ _AUDIENCE: Final = "istio-ca"
 
 
 def wants_security(home: Home) -> bool:
-    """Whether workloads are to have identities: unless the mesh config is against mutual TLS."""
-    return _mesh_config(home).get("enableAutoMtls") is not False
+    """Whether workloads are to have identities: unless the mesh config is against mutual TLS, with Mixer too."""
+    return _mesh_config(home).get("enableAutoMtls") is not False or secures_mixer(home)
 
 
 def _mesh_config(home: Home) -> dict[str, Any]:
@@ -55,7 +56,8 @@ class TokenIssuer:
     def __init__(self, home: Home) -> None:
         """Take the key that is there, or make one. Raises OSError, ValueError."""
         self._home = home
-        self._trust_domain = str(_mesh_config(home).get("trustDomain") or DEFAULT_TRUST_DOMAIN)
+        self._mesh = _mesh_config(home)
+        self._trust_domain = str(self._mesh.get("trustDomain") or DEFAULT_TRUST_DOMAIN)
         path = home.identity / "token-key.json"
         if path.exists():
             self._key = ECKey.import_key(json.loads(path.read_text()))
@@ -67,12 +69,24 @@ class TokenIssuer:
 
     def flags(self, proxy: str, namespace: str, account: str, secure: str = SECURE) -> tuple[str, ...]:
         """A new token for a proxy, and what its agent is to be told; `secure` is where Pilot's authority is."""
-        path = self._home.identity / "tokens" / proxy
+        return "--discovery-address", secure, *self._identity(proxy, namespace, account, secure)
+
+    def mixer_flags(self, secure: str = SECURE) -> tuple[str, ...]:
+        """The same for Mixer."""
+        aliases = self._mesh.get("trustDomainAliases") or ()
+        return (
+            *("--secure-address", f"{layout.MIXER}:{layout.MIXER_TLS_PORT}"),
+            *self._identity(mixer.NAME, mixer.NAMESPACE, mixer.ACCOUNT, secure),
+            *("--namespace", mixer.NAMESPACE, "--service-account", mixer.ACCOUNT),
+            *("--trust-domain-aliases", ",".join(map(str, aliases))),
+        )
+
+    def _identity(self, name: str, namespace: str, account: str, secure: str) -> tuple[str, ...]:
+        path = self._home.identity / "tokens" / name
         self.issue(path, namespace, account)
         return (
-            *("--discovery-address", secure, "--ca-address", secure),
-            *("--ca-roots", str(self._home.authority / "root-cert.pem"), "--token-file", str(path)),
-            *("--trust-domain", self._trust_domain),
+            *("--ca-address", secure, "--ca-roots", str(self._home.authority / "root-cert.pem")),
+            *("--token-file", str(path), "--trust-domain", self._trust_domain),
         )
 
     def issue(self, path: Path, namespace: str, account: str, mode: int = 0o600) -> None:
@@ -91,7 +105,11 @@ class TokenIssuer:
 
 def pilot_flags(home: Home, secure: str = SECURE) -> tuple[str, ...]:
     """What makes Pilot the authority."""
-    return "--secure-address", secure, "--ca-dir", str(home.authority), "--token-keys", str(home.token_keys)
+    names = ",".join(f"{mixer.ACCOUNT}.{mixer.NAMESPACE}:{host}" for host in mixer.HOSTS)
+    return (
+        *("--secure-address", secure, "--ca-dir", str(home.authority), "--token-keys", str(home.token_keys)),
+        *("--custom-dns-names", names),
+    )
 
 
 def labelled(labels: Mapping[str, str], *, secure: bool) -> dict[str, str]:

@@ -17,7 +17,7 @@ from mizzen.cli.errors import UserError
 from mizzen.cli.local.control import start_supervisor, stop_mesh
 from mizzen.cli.local.demo import demo_files
 from mizzen.cli.local.home import Home
-from mizzen.cli.local.layout import PILOT, SECURE_PORT, fixed_addresses
+from mizzen.cli.local.layout import MIXER, MIXER_TLS_PORT, PILOT, SECURE_PORT, fixed_addresses
 from mizzen.cli.local.logfiles import begin_logs
 from mizzen.cli.local.planned import workload_addresses
 from mizzen.cli.local.ports import refuse, taken
@@ -38,7 +38,7 @@ def bring_up(home: Home, engine: str, files: Sequence[str], *, mixer: bool | Lit
     added = checked_inputs(files) if files else _missing_demo(known)
     before = read_state(home.state)
     planned = (known | {resource.key: resource for resource in added}).values()
-    secure = [(PILOT, SECURE_PORT)] if wants_security(home) else []
+    secure = [(PILOT, SECURE_PORT), (MIXER, MIXER_TLS_PORT)] if wants_security(home) else []
     refuse(taken((*fixed_addresses(), *secure, *workload_addresses(planned, before.numbers if before else {}))))
     store.write(added)
     prepare.tell_kept(home, files or _demo_if_installed())
