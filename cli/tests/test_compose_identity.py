@@ -25,11 +25,19 @@ SERVICES = {
         "environment": {"ISTIO_META_SERVICE_ACCOUNT": "istio-ingressgateway"},
     },
     "reviews-v1-app": {"labels": {"mizzen.workload": "reviews-v1"}},
+    "mixer": {
+        "labels": {
+            "mizzen.role": "mixer",
+            "mizzen.namespace": "istio-system",
+            "mizzen.service-account": "mizzen-mixer",
+        },
+        "environment": {"TRUST_DOMAIN": "cluster.local"},
+    },
     "pilot": {},
 }
 
 
-async def test_each_proxy_has_a_token_of_its_own_account_and_nobody_else_any(tmp_path: Path) -> None:
+async def test_each_proxy_and_mixer_have_a_token_of_their_own_account_and_nobody_else_any(tmp_path: Path) -> None:
     home = Home(tmp_path)
     give_tokens(home, SERVICES)
     folder = home.identity / "containers"
@@ -42,6 +50,7 @@ async def test_each_proxy_has_a_token_of_its_own_account_and_nobody_else_any(tmp
         "reviews-v1-proxy": SpiffeId("cluster.local", "default", "bookinfo-reviews"),
         "hello-v1-proxy": SpiffeId("cluster.local", "default", "default"),
         "istio-ingressgateway": SpiffeId("cluster.local", "istio-system", "istio-ingressgateway"),
+        "mixer": SpiffeId("cluster.local", "istio-system", "mizzen-mixer"),
     }
     assert {path.name for path in folder.iterdir()} == set(found)
 

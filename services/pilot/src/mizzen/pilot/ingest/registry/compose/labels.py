@@ -21,7 +21,8 @@ SERVICES = "mizzen.services"
 as name:port or name:port:port of the container."""
 SERVICE_ACCOUNT = "mizzen.service-account"
 ROLE = "mizzen.role"
-"""`proxy` for a sidecar or a gateway: where an application has a sidecar, its pod can speak mutual TLS."""
+"""`proxy` for a sidecar or a gateway: where an application has a sidecar, its pod can speak mutual TLS. By this, and by
+`mixer` for Mixer, `mizzen up` knows who gets a token."""
 PROXY = "proxy"
 TLS_MODE = "security.istio.io/tlsMode"
 
