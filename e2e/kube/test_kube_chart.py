@@ -18,7 +18,10 @@ from support.kube.programs import CHART, REPOSITORY
 
 from mizzen.injector.injection.settings import Global, MeshConfig, Settings, Values, read_settings
 from mizzen.injector.injection.webhooks import webhooks
+from mizzen.mixer.app.settings import Settings as MixerSettings
+from mizzen.mixer.app.settings import read_settings as read_mixer_settings
 from mizzen.pilot.app.meshconfig import MeshConfigFile, parse_mesh_config
+from mizzen.pilot.app.settings import read_settings as read_pilot_settings
 from mizzen.pilot.base.meshconfig import MeshConfig as PilotMeshConfig
 
 TELEMETRY = CHART / "files/telemetry.yaml"
@@ -70,8 +73,8 @@ def test_kube_pilot_reads_its_mesh_config() -> None:
     given = ("--set=meshConfig.accessLogFile=/dev/stdout", "--set=meshConfig.enablePrometheusMerge=false")
     mesh = parse_mesh_config(_one("ConfigMap", "istio", *given)["data"]["pilot"])
     assert mesh.access_log_file == "/dev/stdout"
-    assert mesh.mixer_check_server == "istio-policy.istio-system.svc.cluster.local:9091"
-    assert mesh.mixer_report_server == "istio-telemetry.istio-system.svc.cluster.local:9091"
+    assert mesh.mixer_check_server == "istio-policy.istio-system.svc.cluster.local:15004"
+    assert mesh.mixer_report_server == "istio-telemetry.istio-system.svc.cluster.local:15004"
 
 
 def test_kube_mutual_tls_is_on_until_somebody_says_otherwise() -> None:
@@ -83,18 +86,50 @@ def test_kube_mutual_tls_is_on_until_somebody_says_otherwise() -> None:
     assert mesh("--set=meshConfig.trustDomain=acme").trust_domain == "acme"
 
 
-def test_kube_the_plaintext_port_can_be_closed() -> None:
-    def open_ports(*given: str) -> set[int]:
-        policy = _one("NetworkPolicy", "mizzen-pilot", *given)["spec"]["ingress"][0]["ports"]
-        service = _one("Service", "istiod", *given)["spec"]["ports"]
-        assert {port["port"] for port in service} == {port["port"] for port in policy}
-        return {port["port"] for port in policy}
+def _open_ports(policy: str, service: str, *given: str) -> set[int]:
+    allowed = _one("NetworkPolicy", policy, *given)["spec"]["ingress"][0]["ports"]
+    served = _one("Service", service, *given)["spec"]["ports"]
+    assert {port["port"] for port in served} == {port["port"] for port in allowed}
+    return {port["port"] for port in allowed}
 
-    assert open_ports() == {15010, 15012, 15014}
-    assert open_ports("--set=pilot.plaintextXds=false") == {15012, 15014}
+
+def test_kube_the_plaintext_ports_can_be_closed() -> None:
+    assert _open_ports("mizzen-pilot", "istiod") == {15010, 15012, 15014}
+    assert _open_ports("mizzen-pilot", "istiod", "--set=pilot.plaintextXds=false") == {15012, 15014}
     closed = _one("Deployment", "mizzen-pilot", "--set=pilot.plaintextXds=false")
     [container] = closed["spec"]["template"]["spec"]["containers"]
     assert {"name": "MIZZEN_PILOT_XDS_ADDRESS", "value": "127.0.0.1:15010"} in container["env"]
+    assert _open_ports("mizzen-mixer", "istio-telemetry") == {9091, 15004, 15014, 42422}
+    assert _open_ports("mizzen-mixer", "istio-telemetry", "--set=mixer.plaintext=false") == {15004, 15014, 42422}
+    assert _mixer("--set=mixer.plaintext=false").address is None
+
+
+def _environment(deployment: str, *given: str) -> dict[str, str]:
+    [container] = _one("Deployment", deployment, *given)["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
+
+
+def _mixer(*given: str) -> MixerSettings:
+    suffix = "-canary" if "--set=revision=canary" in given else ""
+    return read_mixer_settings((), _environment(f"mizzen-mixer{suffix}", *given))
+
+
+@pytest.mark.parametrize("suffix", ["", "-canary"])
+def test_kube_mixer_has_the_identity_that_pilot_gives_its_names_to(suffix: str) -> None:
+    given = ("--set=meshConfig.trustDomainAliases={old,older}", *(["--set=revision=canary"] if suffix else []))
+    secure = _mixer(*given).secure
+    assert secure is not None
+    identity = secure.identity.identity
+    assert (identity.namespace, identity.service_account) == ("istio-system", f"mizzen-mixer{suffix}")
+    assert secure.trust_domains == {"cluster.local", "old", "older"}
+    assert str(secure.identity.authority) == f"istiod{suffix}.istio-system.svc:15012"
+    spec = _one("Deployment", f"mizzen-mixer{suffix}", *given)["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == identity.service_account
+    authority = read_pilot_settings((), _environment(f"mizzen-pilot{suffix}", *given)).authority
+    assert authority is not None
+    names = authority.account_hosts["istio-system", identity.service_account]
+    mesh = parse_mesh_config(_one("ConfigMap", f"istio{suffix}", *given)["data"]["pilot"])
+    assert set(names) == mesh.secure_mixer_hosts == mesh.mixer_hosts
 
 
 def test_kube_without_mixer_nobody_is_asked() -> None:

@@ -20,6 +20,9 @@ ADDRESSES = {
     "MIZZEN_MIXER_MONITORING_ADDRESS": "{address}:15014",
     "MIZZEN_MIXER_PROMETHEUS_ADDRESS": "{address}:42422",
     "MIZZEN_MIXER_KUBECONFIG": "{kubeconfig}",
+    # For these it would need Pilot; the stories on Kubernetes have both.
+    "MIZZEN_MIXER_SECURE_ADDRESS": "",
+    "MIZZEN_MIXER_CA_ADDRESS": "",
 }
 
 

@@ -54,14 +54,32 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{- .Values.pilot.credentialNamespaces | default (list .Release.Namespace) | join "," }}
 {{- end }}
 
+{{- define "mizzen.domain" -}}
+{{- .Values.meshConfig.domainSuffix | default .Values.global.proxy.clusterDomain }}
+{{- end }}
+
+{{/* One of the names that Mixer has: (dict "root" $ "name" "istio-policy"). */}}
+{{- define "mizzen.mixerHost" -}}
+{{- printf "%s%s.%s.svc.%s" .name (include "mizzen.suffix" .root) .root.Release.Namespace (include "mizzen.domain" .root) }}
+{{- end }}
+
+{{/* DNS names that Mixer's certificate has besides its identity, as Pilot takes them. */}}
+{{- define "mizzen.mixerNames" -}}
+{{- $account := printf "mizzen-mixer%s.%s" (include "mizzen.suffix" .) .Release.Namespace }}
+{{- $names := list }}
+{{- range $name := list "istio-policy" "istio-telemetry" }}
+{{- $names = append $names (printf "%s:%s" $account (include "mizzen.mixerHost" (dict "root" $ "name" $name))) }}
+{{- end }}
+{{- join "," $names }}
+{{- end }}
+
 {{/* The mesh config as given, with what depends on this release: Pilot's and Mixer's addresses. */}}
 {{- define "mizzen.meshConfig" -}}
-{{- $domain := .Values.meshConfig.domainSuffix | default .Values.global.proxy.clusterDomain }}
-{{- $mesh := dict "rootNamespace" .Release.Namespace "domainSuffix" $domain }}
+{{- $mesh := dict "rootNamespace" .Release.Namespace "domainSuffix" (include "mizzen.domain" .) }}
 {{- if .Values.mixer.enabled }}
-{{- $host := printf "%s.svc.%s:9091" .Release.Namespace $domain }}
-{{- $_ := set $mesh "mixerCheckServer" (printf "istio-policy%s.%s" (include "mizzen.suffix" .) $host) }}
-{{- $_ := set $mesh "mixerReportServer" (printf "istio-telemetry%s.%s" (include "mizzen.suffix" .) $host) }}
+{{- /* 15004 is mutual TLS, 9091 plain text. */}}
+{{- $_ := set $mesh "mixerCheckServer" (printf "%s:15004" (include "mizzen.mixerHost" (dict "root" . "name" "istio-policy"))) }}
+{{- $_ := set $mesh "mixerReportServer" (printf "%s:15004" (include "mizzen.mixerHost" (dict "root" . "name" "istio-telemetry"))) }}
 {{- end }}
 {{- $pilot := printf "%s.%s.svc:15012" (include "mizzen.pilot" .) .Release.Namespace }}
 {{- $_ := set $mesh "defaultConfig" (dict "discoveryAddress" $pilot) }}

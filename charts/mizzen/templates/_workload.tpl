@@ -12,7 +12,9 @@ What the Deployments have in common. Each is described by a dict:
 {{- $all = append $all (dict "component" "pilot" "name" (printf "mizzen-pilot%s" $suffix) "selector" $selector "values" .Values.pilot "ports" $ports "metrics" (list 15014)) }}
 {{- if .Values.mixer.enabled }}
 {{- $name := printf "mizzen-mixer%s" $suffix }}
-{{- $all = append $all (dict "component" "mixer" "name" $name "selector" (dict "app" $name "istio" "mixer") "values" .Values.mixer "ports" (list 9091 15014 42422) "metrics" (list 15014 42422)) }}
+{{- $ports := list 15004 15014 42422 }}
+{{- if .Values.mixer.plaintext }}{{ $ports = prepend $ports 9091 }}{{ end }}
+{{- $all = append $all (dict "component" "mixer" "name" $name "selector" (dict "app" $name "istio" "mixer") "values" .Values.mixer "ports" $ports "metrics" (list 15014 42422)) }}
 {{- end }}
 {{- if .Values.injector.enabled }}
 {{- $name := printf "mizzen-injector%s" $suffix }}

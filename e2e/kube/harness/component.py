@@ -22,6 +22,8 @@ from support.kube.process import Process
 from support.kube.release import Release
 
 MONITORING_PORT = 15014
+ROOTS = "istiod-ca-cert"
+"""The volume of what Pilot makes, which runs beside some components only."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,8 @@ def _contents(release: Release, account: str, volume: Object) -> dict[str, bytes
         return {asked["path"]: token.encode()}
     if "configMap" in volume:
         name = volume["configMap"]["name"]
-        if volume["configMap"].get("optional") and name not in release.cluster.names(
-            "configmaps", "--namespace", release.namespace
-        ):
+        known = release.cluster.names("configmaps", "--namespace", release.namespace)
+        if name not in known and (volume["configMap"].get("optional") or volume["name"] == ROOTS):
             return {}
         data = release.get("configmap", name)["data"]
         return {name: text.encode() for name, text in data.items()}
