@@ -12,6 +12,7 @@ from mizzen.proxy.codec.sniff import (
     FOUND,
     MAX_HELLO,
     MAX_LINE,
+    MAX_PROTOCOLS,
     OTHER,
     PREFACE,
     TOO_LARGE,
@@ -92,6 +93,12 @@ def test_server_names_are_lower_case_and_forge_no_log(sent: bytes, known: str) -
     sniffer = TlsSniffer()
     assert sniffer.feed(made_hello(sent)) == FOUND
     assert sniffer.server_name == known
+
+
+def test_of_protocols_without_end_the_first_are_known() -> None:
+    sniffer = TlsSniffer()
+    assert sniffer.feed(client_hello(protocols=tuple(f"{number:05}" for number in range(2_000)))) == FOUND
+    assert sniffer.protocols == tuple(f"{number:05}" for number in range(MAX_PROTOCOLS))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
@@ -35,6 +36,7 @@ from mizzen.proxy.engine.plan import (
     SniffPlan,
 )
 from mizzen.proxy.engine.tls_plan import NameMatch, SecretPlan, ServerTlsPlan, TlsPlan
+from mizzen.proxy.io.intake import Intake
 
 ROOT, STRANGER = TestAuthority(), TestAuthority()
 SHOP = ROOT.server("shop.example", name="kubernetes://shop")
@@ -252,6 +254,18 @@ async def test_a_new_certificate_is_shown_to_the_next_connection_and_ends_none()
         writer.close()
         await writer.wait_closed()
         assert len(heads) == 3
+
+
+async def test_what_was_read_to_choose_a_chain_is_not_kept() -> None:
+    async with serving(chain("shop.example", SIMPLE)) as (running, _):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", running.port, ssl=client(), server_hostname="shop.example"
+        )
+        assert (await ask(reader, writer))[0] == 200
+        gc.collect()
+        assert not [each for each in gc.get_objects() if isinstance(each, Intake)]
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_who_has_shown_no_certificate_does_not_go_on_when_one_is_required() -> None:

@@ -31,6 +31,8 @@ _METHOD_PREFIXES: Final = frozenset(
 )
 """What a request line of HTTP/1 may begin with, up to the blank after the method."""
 _LONGEST_METHOD: Final = max(map(len, _METHODS)) + 1
+MAX_PROTOCOLS: Final = 64
+"""Of ALPN that are read: a connection keeps them, and a ClientHello has room for 20,000."""
 _SERVER_NAME: Final = re.compile(rb"[A-Za-z0-9._-]{1,255}")
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
@@ -100,7 +102,7 @@ class TlsSniffer:
         self.server_name = ""
         """SNI, lower case; "" for none."""
         self.protocols: tuple[str, ...] = ()
-        """ALPN in the client's order."""
+        """ALPN in the client's order, the first of them."""
 
     def feed(self, data: bytes) -> int:
         """Take a piece in; the state."""
@@ -185,8 +187,8 @@ def _read_server_name(value: bytes) -> str:
 
 def _read_protocols(value: bytes) -> tuple[str, ...]:
     names, _ = _take_vector(value, 2)
-    found = []
-    while names:
+    found: list[str] = []
+    while names and len(found) < MAX_PROTOCOLS:
         name, names = _take_vector(names, 1)
         found.append(name.decode("latin-1"))
     return tuple(found)

@@ -211,6 +211,7 @@ class TlsConnection(asyncio.Transport):
         self._end_handshake()
         ready, self._ready = self._ready, None
         assert ready is not None  # noqa: S101 - a handshake ends once
+        self._failed = _forget  # whoever waited for the handshake need not live as long as the connection
         ready(self)
         if self._inner is not None and not self._is_closing:
             self._read()
@@ -337,6 +338,10 @@ class TlsConnection(asyncio.Transport):
         self._is_closing = True
         self._failed(reason)
         self._raw.close()
+
+
+def _forget(_: str) -> None:
+    """Nobody waits any more."""
 
 
 def _shown(peer: Peer) -> str:
