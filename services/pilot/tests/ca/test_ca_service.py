@@ -1,5 +1,6 @@
 """The service as its clients see it: over TLS, with and without a certificate of their own."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ def token(key: Any = ISSUER, algorithm: str = "ES256", **changed: Any) -> str:
 class Running:
     authority: Authority
     address: Address
+    secure: SecurePort
+    context: ssl.SSLContext
 
     async def create(self, csr: str, bearer: str = "", own: tuple[PrivateKey, str] | None = None, **fields: Any) -> Any:
         """Call the service, perhaps with a token, perhaps with a certificate of one's own."""
@@ -98,7 +101,7 @@ async def ca(tmp_path: Path) -> AsyncIterator[Running]:
     await server.start()
     await secure.start(Address("127.0.0.1", 0), context)
     try:
-        yield Running(authority, secure.address)
+        yield Running(authority, secure.address, secure, context)
     finally:
         await secure.close()
         await server.stop(0)
@@ -189,6 +192,32 @@ async def test_a_token_of_any_length_is_not_even_read() -> None:
     verifier = TokenVerifier(KeySet([ISSUER]), "cluster.local")
     with pytest.raises(NotAuthenticated, match="more than 8192 characters"):
         await verifier.verify("x" * 9000, datetime.now(UTC))
+
+
+async def test_no_connection_is_lost_while_the_context_changes(ca: Running) -> None:
+    async def change() -> None:
+        while True:
+            ca.secure.use(ca.context)
+            await asyncio.sleep(0)
+
+    changing = asyncio.create_task(change())
+    try:
+        requests = (ca.create(make_request(new_key(), REVIEWS), own=ca.own(REVIEWS)) for _ in range(20))
+        assert len(await asyncio.gather(*requests)) == 20
+    finally:
+        changing.cancel()
+
+
+async def test_who_leaves_during_the_handshake_takes_nothing_along(ca: Running) -> None:
+    for sent in (b"", b"nonsense"):
+        _, writer = await asyncio.open_connection(ca.address.host, ca.address.port)
+        writer.write(sent)
+        writer.close()
+        await writer.wait_closed()
+    assert await ca.create(make_request(new_key(), REVIEWS), token())
+    async with asyncio.timeout(10):
+        while ca.secure._connections:  # noqa: ASYNC110 - tasks of the port
+            await asyncio.sleep(0.01)
 
 
 async def test_only_what_comes_from_this_port_has_a_peer() -> None:

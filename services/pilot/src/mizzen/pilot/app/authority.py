@@ -149,7 +149,7 @@ class PilotAuthority:
     async def _keep_own(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            await self._renew()
+            self._renew()
 
     async def _rotate(self) -> None:
         """Take what is stored now, and let an authority that is to be replaced go when its time has come."""
@@ -160,7 +160,7 @@ class PilotAuthority:
                 async with asyncio.timeout(due):
                     await self._turned.wait()
             self._turned.clear()
-            await self._advance()
+            self._advance()
 
     async def close(self) -> None:
         """End all connections."""
@@ -190,7 +190,7 @@ class PilotAuthority:
         self._stored = stored
         self._turned.set()
 
-    async def _advance(self) -> None:
+    def _advance(self) -> None:
         """What is revoked is so at once; an authority takes the place of another one step by step."""
         assert self._rotation is not None  # noqa: S101 - `prepare` comes first
         assert self._service is not None  # noqa: S101 - it is made with it
@@ -205,7 +205,7 @@ class PilotAuthority:
             self._share()
         except StartError as error:
             log.error("%s", error)
-        await self._renew()
+        self._renew()
         if advanced:
             served = self._known()
             name = served.certificate.subject.rfc4514_string()
@@ -224,12 +224,9 @@ class PilotAuthority:
             raise RuntimeError("the authority was not read")
         return self._rotation.served
 
-    async def _renew(self) -> None:
+    def _renew(self) -> None:
         """New connections see a new certificate, and what is trusted now."""
-        try:
-            await self.port.use(self._context())
-        except OSError as error:
-            log.error("Port %s cannot take another certificate: %s", self._settings.address, error)
+        self.port.use(self._context())
 
     def _context(self) -> ssl.SSLContext:
         """Clients may show a certificate, and Pilot shows its own."""

@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Container
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 
@@ -28,6 +28,8 @@ HANDSHAKE_SECONDS: Final = 10.0
 SHUTDOWN_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 5.0
 CHUNK: Final = 64 * 1024
+PAUSE_SECONDS: Final = 0.1
+BACKLOG: Final = 1024
 MAX_CONNECTIONS: Final = 10_000
 
 
@@ -49,8 +51,11 @@ class SecurePort:
         self._vouches = vouches
         self._peers: dict[int, SpiffeId | None] = {}
         """By the port that a connection goes on from; None for clients without a certificate."""
-        self._servers: list[asyncio.Server] = []
+        self._listening: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
         self._context: ssl.SSLContext | None = None
+        self._fresh: set[socket.socket] = set()
+        """Accepted, and nobody has begun to serve them."""
         self._connections: set[asyncio.Task[None]] = set()
         self._shown: dict[asyncio.Task[None], x509.Certificate] = {}
         """What clients with a certificate have proved."""
@@ -58,28 +63,17 @@ class SecurePort:
     async def start(self, address: Address, context: ssl.SSLContext) -> None:
         """Listen; raises StartError."""
         self._context = context
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         try:
-            self._servers = [await self._listen(context, host=address.host, port=address.port)]
+            self._listening = socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise StartError(explain_bind_error(address, error)) from error
+        self._listening.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept(self._listening))
 
-    async def use(self, context: ssl.SSLContext) -> None:
-        """Take another context for new connections: no session that the one before has begun is resumed in it.
-
-        Connections go on. Raises OSError; new connections then see the context before, and are vouched for by leaf.
-        """
+    def use(self, context: ssl.SSLContext) -> None:
+        """Take another context for new connections: no session that the one before has begun is resumed in it."""
         self._context = context
-        before, after = self._servers, list[asyncio.Server]()
-        try:
-            for each in (each for server in before for each in server.sockets):
-                after.append(await self._listen(context, sock=each.dup()))
-        except OSError:
-            before, after = after, before
-            raise
-        finally:
-            self._servers = after
-            for server in before:
-                server.close()
 
     def judge_again(self) -> int:
         """End the connections of clients whose certificates are not good any more; how many they are."""
@@ -88,22 +82,12 @@ class SecurePort:
             task.cancel()
         return len(bad)
 
-    async def _listen(self, context: ssl.SSLContext, **where: Any) -> asyncio.Server:
-        return await asyncio.start_server(
-            self._accepted,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=SHUTDOWN_SECONDS,
-            limit=CHUNK,
-            **where,
-        )
-
     @property
     def address(self) -> Address:
         """Where it listens, with the port that the system chose for port 0."""
-        if not self._servers:
+        if self._listening is None:
             raise RuntimeError("the secure port was not started")
-        host, port, *_ = self._servers[0].sockets[0].getsockname()
+        host, port, *_ = self._listening.getsockname()
         return Address(host, port)
 
     def peer(self, address: str) -> SpiffeId | None:
@@ -116,28 +100,50 @@ class SecurePort:
 
     async def close(self) -> None:
         """End all connections."""
-        for server in self._servers:
-            server.close()
-        for task in tuple(self._connections):
+        tasks = list(self._connections)
+        if self._accepting is not None:
+            tasks.append(self._accepting)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for each in (*self._fresh, self._listening):
+            if each is not None:
+                each.close()
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Of asyncio's own tasks for this, each that is cancelled would be logged as an error."""
-        if len(self._connections) >= MAX_CONNECTIONS:
-            writer.transport.abort()
-            return
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._ended)
+    async def _accept(self, listening: socket.socket) -> None:
+        """Not by a server of asyncio's, which has one context for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listening)
+            except OSError as error:  # the client is gone already, or there are too many open files
+                log.warning("Cannot accept a connection: %s", error)
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            if len(self._connections) >= MAX_CONNECTIONS:
+                connection.close()
+                continue
+            self._fresh.add(connection)
+            task = asyncio.create_task(self._serve(connection))
+            self._connections.add(task)
+            task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._connections.discard(task)
         self._shown.pop(task, None)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, connection: socket.socket) -> None:
+        self._fresh.discard(connection)
+        context = self._context
+        assert context is not None  # noqa: S101 - `start` has set it
         try:
-            await self._relay(reader, writer, self._known(self._admit(writer)))
+            reader, writer = await _secured(connection, context)
+        except OSError as error:
+            log.debug("No handshake: %s", error)
+            return
+        try:
+            identity = self._admit(writer, is_current=context is self._context)
+            await self._relay(reader, writer, self._known(identity))
         except (OSError, InvalidIdentity) as error:
             log.info("Ended the connection of %s: %s", writer.get_extra_info("peername"), error)
         finally:
@@ -150,16 +156,16 @@ class SecurePort:
         log.warning("%s is of another trust domain: its certificate counts for nothing here", identity)
         return None
 
-    def _admit(self, writer: asyncio.StreamWriter) -> SpiffeId | None:
-        """Of the certificate that the handshake has verified; raises InvalidIdentity."""
+    def _admit(self, writer: asyncio.StreamWriter, *, is_current: bool) -> SpiffeId | None:
+        """Of the certificate that the handshake has verified, perhaps by an older context; raises InvalidIdentity."""
         encoded = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         if not encoded:
             return None
         certificate = x509.load_der_x509_certificate(encoded)
-        if writer.get_extra_info("sslcontext") is not self._context and not self._vouches(certificate):
+        if not is_current and not self._vouches(certificate):
             raise InvalidIdentity("its certificate was revoked during the handshake")
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - `_accepted` makes it
+        assert task is not None  # noqa: S101 - `_accept` makes it
         self._shown[task] = certificate
         return identity_of(certificate)
 
@@ -178,6 +184,23 @@ class SecurePort:
                 await _relay(reader, writer, inner)
             finally:
                 del self._peers[port]
+
+
+async def _secured(
+    connection: socket.socket, context: ssl.SSLContext
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """After the handshake; raises OSError, and the connection is closed then."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(CHUNK, loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await loop.connect_accepted_socket(
+        lambda: protocol,
+        connection,
+        ssl=context,
+        ssl_handshake_timeout=HANDSHAKE_SECONDS,
+        ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inner: socket.socket) -> None:
