@@ -82,6 +82,7 @@ def test_a_new_meshs_settings_are_pilots_and_name_mixers_services() -> None:
     names = {f"{item.metadata.name}.{item.metadata.namespace}.svc.cluster.local" for item in mixer_services()}
     assert settings.mixer_hosts == names
     assert settings.disable_policy_checks is None
+    assert settings.reason_header, "a mesh of this machine is for development"
 
 
 def test_mixer_can_use_all_of_the_default_telemetry() -> None:

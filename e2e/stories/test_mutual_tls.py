@@ -29,6 +29,17 @@ spec:
   rules: [{{from: [{{source: {{principals: [cluster.local/ns/default/sa/{account}]}}}}]}}]
 """
 
+NOBODY = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nobody, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules: [{to: [{operation: {paths: [/nobody], ports: ["8080"]}}]}]
+"""
+DENIED = "policy[nobody]-rule[0]"
+
 
 @contextmanager
 def in_force(mesh: Mesh, text: str) -> Iterator[None]:
@@ -124,6 +135,15 @@ def test_only_who_is_allowed_gets_an_answer(mesh: Mesh) -> None:
         assert get("/productpage").status == 200
     with in_force(mesh, ONLY.format(app="reviews", account="bookinfo-productpage")):
         eventually(lambda: get(REVIEWS).status == 200, "reviews for productpage")
+
+
+@pytest.mark.runtime(
+    "local", "compose", reason="a mesh on Kubernetes is not for development unless its chart is told so"
+)
+def test_a_mesh_for_development_says_who_refused(mesh: Mesh) -> None:
+    with in_force(mesh, NOBODY):
+        eventually(lambda: get("/nobody").status == 403, "a path for nobody")
+        assert DENIED in get("/nobody").headers["x-mesh-reason"]
 
 
 @pytest.mark.runtime("local", reason="elsewhere all proxies of a mesh are of one kind")

@@ -217,7 +217,7 @@ def mesh(
     host: dict[str, Any] | None = None,
     tcp: bool = False,
 ) -> tuple[Plan, ...]:
-    """One listener, one virtual host `*`, one route to the cluster `reviews` (after `routes`)."""
+    """One listener that tells reasons, one virtual host `*`, one route to the cluster `reviews` (after `routes`)."""
     last = RoutePlan(
         "default",
         RouteMatch(PathMatch("prefix", "/")),
@@ -226,7 +226,8 @@ def mesh(
     )
     table = RouteTablePlan("80", (VirtualHostPlan("reviews", ("*",), (*routes, last), **(host or {})),))
     addresses = tuple(EndpointPlan(a.rpartition(":")[0], int(a.rpartition(":")[2])) for a in endpoints)
-    handler = TcpPlan("tcp", (WeightedCluster("reviews"),)) if tcp else HttpPlan("http", "80", **(http or {}))
+    manager = {"tells_reasons": True, **(http or {})}
+    handler = TcpPlan("tcp", (WeightedCluster("reviews"),)) if tcp else HttpPlan("http", "80", **manager)
     return (
         ListenerPlan("listener", "10.9.9.9", 80, "outbound", handler),
         table,

@@ -34,7 +34,8 @@ GET = b"GET / HTTP/1.1\r\nHost: reviews\r\n\r\n"
 
 def http(cluster: str) -> HttpPlan:
     everything = RoutePlan("r", RouteMatch(PathMatch("prefix", "/")), Forward((WeightedCluster(cluster),)))
-    return HttpPlan(cluster, RouteTablePlan("t", (VirtualHostPlan("v", ("*",), (everything,)),)))
+    table = RouteTablePlan("t", (VirtualHostPlan("v", ("*",), (everything,)),))
+    return HttpPlan(cluster, table, tells_reasons=True)
 
 
 def tcp(cluster: str) -> TcpPlan:

@@ -23,6 +23,8 @@ accessLogFile: /dev/stdout
 protocolDetectionTimeout: 300ms
 # Proxies add themselves to the header via, of requests and of responses: curl -i shows the way that was gone.
 viaHeader: true
+# Answers that proxies make themselves say why in x-mesh-reason, to everybody: for development.
+reasonHeader: true
 """
 
 

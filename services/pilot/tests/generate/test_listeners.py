@@ -243,6 +243,14 @@ def test_without_capture_ingress_listeners_are_bound(world: Any, sidecar: Any) -
     assert handlers(listener) == ["http:inbound|9080||"]
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_reasons_are_told_where_the_mesh_config_says_so(world: Any, sidecar: Any, told: bool) -> None:
+    found = world(service("web", WEB), settings=MeshConfig(reason_header=told)).listeners(sidecar())
+    config = manager_of(found["0.0.0.0_80"]).local_reply_config
+    added = [each.header.key for mapper in config.mappers for each in mapper.headers_to_add]
+    assert added == (["x-mesh-reason"] if told else [])
+
+
 def test_http_manager_settings(world: Any, sidecar: Any) -> None:
     settings = MeshConfig(access_log_file="/dev/stdout", via_header=True)
     made = world(OWN, service("web", WEB), settings=settings)

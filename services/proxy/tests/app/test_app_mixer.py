@@ -72,7 +72,9 @@ async def mesh(app: SimpleNamespace) -> AsyncIterator[SimpleNamespace]:
         (route,) = host.routes
         checked = replace(route, mixer=ServicePlan(**service))
         table = replace(table, hosts=(replace(host, routes=(checked,)),))
-        listener = ListenerPlan("web", "127.0.0.1", port, "inbound", HttpPlan("web", "table", mixer=plan))
+        listener = ListenerPlan(
+            "web", "127.0.0.1", port, "inbound", HttpPlan("web", "table", tells_reasons=True, mixer=plan)
+        )
         assert await deliver(table, listener) == ()
 
     here = SimpleNamespace(mixer=mixer, hub=hub, workers=workers, configure=configure, deliver=deliver)

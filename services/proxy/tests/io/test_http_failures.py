@@ -556,3 +556,12 @@ def test_a_pipelined_request_has_its_whole_timeout() -> None:
         after(0.6),
         client_gets("HTTP/1.1 504 Gateway Timeout", None, None),
     )
+
+
+def test_reasons_are_for_development() -> None:
+    """They name clusters, policies and addresses: who is not asked to tell them answers as Envoy does."""
+    play(
+        mesh(http={"tells_reasons": False}, endpoints=()),
+        client_sends(GET),
+        client_gets(UNAVAILABLE, {"x-mesh-reason": None}, b"no healthy upstream"),
+    )

@@ -34,6 +34,13 @@ ROUTER = {
 LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 
+EVERY = {"status_code_filter": {"comparison": {"op": "GE", "value": {"default_value": 100, "runtime_key": "k"}}}}
+REASONS: dict[str, Any] = {
+    "mappers": [
+        {"filter": EVERY, "headers_to_add": [{"header": {"key": "x-mesh-reason", "value": "%RESPONSE_FLAGS%"}}]}
+    ]
+}
+
 
 def handler(message: Any) -> HttpPlan | TcpPlan:
     outcome = compile_resource(message)
@@ -132,3 +139,28 @@ def test_a_filter_that_would_change_requests_is_reported(make: Make) -> None:
     outcome = compile_resource(make["listener"]("l", http_filters=[lua, ROUTER]))
     assert isinstance(outcome, Compiled)
     assert [item.field for item in outcome.unsupported] == [LUA]
+
+
+def test_reasons_are_told_where_local_replies_get_the_header(make: Make) -> None:
+    http = handler(make["listener"]("l", local_reply_config=REASONS))
+    assert isinstance(http, HttpPlan)
+    assert http.tells_reasons
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"mappers": [{**REASONS["mappers"][0], "status_code": 200}]}, True),
+        ({**REASONS, "body_format": {"text_format_source": {"inline_string": "no"}}}, True),
+        ({"mappers": [{**REASONS["mappers"][0], "filter": {"not_health_check_filter": {}}}]}, True),
+        ({"mappers": [{**REASONS["mappers"][0], "headers_to_add": [{"header": {"key": "x-other"}}]}]}, False),
+        ({"mappers": [*REASONS["mappers"], *REASONS["mappers"]]}, True),
+    ],
+)
+def test_other_ways_to_change_local_replies_are_said_to_have_no_effect(
+    make: Make, config: dict[str, Any], told: bool
+) -> None:
+    outcome = compile_resource(make["listener"]("l", local_reply_config=config))
+    assert isinstance(outcome, Compiled)
+    assert [found.field.rpartition(".")[2] for found in outcome.unsupported] == ["local_reply_config"]
+    assert outcome.plan.handler.tells_reasons == told

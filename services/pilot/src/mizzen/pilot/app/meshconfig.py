@@ -66,6 +66,7 @@ class MeshConfigFile(Model):
     enable_client_side_policy_check: Bool | None = None
     disable_mixer_http_reports: Bool | None = None
     via_header: Bool | None = None
+    reason_header: Bool | None = None
     enable_auto_mtls: Bool | None = None
     trust_domain: str | None = None
     trust_domain_aliases: tuple[str, ...] | None = None

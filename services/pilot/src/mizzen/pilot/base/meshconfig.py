@@ -40,6 +40,8 @@ class MeshConfig:
     disable_mixer_http_reports: bool = False
     via_header: bool = False
     """Mizzen's own: proxies add themselves to `via` of requests and responses (RFC 9110, §7.6.3)."""
+    reason_header: bool = False
+    """Mizzen's own, for development: answers that proxies make themselves say why in `x-mesh-reason`, to everybody."""
     enable_auto_mtls: bool = False
     """Workloads that say they can (label security.istio.io/tlsMode) speak mutual TLS.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from envoy.config.core.v3 import protocol_pb2
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2, protocol_pb2
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
@@ -26,6 +27,8 @@ FAULT_FILTER = "envoy.filters.http.fault"
 CORS_FILTER = "envoy.filters.http.cors"
 SERVER_NAME = "istio-envoy"
 """What the proxy calls itself to those who call it."""
+REASON_HEADER = "x-mesh-reason"
+"""Why a proxy answered itself; our proxy tells it by this header's name in `local_reply_config`."""
 MANAGER_FILTER = "envoy.filters.network.http_connection_manager"
 
 
@@ -67,6 +70,8 @@ def manager(inputs: HttpInputs, routes: Any, settings: MeshConfig) -> Any:
     )
     message.http_protocol_options.header_key_format.CopyFrom(preserve_case())
     message.http_protocol_options.accept_http_10 = inputs.accept_http_10
+    if settings.reason_header:
+        message.local_reply_config.CopyFrom(_reasons())
     if inputs.idle_timeout:
         message.common_http_protocol_options.idle_timeout.CopyFrom(duration(inputs.idle_timeout))
     if inputs.edge or inputs.names_client:
@@ -102,6 +107,21 @@ def _via(inputs: HttpInputs) -> str:
     """A name by role: one of its own for each proxy would make each proxy's listeners its own."""
     role = "gateway" if inputs.edge else "inbound" if inputs.server_name else "outbound"
     return f"1.1 mizzen-{role}"
+
+
+def _reasons() -> Any:
+    """Answers of the proxy's own say why: a stock Envoy's in the words of its access log, our proxy's in a sentence."""
+    every = accesslog_pb2.ComparisonFilter(op=accesslog_pb2.ComparisonFilter.GE)
+    every.value.default_value, every.value.runtime_key = 100, REASON_HEADER  # a key must be; nobody sets it
+    added = base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key=REASON_HEADER, value="%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%"),
+        append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+    mapper = hcm_pb2.ResponseMapper(
+        filter=accesslog_pb2.AccessLogFilter(status_code_filter=accesslog_pb2.StatusCodeFilter(comparison=every)),
+        headers_to_add=[added],
+    )
+    return hcm_pb2.LocalReplyConfig(mappers=[mapper])
 
 
 def http_protocols(proxy: Proxy) -> tuple[str, ...]:

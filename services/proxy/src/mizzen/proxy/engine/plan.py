@@ -171,6 +171,8 @@ class HttpPlan:
     server_name: str = "envoy"
     via: str = ""
     """What is added to `via` of requests and responses; empty for nothing."""
+    tells_reasons: bool = False
+    """Answers of the proxy's own say why in x-mesh-reason, with names of the configuration."""
     use_remote_address: bool = False
     """An edge: the peer's address is the client's; x-forwarded-for is appended, x-request-id is made anew."""
     trusted_hops: int = 0

@@ -49,6 +49,7 @@ class HttpManager:
         "stream_idle_timeout",
         "table",
         "table_name",
+        "tells_reasons",
         "trusted_hops",
         "use_remote_address",
         "via",
@@ -81,6 +82,8 @@ class HttpManager:
         """The Server header of every response."""
         self.via = plan.via.encode()
         """What is added to `via` of requests and responses; b"" for nothing."""
+        self.tells_reasons = plan.tells_reasons
+        """Answers of our own say why, to everybody."""
         self.use_remote_address = plan.use_remote_address
         self.trusted_hops = plan.trusted_hops
         self.generate_request_id = plan.generate_request_id

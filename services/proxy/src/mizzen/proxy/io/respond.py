@@ -12,12 +12,13 @@ from mizzen.proxy.io.exchange import Exchange
 CLOSE: Final = b"connection: close"
 KEEP_ALIVE: Final = b"connection: keep-alive"
 TEXT: Final = b"content-type: text/plain"
+REASON: Final = b"x-mesh-reason"
 _ONE_LINE: Final = bytes(byte if byte >= 0x20 and byte != 0x7F else 0x20 for byte in range(256))
 """Blanks for control characters: a reason may quote what came from far away."""
 
 
 def reply(x: Exchange, local: LocalReply, reason: str, *, by_route: bool = True) -> None:
-    """Answer with Envoy's flag, status and body; `reason` is one plain sentence.
+    """Answer with Envoy's flag, status and body; `reason` is one plain sentence, which a mesh for development tells.
 
     The route's origin is added, unless something else than the route decided.
 
@@ -28,16 +29,17 @@ def reply(x: Exchange, local: LocalReply, reason: str, *, by_route: bool = True)
     if x.responded:
         x.downstream.cut(x)
         return
-    if by_route and x.route.origin:
-        reason = f"{reason} ({x.route.origin})"
     x.status = local.status
-    mesh_reason = f"{x.flags or '-'} {reason}".encode("latin-1", "replace").translate(_ONE_LINE)
     head: Head = {}
     if local.body:
         head[b"content-type"] = TEXT
     for one in local.lines:
         head[one.partition(b":")[0].lower()] = one
-    head[b"x-mesh-reason"] = line(b"x-mesh-reason", mesh_reason)
+    if x.manager.tells_reasons:
+        if by_route and x.route.origin:
+            reason = f"{reason} ({x.route.origin})"
+        told = f"{x.flags or '-'} {reason}".encode("latin-1", "replace").translate(_ONE_LINE)
+        head[REASON] = line(REASON, told)
     answer(x, local.status, head, local.body)
 
 

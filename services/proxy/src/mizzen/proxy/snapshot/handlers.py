@@ -49,6 +49,7 @@ _HTTP = (
     "http_protocol_options",
     "server_name",
     "via",
+    "local_reply_config",  # looked at in _tells_reasons
     "max_request_headers_kb",
     "stream_idle_timeout",
     "request_headers_timeout",
@@ -67,6 +68,7 @@ _HTTP = (
     "preserve_external_request_id",
     "upgrade_configs",  # looked at in _http
 )
+_REASON: Final = "x-mesh-reason"
 _ESCAPED_SLASHES: Final[tuple[EscapedSlashes, ...]] = ("keep", "keep", "refuse", "refuse", "unescape")
 """By the numbers of PathWithEscapedSlashesAction; a redirect (3) is refused in place."""
 _REDIRECT_ESCAPED_SLASHES: Final = 3
@@ -154,6 +156,7 @@ def _http(message: Any, notes: Notes, *, inbound: bool) -> HttpPlan:
         route_table=_routes(message, notes),
         server_name=one_line(message, "server_name") or "envoy",
         via=one_line(message, "via"),
+        tells_reasons=_tells_reasons(message, notes),
         use_remote_address=wrapped(message, "use_remote_address", False),
         trusted_hops=message.xff_num_trusted_hops,
         generate_request_id=wrapped(message, "generate_request_id", True),
@@ -185,6 +188,24 @@ def _client_cert(message: Any, notes: Notes) -> ClientCertPlan:
     notes.check(said, ("cert", "subject", "uri", "dns"))
     mode = _CLIENT_CERT[message.forward_client_cert_details]
     return ClientCertPlan(mode, said.cert, wrapped(said, "subject", False), said.uri, said.dns)
+
+
+def _tells_reasons(message: Any, notes: Notes) -> bool:
+    """Whether all answers of the proxy's own get x-mesh-reason; what it says is our own. More is not supported."""
+    config = message.local_reply_config
+    if not config.ListFields():
+        return False
+    added = [each.header.key.lower() for mapper in config.mappers for each in mapper.headers_to_add]
+    plain = all(_every(mapper.filter) and len(mapper.ListFields()) == 2 for mapper in config.mappers)
+    if added != [_REASON] or not plain or config.HasField("body_format"):
+        notes.add(f"{message.DESCRIPTOR.full_name}.local_reply_config")
+    return _REASON in added
+
+
+def _every(filter_: Any) -> bool:
+    """An access log's filter that every status passes."""
+    comparison = filter_.status_code_filter.comparison
+    return bool(comparison.op == comparison.GE and 0 < comparison.value.default_value <= 100)
 
 
 def _routes(message: Any, notes: Notes) -> RouteTablePlan | str:
