@@ -137,7 +137,7 @@ async def test_it_is_kept_while_the_ca_is_away(caplog: pytest.LogCaptureFixture)
     ca = CA(good(3600), *gone, good(3600))
     with caplog.at_level(logging.WARNING):
         keeper, (first, _) = await run(ca, 2)
-    assert ca.asked == [None, *[first] * 101]
+    assert {current for current, at in zip(ca.asked[1:], ca.times[1:], strict=True) if at < 3600} == {first}
     assert keeper.stats.failures == 100
     told = [
         record.getMessage().partition(" of the certificate's life is over, and it cannot be renewed: gone")[0]
@@ -145,6 +145,40 @@ async def test_it_is_kept_while_the_ca_is_away(caplog: pytest.LogCaptureFixture)
         if record.levelno == logging.WARNING
     ]
     assert told == ["50 %", "75 %", "90 %"], "once for a mark, not for each attempt"
+
+
+async def test_a_certificate_that_has_ended_proves_nothing_to_the_ca() -> None:
+    """Who was away or asleep for longer than its certificate begins with its token again."""
+    ca = CA(good(3600), *[AskFailed("gone")] * 100, good(3600))
+    _, (first, second) = await run(ca, 2)
+    after_its_end = [current for current, at in zip(ca.asked, ca.times, strict=True) if at >= 3600]
+    assert after_its_end
+    assert set(after_its_end) == {None}
+    assert second is not first
+
+
+async def test_whoever_does_not_take_a_certificate_is_told_again() -> None:
+    told: list[Credentials] = []
+    taken = asyncio.Event()
+
+    async def changed(credentials: Credentials) -> None:
+        told.append(credentials)
+        if len(told) < 3:
+            raise RuntimeError("not now")
+        taken.set()
+
+    ca = CA(good(3600))
+    running = asyncio.create_task(CertificateKeeper(REVIEWS, ca, changed, lambda: 0.5, ca.clock).run())
+    try:
+        async with asyncio.timeout(20):
+            waiting = asyncio.ensure_future(taken.wait())
+            await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+            assert not running.done()
+    finally:
+        running.cancel()
+        waiting.cancel()
+        await asyncio.gather(running, waiting, return_exceptions=True)
+    assert told == [told[0]] * 3
 
 
 @pytest.mark.parametrize(

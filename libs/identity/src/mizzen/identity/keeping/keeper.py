@@ -34,7 +34,7 @@ class Authority(Protocol):
     """Who signs."""
 
     async def sign(self, request: str, current: Credentials | None) -> list[str]:
-        """The chain for a request in PEM; `current` proves who asks, when there is one. Raises AskFailed."""
+        """The chain for a request in PEM; `current` proves who asks, when there is a good one. Raises AskFailed."""
 
 
 class Clock:
@@ -70,6 +70,7 @@ class CertificateKeeper:
         clock: Clock | None = None,
         key_type: KeyType = "ecdsa",
     ) -> None:
+        """`changed` hears of each new certificate. Where it raises RuntimeError it is told again."""
         self.current: Credentials | None = None
         self.stats = KeeperStats()
         self._identity = identity
@@ -98,7 +99,7 @@ class CertificateKeeper:
 
     async def _renew(self) -> None:
         key: PrivateKey = await asyncio.to_thread(new_key, self._key_type)
-        chain = await self._authority.sign(make_request(key, self._identity), self.current)
+        chain = await self._authority.sign(make_request(key, self._identity), self._good())
         credentials = Credentials.received(key, chain)
         if credentials.identity != self._identity:
             raise InvalidCertificate(f"the CA takes this workload for {credentials.identity}, not {self._identity}")
@@ -111,7 +112,26 @@ class CertificateKeeper:
         self.stats.renewals += 1
         self._marks = list(MARKS)
         log.info("Certificate of %s, good until %s", credentials.identity, credentials.ends)
-        await self._changed(credentials)
+        await self._hand_over(credentials)
+
+    def _good(self) -> Credentials | None:
+        """What there is, unless it has ended: nobody would believe it, and a token may still be good."""
+        current = self.current
+        return current if current is not None and current.ends > self._clock.now() else None
+
+    async def _hand_over(self, credentials: Credentials) -> None:
+        """Again and again while it is not taken, as long as it is worth anything."""
+        backoff = Backoff(FIRST_RETRY, LONGEST_RETRY)
+        while True:
+            try:
+                await self._changed(credentials)
+            except RuntimeError as error:
+                log.error("The new certificate is not used yet: %s", error)
+                if credentials.ends <= self._clock.now():
+                    return
+                await self._clock.sleep(backoff.next(self._chance()))
+            else:
+                return
 
     def _seconds_until_due(self) -> float:
         assert self.current is not None  # noqa: S101 - it was renewed just now
