@@ -86,3 +86,34 @@ async def test_a_new_root_and_a_list_of_revoked_certificates_reach_the_workload_
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("bad", [REVOKED, OLD * 101], ids=["a list of what was revoked", "more than are read"])
+async def test_a_file_without_roots_that_can_be_used_takes_nothing_away(
+    bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(followed, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(trust, "LOOK_SECONDS", 0.01)
+    changes: asyncio.Queue[None] = asyncio.Queue()
+
+    async def changed() -> None:
+        trusted.roots(OLD)
+        changes.put_nowait(None)
+
+    path = tmp_path / "root-cert.pem"
+    path.write_text(NEW)
+    trusted = Trust(path, changed)
+    running = asyncio.create_task(trusted.run())
+    try:
+        async with asyncio.timeout(20):
+            path.write_text(bad)
+            while "the version before it stays in use" not in caplog.text:
+                assert not running.done()
+                await asyncio.sleep(0.01)
+            assert trusted.roots(OLD) == OLD + NEW
+            path.write_text(OLD)
+            await changes.get()
+            assert trusted.roots(OLD) == OLD
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -33,7 +33,7 @@ class Trust:
         self._roots = roots
         self._lists = tuple(roots.parent / place for place in CRL_PLACES)
         self._changed = changed
-        self._files = FollowedFiles(lambda name: (Path(name),), _read, self._told)
+        self._files = FollowedFiles(lambda name: (Path(name),), self._read, self._told)
         self._followed: list[str] = []
         self._follow()
 
@@ -46,7 +46,8 @@ class Trust:
     def roots(self, received: str) -> str:
         """The roots that came with the certificate and those in the file, each once; PEM."""
         in_file = self._files.current.get(str(self._roots), "")
-        return "".join(dict.fromkeys(map(certificate_to_pem, certificates_from_pem(received + in_file))))
+        found = [each for text in (received, in_file) if text for each in certificates_from_pem(text)]
+        return "".join(dict.fromkeys(map(certificate_to_pem, found)))
 
     @property
     def revoked(self) -> str:
@@ -77,14 +78,16 @@ class Trust:
     async def _told(self, texts: tuple[str, ...]) -> None:
         await self._changed()
 
-
-def _read(name: str) -> str:
-    """Certificates or lists; raises ValueError for what the TLS library cannot use."""
-    text = read_text(Path(name), MAX_PEM)
-    if len(text) > MAX_PEM:
-        raise ValueError(f"is longer than {MAX_PEM} letters")
-    try:
-        load_roots(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), text)
-    except ssl.SSLError as error:
-        raise ValueError(f"cannot be read: {reason_of(error)}") from None
-    return text
+    def _read(self, name: str) -> str:
+        """Certificates or lists; raises ValueError for what cannot be used."""
+        path = Path(name)
+        text = read_text(path, MAX_PEM)
+        if len(text) > MAX_PEM:
+            raise ValueError(f"is longer than {MAX_PEM} letters")
+        try:
+            load_roots(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), text)
+        except ssl.SSLError as error:
+            raise ValueError(f"cannot be read: {reason_of(error)}") from None
+        if path == self._roots:
+            certificates_from_pem(text)
+        return text
