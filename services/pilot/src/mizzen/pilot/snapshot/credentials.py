@@ -114,7 +114,7 @@ def read(at: Place, resources: Resources) -> Pair | Authorities:
                 return _authorities_of(secret) if at.authorities else _pair_of(secret)
             except ValueError as error:
                 raise UnusableCredential(f"{key}: {error}") from error
-    raise UnusableCredential(f"{secrets_at(at)[-1]} does not exist")
+    raise UnusableCredential(f"{secrets_at(at)[-1]} does not exist where Pilot reads Secrets")
 
 
 def problems(gateways: Iterable[Resource[Gateway]], resources: Resources) -> Iterator[Problem]:
