@@ -80,6 +80,17 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, crt: bytes | None, ke
     assert reason in error.value.reason
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/dev/ptmx", "Not a regular file"), ("/etc", "Not a regular file"), ("/a\0b", "null byte")],
+)
+def test_a_name_of_what_is_no_file_stops_nobody(path: str, reason: str) -> None:
+    """Whoever writes a DestinationRule chooses it, for all proxies that see it."""
+    secrets = FileSecrets(Heard().changed)
+    assert secrets.want([f"file-root:{path}"]) == ()
+    assert reason in secrets.errors[f"file-root:{path}"]
+
+
 def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:
     name = write_pair(tmp_path)
     key = load_pem_private_key((tmp_path / "tls.key").read_bytes(), None)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from errno import EINVAL
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final, Generic, TypeAlias, TypeVar
 
 log = logging.getLogger(__name__)
@@ -94,8 +96,13 @@ class FollowedFiles(Generic[T]):
 
 
 def read_text(path: Path, most: int) -> str:
-    """The file's first characters, as many as `most` bytes and one have. Raises ValueError, which names the file."""
+    """The file's first characters, as many as `most` bytes and one have. Raises ValueError, which names the file.
+
+    A device or a pipe is none: who reads one may wait for ever.
+    """
     try:
+        if not S_ISREG(path.stat().st_mode):
+            raise OSError(EINVAL, "Not a regular file")
         with path.open("rb") as file:
             return file.read(most + 1).decode("utf-8")
     except OSError as error:
@@ -107,6 +114,6 @@ def read_text(path: Path, most: int) -> str:
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
