@@ -184,6 +184,7 @@ def test_ciphers_are_those_that_are_known_and_the_rest_is_told() -> None:
             "is above tls_maximum_protocol_version",
         ),
         (SHOP | {"tls_params": {"cipher_suites": ["NOPE"]}}, {}, "cipher_suites: none is known: NOPE"),
+        (SHOP | {"tls_params": {"cipher_suites": ["TLS_AES_128_GCM_SHA256"]}}, {}, "cipher_suites: none is known: TLS"),
         (SHOP | clients(allow_expired_certificate=True), {}, "allow_expired_certificate: is not supported"),
         (SHOP | clients(trust_chain_verification="ACCEPT_UNTRUSTED"), {}, "trust_chain_verification"),
         (SHOP | clients(verify_certificate_hash=["12"]), {}, "no SHA-256"),

@@ -172,9 +172,10 @@ def _ciphers(params: Any, notes: Notes) -> tuple[str, ...]:
 
 @cache
 def _known_ciphers() -> frozenset[str]:
+    """Of TLS 1.2: those of 1.3 cannot be chosen from, and a context of them alone could not be made."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_ciphers("ALL")
-    return frozenset(str(cipher["name"]) for cipher in context.get_ciphers())
+    return frozenset(str(cipher["name"]) for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3")
 
 
 def _certificate(message: Any) -> str:
