@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.credentials import Credentials
@@ -43,6 +44,16 @@ class Authority:
         key = new_key()
         leaf = self._leaf(key.public_key(), [*map(_uri, identities), *map(x509.DNSName, hosts)])
         return Proof(Credentials(key, leaf, (), (), identities[0]), roots or self.roots)
+
+    def revoking(self, *certificates: x509.Certificate) -> str:
+        """A list of these, PEM."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).last_update(now)
+        builder = builder.next_update(now + HOUR)
+        for each in certificates:
+            revoked = x509.RevokedCertificateBuilder().serial_number(each.serial_number).revocation_date(now)
+            builder = builder.add_revoked_certificate(revoked.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
     @asynccontextmanager
     async def serving(self, life: timedelta = HOUR) -> AsyncIterator[Address]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -96,7 +96,7 @@ async def test_a_certificate_of_another_root_is_none(site: Site, policy: Any) ->
     ("identities", "expected"),
     [
         ((SpiffeId("other.example", "default", "reviews"),), ("PERMISSION_DENIED", "is of another mesh")),
-        ((REVIEWS, MIXER), ("UNAUTHENTICATED", "one SPIFFE id")),
+        ((REVIEWS, MIXER), ("UNAUTHENTICATED", "the certificate has 2 URIs")),
     ],
 )
 async def test_the_root_alone_is_not_enough(
@@ -175,6 +175,20 @@ async def test_a_stream_of_another_mesh_is_refused(site: Site) -> None:
             als_pb2.StreamAccessLogsResponse.FromString,
         )(timeout=SECONDS)
         assert (await outcome(stream))[0] == "PERMISSION_DENIED"
+
+
+async def test_a_revoked_certificate_counts_no_more_even_on_an_open_connection(site: Site) -> None:
+    revoked, good = site.authority.proof(REVIEWS), site.authority.proof(REVIEWS)
+    async with site.connect(revoked.for_channels()) as open_connection:
+        assert await check(open_connection) == ("OK", "")
+        lists = site.authority.revoking(revoked.credentials.leaf)
+        site.door.renew(replace(site.authority.proof(MIXER, hosts=(HOST,)), revoked=lists))
+        nonsense = "-----BEGIN X509 CRL-----\n!\n-----END X509 CRL-----"
+        for _ in range(2):
+            code, details = await check(open_connection)
+            assert (code, "does not count: it was revoked" in details) == ("UNAUTHENTICATED", True)
+            site.door.renew(replace(site.authority.proof(MIXER, hosts=(HOST,)), revoked=nonsense))  # is passed over
+        assert await site.check(good.for_channels()) == ("OK", "")
 
 
 async def test_new_connections_see_a_new_certificate_and_open_ones_stay(site: Site) -> None:

@@ -15,6 +15,7 @@ from mizzen.mixer.server.peer import Watch
 from mizzen.mixer.server.secure import SecureDoor
 from mizzen.mixer.server.server import MixerServer
 from mizzen.runtime.address import Address, check_free
+from mizzen.runtime.errors import StartError
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,10 @@ class SecurePort:
 
     async def _open(self) -> None:
         proof = await self._identity.proof()
-        self._door = SecureDoor(self._settings.trust_domains, proof, self._watch)
+        try:
+            self._door = SecureDoor(self._settings.trust_domains, proof, self._watch)
+        except ValueError as error:
+            raise StartError(f"lists of revoked certificates cannot be read: {error}") from error
         server = self._serving(self._door)
         await server.start(self._settings.address)
         self._server = server

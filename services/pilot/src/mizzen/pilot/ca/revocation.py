@@ -10,6 +10,7 @@ from typing import Final
 
 from cryptography import x509
 
+from mizzen.identity.revocation import RevocationList, agree, lists_from_pem, signers_key
 from mizzen.pilot.ca.authority import Authority
 from mizzen.runtime.errors import StartError
 
@@ -17,26 +18,6 @@ log = logging.getLogger(__name__)
 
 MAX_CHARACTERS: Final = 1024 * 1024
 """What fits in a ConfigMap, and what proxies read."""
-_END: Final = "-----END X509 CRL-----"
-
-
-@dataclass(frozen=True, slots=True)
-class RevocationList:
-    """Of one authority."""
-
-    issuer: x509.Name
-    key_identifier: bytes | None
-    """Of the key that signed it, where it says so."""
-    numbers: frozenset[int]
-    """Of certificates that are not to be believed any more."""
-
-    def has(self, certificate: x509.Certificate) -> bool:
-        """Whether this authority has signed and revoked it."""
-        return (
-            certificate.serial_number in self.numbers
-            and certificate.issuer == self.issuer
-            and _agree(self.key_identifier, _signers_key(certificate.extensions))
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +60,14 @@ def read_revocations(pem: str, authority: Authority, place: str, now: datetime) 
     if len(pem) > MAX_CHARACTERS:
         raise StartError(f"{place} is longer than {MAX_CHARACTERS} characters")
     try:
-        found = [x509.load_pem_x509_crl((text + _END).encode()) for text in pem.split(_END)[:-1]]
+        found = lists_from_pem(pem)
     except ValueError as error:
         raise StartError(f"{place}: not revocation lists in PEM: {error}") from error
     if not found:
         raise StartError(f"{place}: not revocation lists in PEM")
     for certificate in _path(authority):
         _check(certificate, found, place, now)
-    lists = (
-        RevocationList(each.issuer, _signers_key(each.extensions), frozenset(entry.serial_number for entry in each))
-        for each in found
-    )
-    return Revocations(pem, tuple(lists))
+    return Revocations(pem, tuple(map(RevocationList.of, found)))
 
 
 def _path(authority: Authority) -> list[x509.Certificate]:
@@ -128,15 +105,4 @@ def _may_have_signed(issuer: x509.Certificate, certificate: x509.Certificate) ->
         own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:
         own = None
-    return issuer.subject == certificate.issuer and _agree(own, _signers_key(certificate.extensions))
-
-
-def _signers_key(extensions: x509.Extensions) -> bytes | None:
-    try:
-        return extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _agree(one: bytes | None, other: bytes | None) -> bool:
-    return one is None or other is None or one == other
+    return issuer.subject == certificate.issuer and agree(own, signers_key(certificate.extensions))
