@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from itertools import chain
 from types import MappingProxyType
 
 from mizzen.api.destinationrule import DestinationRule
@@ -12,23 +11,19 @@ from mizzen.api.gateway import Gateway
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.api.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
-from mizzen.api.serviceentry import ServiceEntry
 from mizzen.api.sidecar import Sidecar
 from mizzen.api.virtualservice import VirtualService
 from mizzen.pilot.base.keysource import KeySource
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.base.registry import RegistrySnapshot
 from mizzen.pilot.snapshot import (
-    authorizers,
-    conflicts,
-    credentials,
     delegates,
     destinationrule,
     kubernetes,
-    policytargets,
     serviceentry,
 )
 from mizzen.pilot.snapshot.concerned import services_concerned, sources
+from mizzen.pilot.snapshot.findings import findings
 from mizzen.pilot.snapshot.gatewayapi.translate import Translation, translate
 from mizzen.pilot.snapshot.legacy.translation import translate as translate_legacy
 from mizzen.pilot.snapshot.mesh import Mesh
@@ -62,31 +57,20 @@ def build(
     known = tuple(resources.values())
     services = _services(known, settings, previous, problems)
     rules = of_kind(known, DestinationRule)
-    sidecars = tuple(of_kind(known, Sidecar))
     by_key = {service.key: service for service in services}
     old = previous.translation if previous is not None else Translation()
     translation = translate(known, by_key, settings.domain_suffix, old)
-    problems += translation.problems(resources)
-    gateways = (*of_kind(known, Gateway), *translation.gateways)
-    routings = (*_routings(known, settings, previous, problems), *translation.routings)
-    index = destinationrule.index(rules, settings.domain_suffix, settings.root_namespace, problems)
-    problems += conflicts.of_routings(routings, frozenset((g.metadata.namespace, g.metadata.name) for g in gateways))
-    problems += conflicts.of_gateways(gateways)
-    problems += credentials.problems(gateways, resources)
-    problems += conflicts.of_sidecars(sidecars)
-    problems += conflicts.of_rules(rules, mutual_tls=settings.enable_auto_mtls)
     legacy = translate_legacy(known, by_namespace(services), settings)
     problems += legacy.problems
-    problems += conflicts.of_service_entries(of_kind(known, ServiceEntry))
     mesh = Mesh(
         version=version,
         settings=settings,
         services=services,
         endpoints=_endpoints(known, services, settings, previous),
-        routings=routings,
-        rules=index,
-        gateways=gateways,
-        sidecars=sidecars,
+        routings=(*_routings(known, settings, previous, problems), *translation.routings),
+        rules=destinationrule.index(rules, settings.domain_suffix, settings.root_namespace, problems),
+        gateways=(*of_kind(known, Gateway), *translation.gateways),
+        sidecars=tuple(of_kind(known, Sidecar)),
         peers=PeerAuthentications((*of_kind(known, PeerAuthentication), *legacy.peers), settings.root_namespace),
         authorization=(*of_kind(known, AuthorizationPolicy), *legacy.authorization),
         authentication=(*of_kind(known, RequestAuthentication), *legacy.authentication),
@@ -95,19 +79,9 @@ def build(
         policy=policy_of(known, settings.domain_suffix, problems),
         resources=resources,
     )
-    mesh = replace(mesh, problems=(*problems, *_of_security(mesh)))
+    mesh = replace(mesh, problems=(*problems, *findings(mesh)))
     steps = begun(previous, mesh) if previous is not None else {}
     return replace(mesh, staging=MappingProxyType(dict(steps))) if steps else mesh
-
-
-def _of_security(mesh: Mesh) -> Iterator[Problem]:
-    """Policies that do not protect as it seems, or more than it seems."""
-    settings = mesh.settings
-    yield from authorizers.problems(mesh.authorization, settings, mesh.by_host)
-    yield from conflicts.of_keys(mesh.authentication, mesh.keys)
-    endpoints = chain.from_iterable(mesh.endpoints.values())
-    yield from policytargets.without_target((*mesh.authorization, *mesh.authentication), endpoints)
-    yield from policytargets.beyond_namespace(mesh.peers.policies, settings.root_namespace)
 
 
 def refresh_endpoints(
