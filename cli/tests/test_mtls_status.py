@@ -41,6 +41,7 @@ def port(**changes: Any) -> dict[str, Any]:
         (STRANGER, {"a client without a sidecar": 3}),
         (SENT, {}),
         ("envoy_cluster_upstream_rq_total 3\n", None),
+        ('envoy_cluster_istio_system_rq_total{envoy_cluster_name="outbound|80||istio_a"} 3\n', None),
         ("envoy_cluster_upstream_rq_total 3\nmizzen_workers 1\n", {}),
     ],
 )
@@ -62,6 +63,8 @@ def test_what_came_between_two_looks() -> None:
         (port(certificate=False), {}, "not safe: reviews-v1-1.default has no certificate"),
         (port(mode="STRICT", certificate=False), {}, "in force, but reviews-v1-1.default has no certificate"),
         (port(proxy=None), {}, "not safe: no proxy at 127.1.0.1:9080 is connected to Pilot"),
+        (port(proxy=None, certificate=False), {}, "without effect: reviews-v1 has no sidecar"),
+        (port(mode="STRICT"), None, "in force"),
         (port(), None, "not safe: reviews-v1-1.default does not tell who calls in plain text"),
         (port(), {"page.default": 3}, "not safe: page.default called in plain text"),
         (

@@ -8,6 +8,8 @@ from typing import Any, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 COUNTERS: Final = ("istio_requests_total", "istio_tcp_connections_opened_total")
+OURS: Final = ("istio_", "mizzen_")
+"""What names of metrics begin with that a stock Envoy has none of."""
 ENCRYPTED: Final = "mutual_tls"
 STRICT: Final = "STRICT"
 
@@ -18,17 +20,17 @@ Plain = Mapping[str, int]
 def plain_sources(exposition: str) -> Plain | None:
     """From a server's metrics; None where it does not tell, as a stock Envoy without Istio's statistics."""
     found: dict[str, int] = {}
-    told = False
+    ours = names_envoy = False
     for family in text_string_to_metric_families(exposition):
+        ours |= family.name.startswith(OURS)
+        names_envoy |= family.name.startswith("envoy_")
         for sample in family.samples:
             if sample.name not in COUNTERS or sample.labels.get("reporter") != "destination":
                 continue
-            told = True
             if sample.labels.get("connection_security_policy") != ENCRYPTED:
                 name = _source(sample.labels)
                 found[name] = found.get(name, 0) + int(sample.value)
-    idle = not told and "envoy_" in exposition and "istio_" not in exposition and "mizzen_" not in exposition
-    return None if idle else {name: count for name, count in found.items() if count}
+    return None if names_envoy and not ours else {name: count for name, count in found.items() if count}
 
 
 def since(before: Plain | None, after: Plain | None) -> Plain | None:
@@ -51,18 +53,32 @@ def _row(port: Mapping[str, Any], plain: Mapping[str, Plain | None]) -> dict[str
         for source, count in (plain.get(name) or {}).items():
             sources[source] = sources.get(source, 0) + count
     obstacles = _obstacles(port, plain, sources)
+    bare = [_name(each) for each in workloads if _is_bare(each)]
     return {
         "service": port["service"],
         "port": port["port"],
         "mode": ", ".join(modes),
         "decided_by": ", ".join(sorted({each["decidedBy"] or "the default" for each in workloads})),
         "plaintext": ", ".join(f"{name} ({count})" for name, count in sorted(sources.items())) or "-",
-        "strict": _verdict(modes, obstacles),
+        "strict": _without_effect(bare) if len(bare) == len(workloads) else _verdict(modes, obstacles),
         "strict_is_safe": not obstacles,
         "reasons": obstacles,
         "plaintext_sources": sources,
         "workloads": workloads,
     }
+
+
+def _is_bare(workload: Mapping[str, Any]) -> bool:
+    """Nobody is there who would refuse plain text, and clients know it: STRICT changes nothing."""
+    return not workload["proxy"] and not workload["certificate"]
+
+
+def _name(workload: Mapping[str, Any]) -> str:
+    return str(workload["proxy"] or workload["workload"] or workload["address"])
+
+
+def _without_effect(names: list[str]) -> str:
+    return f"without effect: {', '.join(dict.fromkeys(names))} has no sidecar"
 
 
 def _verdict(modes: list[str], obstacles: list[str]) -> str:
@@ -75,12 +91,14 @@ def _obstacles(port: Mapping[str, Any], plain: Mapping[str, Plain | None], sourc
     """Why STRICT would cut somebody off, or could; empty when it is safe."""
     found = []
     for each in port["workloads"]:
-        name = each["proxy"] or each["workload"] or each["address"]
+        if _is_bare(each):
+            continue
+        name = _name(each)
         if not each["certificate"]:
             found.append(f"{name} has no certificate")
         elif not each["proxy"]:
             found.append(f"no proxy at {each['address']} is connected to Pilot")
-        elif plain.get(name) is None:
+        elif plain.get(name) is None and each["mode"] != STRICT:
             found.append(f"{name} does not tell who calls in plain text")
         if each["switching"]:
             found.append(f"{each['address']} is being switched" + "".join(f", {why}" for why in each["waitsFor"]))

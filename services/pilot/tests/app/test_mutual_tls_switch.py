@@ -51,9 +51,9 @@ spec: {mtls: {mode: MODE}}
 class Sidecar:
     """Follows clusters, endpoints and listeners; accepts what it is sent when the test says so."""
 
-    def __init__(self, call: Any, name: str, address: str, labels: dict[str, str]) -> None:
+    def __init__(self, call: Any, name: str, address: str, labels: dict[str, str], role: str) -> None:
         self._call = call
-        self._node = base_pb2.Node(id=f"sidecar~{address}~{name}.default~default.svc.cluster.local")
+        self._node = base_pb2.Node(id=f"{role}~{address}~{name}.default~default.svc.cluster.local")
         self._node.metadata.CopyFrom(struct_pb2.Struct())
         self._node.metadata.update({"LABELS": {"app": name, **labels}})
         self.accepts = True
@@ -97,11 +97,13 @@ class Sidecar:
 
 
 @contextlib.asynccontextmanager
-async def sidecar(address: Address, name: str, own: str, *, tls: bool = True) -> AsyncIterator[Sidecar]:
+async def sidecar(
+    address: Address, name: str, own: str, *, tls: bool = True, role: str = "sidecar"
+) -> AsyncIterator[Sidecar]:
     labels = {"security.istio.io/tlsMode": "istio"} if tls else {}
     async with grpc.aio.insecure_channel(str(address)) as channel:
         call = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources()
-        proxy = Sidecar(call, name, own, labels)
+        proxy = Sidecar(call, name, own, labels, role)
         following = asyncio.create_task(proxy.follow())
         try:
             yield proxy
@@ -229,3 +231,14 @@ async def test_the_page_tells_what_each_port_takes_and_who_is_in_its_way(
     (row,) = await pilot.get("/debug/mtlsz")
     (workload,) = row["workloads"]
     assert (workload["mode"], workload["decidedBy"]) == ("STRICT", "PeerAuthentication default/reviews")
+
+
+async def test_the_page_leaves_gateways_out(pilot: Any) -> None:
+    """Their servers say what they take: STRICT means nothing to them, and was said to be not safe."""
+    await pilot.until(lambda: pilot.get("/debug/mtlsz"))
+    async with sidecar(pilot.xds, "reviews", "10.0.0.9", role="router"):
+
+        async def gone() -> bool:
+            return not await pilot.get("/debug/mtlsz")
+
+        await pilot.until(gone)

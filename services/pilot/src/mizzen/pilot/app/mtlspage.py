@@ -18,15 +18,22 @@ Waits = Mapping[Place, tuple[str, ...]]
 
 
 def mtls_page(mesh: Mesh, proxies: Iterable[Proxy], waits: Waits) -> list[dict[str, Any]]:
-    """One object for each port of each service of the mesh that has endpoints, by name."""
+    """One object for each port of each service of the mesh that has endpoints, by name.
+
+    Gateways are left out: their servers say what they take, no PeerAuthentication does.
+    """
     connected = tuple(proxies)
     by_address = {address: proxy for proxy in connected for address in proxy.addresses}
     rows: list[dict[str, Any]] = []
     for service in sorted(mesh.services, key=lambda each: each.key):
         for port in () if service.external else service.ports:
-            endpoints = mesh.endpoints_of(service, port.name)
-            if endpoints:
-                workloads = [_workload(mesh, each, by_address.get(each.address), waits) for each in endpoints]
+            there = ((each, by_address.get(each.address)) for each in mesh.endpoints_of(service, port.name))
+            workloads = [
+                _workload(mesh, endpoint, proxy, waits)
+                for endpoint, proxy in there
+                if proxy is None or proxy.type != "router"
+            ]
+            if workloads:
                 rows.append(
                     {
                         "service": service.hostname,
