@@ -144,6 +144,13 @@ def test_get_of_nothing_fails_with_a_sentence(mizzen: Mizzen, args: tuple[str, .
     assert missing.err.startswith("There is no ")
 
 
+def test_what_is_deleted_needs_no_warnings(mizzen: Mizzen) -> None:
+    role = "{apiVersion: authentication.istio.io/v1alpha1, kind: MeshPolicy, metadata: {name: default}, spec: {}}"
+    assert "deprecated" in mizzen("apply", "-f", "-", stdin=role).err
+    assert mizzen("delete", "-f", "-", stdin=role).err == ""
+    assert mizzen("delete", "-f", "-", stdin=role.replace("spec: {}", "spec: {peer: []}")).status == 1
+
+
 def test_delete_by_name_and_by_file(mizzen: Mizzen) -> None:
     mizzen("apply", "-f", "-", stdin=f"{GOOD}---{RULE}")
     assert mizzen("delete", "vs", "reviews").out == "virtualservice/reviews deleted\n"

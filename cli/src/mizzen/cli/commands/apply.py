@@ -11,7 +11,7 @@ def apply(files: Files, namespace: Namespace = "default") -> None:
     While the mesh is up, this ends when Pilot uses them, with what of them has no effect.
     """
     from mizzen.api.kubernetes import Deployment
-    from mizzen.cli.checked import checked_inputs
+    from mizzen.cli.checked import checked
     from mizzen.cli.compose.project import read_project
     from mizzen.cli.errors import UserError
     from mizzen.cli.findings import findings
@@ -24,7 +24,8 @@ def apply(files: Files, namespace: Namespace = "default") -> None:
 
     home = config_home(Home.locate())
     store = ConfigStore(home.config)
-    resources = checked_inputs(files, namespace, store.read())
+    parsed = checked(files, namespace, store.read())
+    resources = parsed.resources
     for resource, outcome in store.write(resources):
         say(f"{resource.kind.lower()}/{resource.metadata.name} {outcome}")
     compose = read_project(home)
@@ -36,7 +37,7 @@ def apply(files: Files, namespace: Namespace = "default") -> None:
         warn("The mesh is down; this takes effect at the next `mizzen up`.")
         return
     try:
-        for finding in findings(resources):
+        for finding in findings(resources, parsed.problems):
             warn(finding)
     except UserError as error:
         warn(f"Applied, but: {error}")

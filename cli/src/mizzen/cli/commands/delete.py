@@ -25,7 +25,7 @@ def delete(
     """Delete resources by file, or by kind and name; status 1 when one of them is not there."""
     from mizzen.api.kinds import KINDS
     from mizzen.api.resource import ResourceKey
-    from mizzen.cli.checked import checked_inputs
+    from mizzen.cli.checked import checked
     from mizzen.cli.kinds import kind_named
     from mizzen.cli.local.access import config_home
     from mizzen.cli.local.home import Home
@@ -36,7 +36,7 @@ def delete(
         raise typer.BadParameter("give either -f FILE or KIND NAME")
     store = ConfigStore(config_home(Home.locate()).config)
     if files:
-        keys = [resource.key for resource in checked_inputs(files, namespace)]
+        keys = [resource.key for resource in checked(files, namespace, warns=False).resources]
     else:
         named = kind_named(kind or "")
         place = namespace if KINDS[named].namespaced else ""
