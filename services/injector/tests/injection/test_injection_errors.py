@@ -23,6 +23,7 @@ def sidecar(name: str, value: str) -> dict[str, str]:
     return {f"sidecar.istio.io/{name}": value}
 
 
+OVERRIDING = sidecar("status", '{"containers": ["istio-proxy"]}')
 BAD = [
     (traffic("includeInboundPorts", "http"), "annotation traffic.sidecar.istio.io/includeInboundPorts: must be a port"),
     (traffic("excludeInboundPorts", "*"), "excludeInboundPorts: must be a port"),
@@ -46,6 +47,14 @@ BAD = [
     ({"status.sidecar.istio.io/port": "x"}, "status.sidecar.istio.io/port: must be a port"),
     ({"readiness.status.sidecar.istio.io/periodSeconds": "-1"}, "periodSeconds: must be a whole number"),
     ({"prometheus.istio.io/merge-metrics": "ja"}, 'merge-metrics: must be "true" or "false"'),
+    (sidecar("userVolume", "[" * 5000), "userVolume: is nested too deeply to be read"),
+    ({PROXY_CONFIG: "[" * 5000}, "proxy.istio.io/config: is nested too deeply to be read"),
+    ({"prometheus.io/port": "9" * 5000}, "annotation prometheus.io/port: must be a port from 1 to 65535"),
+    (OVERRIDING | {"proxy.istio.io/overrides": '{"containers": [{"name": ["x"]}]}'}, "must be what the injector wrote"),
+    (
+        OVERRIDING | {"proxy.istio.io/overrides": '{"containers": [{"name": "istio-proxy", "env": 5}]}'},
+        "spec.containers[istio-proxy].env must be a list of mappings",
+    ),
     ({"prometheus.io/port": "metrics"}, "annotation prometheus.io/port: must be a port from 1 to 65535, got 'metrics'"),
     ({"prometheus.io/port": "15090"}, "annotation prometheus.io/port: port 15090 belongs to the proxy"),
     ({"prometheus.istio.io/scrape-targets": "9090,15021"}, "scrape-targets: port 15021 belongs to the proxy"),
@@ -74,6 +83,12 @@ def test_a_bad_value_is_an_error_that_names_the_annotation(
     with pytest.raises(InjectionError) as error:
         inject(pod_of(annotations), read_settings())
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("status", ['{"containers": [{"a": 1}]}', '{"initContainers": "x"}', "[" * 5000, "5", "{"])
+def test_a_status_that_is_not_ours_to_read_counts_as_none(status: str, pod_of: Callable[..., Any]) -> None:
+    found = inject(pod_of(sidecar("status", status)), read_settings()).pod
+    assert found == inject(pod_of({}), read_settings()).pod
 
 
 def test_all_bad_annotations_are_named_at_once(pod_of: Callable[..., Any]) -> None:

@@ -29,6 +29,8 @@ def check_annotations(annotations: Mapping[str, str]) -> None:
             CHECKS[name](value)
         except ValueError as error:
             problems.append(f"annotation {name}: {error}")
+        except RecursionError:
+            problems.append(f"annotation {name}: is nested too deeply to be read")
     if problems:
         raise InjectionError("; ".join(problems))
 
@@ -126,7 +128,9 @@ def _overrides(text: str) -> None:
         raise ValueError(f"must be JSON: {error}") from None
     lists = data.values() if isinstance(data, dict) and data.keys() <= set(names.SECTIONS) else [None]
     for items in lists:
-        if not isinstance(items, list) or not all(isinstance(item, dict) and "name" in item for item in items):
+        if not isinstance(items, list) or not all(
+            isinstance(item, dict) and isinstance(item.get("name"), str) for item in items
+        ):
             raise ValueError("must be what the injector wrote there: containers and initContainers with names")
 
 

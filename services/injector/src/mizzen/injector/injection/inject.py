@@ -61,6 +61,7 @@ def inject(pod: Object, settings: Settings, place: Place | None = None) -> Injec
     check_shape(pod)
     check_annotations(annotations_of(pod))
     original = original_of(pod)
+    check_shape(original.pod)  # what its annotations say that it was is no better than what it says that it is
     owner = place.owner or owner_of(pod, place.namespace)
     subject = make_subject(original.pod, owner, settings, place.cluster, place.network)
     template: Object = {}

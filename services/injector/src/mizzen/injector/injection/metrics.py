@@ -9,6 +9,8 @@ from mizzen.injector.injection.annotations import parse_bool
 from mizzen.injector.injection.names import MERGE_METRICS, RESERVED_PORTS, STATUS_PORT, InjectionError, Object
 from mizzen.injector.injection.pods import annotations_of
 
+MAX_DIGITS = 5
+"""Of a port."""
 METRICS_PATH = "/stats/prometheus"
 _UNUSUAL = re.compile("[^a-zA-Z0-9_]")
 _FIELDS = {"prometheus_io_scrape": "scrape", "prometheus_io_path": "path", "prometheus_io_port": "port"}
@@ -75,7 +77,7 @@ def _targets(text: str) -> list[dict[str, str]]:
 
 
 def _check_port(port: str, agent_port: str, annotation: str) -> None:
-    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+    if not (port.isascii() and port.isdecimal() and len(port) <= MAX_DIGITS and 1 <= int(port) <= 65535):
         raise InjectionError(f"annotation {annotation}: must be a port from 1 to 65535, got {port!r}")
     if int(port) in RESERVED_PORTS | {int(agent_port)}:
         raise InjectionError(f"annotation {annotation}: port {port} belongs to the proxy; name the application's own")

@@ -55,10 +55,14 @@ def original_of(pod: Object) -> Original:
 def _status(pod: Object) -> Object | None:
     try:
         status = json.loads(annotations_of(pod)[STATUS])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         return None
     lists = [status.get(section) or [] for section in SECTIONS] if isinstance(status, dict) else [None]
-    return status if all(isinstance(items, list) for items in lists) else None
+    return status if all(map(_are_names, lists)) else None
+
+
+def _are_names(items: object) -> bool:
+    return isinstance(items, list) and all(isinstance(item, str) for item in items)
 
 
 def _variable(container: Object | None, name: str) -> dict[str, Any] | None:
