@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from mizzen.pilot.base.keysource import KeySource
 from mizzen.pilot.ingest.keys.fetch import MAX_BYTES, FetchError, fetch_keys, is_allowed, public_keys
-from mizzen.pilot.ingest.keys.keeper import KeyKeeper
+from mizzen.pilot.ingest.keys.keeper import MAX_UNKNOWN, KeyKeeper
+from mizzen.pilot.ingest.keys.schedule import REFRESH
 
 KEY = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "one"}
 GOOD = json.dumps({"keys": [{**KEY, "d": "secret", "x5c": ["..."]}]})
@@ -169,3 +170,34 @@ async def test_a_start_waits_for_one_answer_of_each() -> None:
     good, bad = KeySource("good", ""), KeySource("bad", "")
     await keeper.settle({good: 5.0, bad: 5.0})
     assert keeper.known == {good: "keys"}
+
+
+async def test_sources_that_never_answer_do_not_keep_keys_from_being_renewed() -> None:
+    """A namespace may name as many issuers as it likes, each on a server that takes its time."""
+    good = KeySource("good", "")
+    asked = asyncio.Queue[KeySource]()
+
+    async def fetch(source: KeySource, seconds: float) -> str:
+        asked.put_nowait(source)
+        if source != good:
+            await asyncio.Event().wait()
+        return "keys"
+
+    now = 0.0
+    keeper = KeyKeeper(CollectorRegistry(), lambda: now, fetch)
+    await keeper.settle({good: 5.0})
+    assert await asked.get() == good
+    wanted = {good: 5.0} | {KeySource(f"slow-{number}", ""): 5.0 for number in range(100)}
+    keeper.want(wanted)
+    running = asyncio.ensure_future(keeper.run(lambda: None))
+    try:
+        async with asyncio.timeout(20):
+            for _ in range(MAX_UNKNOWN):
+                assert await asked.get() != good
+            now = REFRESH
+            keeper.want(wanted)
+            while await asked.get() != good:
+                pass
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

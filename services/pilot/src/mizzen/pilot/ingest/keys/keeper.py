@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_AT_ONCE: Final = 16
 """Sources that are asked at a time."""
+MAX_UNKNOWN: Final = 8
+"""Of these, sources that have never answered: anybody may name any number of them, and all may be slow."""
 SETTLE: Final = 5.0
 """Seconds that a start waits for sources."""
 Fetch = Callable[[KeySource, float], Awaitable[str]]
@@ -32,6 +35,7 @@ class KeyKeeper:
         self._fetch = fetch
         self._wake = asyncio.Event()
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
+        self._places_of_unknown = asyncio.Semaphore(MAX_UNKNOWN)
         self._succeeded = Counter(
             "pilot_jwks_resolver_network_fetch_success", "Key sets that were fetched.", registry=registry
         )
@@ -70,7 +74,10 @@ class KeyKeeper:
                     continue
 
     async def _follow(self, source: KeySource, seconds: float, changed: Callable[[], None]) -> None:
-        async with self._places:
+        async with AsyncExitStack() as places:
+            if source not in self.known:
+                await places.enter_async_context(self._places_of_unknown)
+            await places.enter_async_context(self._places)
             if await self._ask(source, seconds):
                 changed()
         self._wake.set()
