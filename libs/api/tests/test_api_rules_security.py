@@ -182,3 +182,12 @@ def test_only_verdicts_can_be_tried(read, value, action, expected):
         """
     )
     assert [problem.message for problem in parsed.problems] == expected
+
+
+def test_values_of_a_secret_are_base64_and_are_not_shown(read):
+    values = "{data: {tls.crt: '-----BEGIN', tls.key: aHVzaA==, over: '---'}, stringData: {over: plain}}"
+    parsed = read(f"{{apiVersion: v1, kind: Secret, metadata: {{name: shop}}, {values[1:]}")
+    assert [(problem.path, problem.message) for problem in parsed.errors] == [
+        ('data["tls.crt"]', "is not base64; text as it is goes under stringData")
+    ]
+    assert "BEGIN" not in str(parsed.problems)

@@ -23,6 +23,7 @@ from mizzen.api.rules import (
     mixer,
     peerauthentication,
     requestauthentication,
+    secret,
     serviceentry,
     sidecar,
     virtualservice,
@@ -165,7 +166,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(kubernetes.Deployment, "apps", ("v1",)),
         Kind(kubernetes.Namespace, "", ("v1",), namespaced=False, label_name=True),
         Kind(kubernetes.Node, "", ("v1",), namespaced=False),
-        Kind(kubernetes.Secret, "", ("v1",), flat=True),
+        Kind(kubernetes.Secret, "", ("v1",), secret.check, flat=True),
     )
 }
 """By key."""
