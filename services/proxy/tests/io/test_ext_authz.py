@@ -396,4 +396,4 @@ def test_what_is_on_trial_has_no_effect_and_is_told(caplog: Any) -> None:
     )
     assert counters(world)["rbac.istio_dry_run_deny_shadow_denied"] == 1
     assert "rbac.denied" not in counters(world)
-    assert f"policy {RULE} denies it" in caplog.text
+    assert f"a client without an identity may not do this: policy {RULE} denies it" in caplog.text

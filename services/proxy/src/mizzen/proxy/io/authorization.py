@@ -132,7 +132,7 @@ class Rbac:
         stats.count_trial(self._prefix, allowed=allowed)
         if not allowed and self._prefix != ASKING_PREFIX and self._warned.get(policy, 0.0) <= now:
             self._warned[policy] = now + WARN_SECONDS
-            log.warning("dry run: this would be refused: %s", in_words(policy))
+            log.warning("dry run, without which it is refused: %s %s", entrant.who, in_words(policy))
 
 
 class Authorization:
