@@ -62,6 +62,13 @@ REQUEST = [
         ],
     ),
     (
+        "{jwtRules: [{issuer: a, outputPayloadToHeader: Host, outputClaimToHeaders: [{header: Content-Length, claim: n}]}]}",
+        [
+            "jwtRules[0].outputClaimToHeaders[0].header: Content-Length cannot tell of tokens",
+            "jwtRules[0].outputPayloadToHeader: Host cannot tell of tokens",
+        ],
+    ),
+    (
         "{targetRefs: [{kind: Deployment, name: a}]}",
         [
             "targetRefs[0].kind: /Deployment cannot have policies; these can: gateway.networking.k8s.io/Gateway, gateway.networking.k8s.io/GatewayClass, Service, networking.istio.io/ServiceEntry"

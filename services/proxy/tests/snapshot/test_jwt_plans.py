@@ -108,6 +108,11 @@ def test_a_requirement_by_name() -> None:
         (message(provider={"max_lifetime": "5s"}), "providers[p].max_lifetime"),
         (message(provider={"subjects": {"exact": "a"}}), "providers[p].subjects"),
         (message(provider={"require_expiration": True}), "providers[p].require_expiration"),
+        (
+            message(provider={"claim_to_headers": [{"header_name": "Content-Length", "claim_name": "n"}]}),
+            "providers[p].claim_to_headers[0].header_name",
+        ),
+        (message(provider={"forward_payload_header": "host"}), "providers[p].forward_payload_header"),
         (message(filter_state_rules={"name": "x"}), "filter_state_rules"),
     ],
 )

@@ -12,6 +12,8 @@ from mizzen.api.security import JWTRule, RequestAuthentication
 
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")
 """Members of a JWK that only the issuer should know (RFC 7518, §6)."""
+_OF_REQUESTS = frozenset({"host", "connection", "content-length", "transfer-encoding"})
+"""Headers that say where a request goes and where it ends."""
 
 
 def check(spec: RequestAuthentication, _metadata: Metadata) -> Iterator[Finding]:
@@ -37,6 +39,10 @@ def _check_rule(rule: JWTRule, at: Path) -> Iterator[Finding]:
     for index, copy in enumerate(rule.output_claim_to_headers):
         if not copy.claim:
             yield error((*at, "outputClaimToHeaders", index, "claim"), "must not be empty")
+        if copy.header.lower() in _OF_REQUESTS:
+            yield error((*at, "outputClaimToHeaders", index, "header"), f"{copy.header} cannot tell of tokens")
+    if rule.output_payload_to_header.lower() in _OF_REQUESTS:
+        yield error((*at, "outputPayloadToHeader"), f"{rule.output_payload_to_header} cannot tell of tokens")
 
 
 def _check_uri(uri: str, at: Path) -> Iterator[Finding]:

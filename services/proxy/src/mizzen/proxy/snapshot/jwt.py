@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mizzen.proxy.engine.edits import FRAMING
 from mizzen.proxy.engine.jwt.plan import (
     CLOCK_SKEW,
     AllOf,
@@ -19,6 +20,7 @@ from mizzen.proxy.engine.jwt.plan import (
 )
 from mizzen.proxy.snapshot.matchers import NotEvaluable, route_match
 from mizzen.proxy.snapshot.result import Invalid, Notes, at
+from mizzen.proxy.snapshot.values import check_editable
 
 _REFUSED = ("subjects", "max_lifetime", "remote_jwks")
 """Of a provider: each of them keeps tokens out, or is where the keys are."""
@@ -66,6 +68,10 @@ def _provider(name: str, message: Any, notes: Notes) -> ProviderPlan:
     if message.require_expiration:
         raise Invalid("require_expiration", "is not supported")
     notes.check(message, _PROVIDER)
+    for index, copy in enumerate(message.claim_to_headers):
+        _check_written(copy.header_name, f"claim_to_headers[{index}].header_name")
+    if message.forward_payload_header:
+        _check_written(message.forward_payload_header, "forward_payload_header")
     return ProviderPlan(
         name=name,
         issuer=message.issuer,
@@ -83,6 +89,14 @@ def _provider(name: str, message: Any, notes: Notes) -> ProviderPlan:
         spaced_claims=tuple(message.normalize_payload_in_metadata.space_delimited_claims),
         clock_skew=message.clock_skew_seconds or CLOCK_SKEW,
     )
+
+
+def _check_written(name: str, field: str) -> None:
+    """Such a header is taken from every request, and gets what a token says: no request may end where that says."""
+    with at(field):
+        check_editable(name)
+    if name.lower() in FRAMING:
+        raise Invalid(field, f"{name} says where a request ends, and cannot tell of tokens")
 
 
 def _keys(message: Any) -> str:
