@@ -114,6 +114,15 @@ def _mixer(*given: str) -> MixerSettings:
     return read_mixer_settings((), _environment(f"mizzen-mixer{suffix}", *given))
 
 
+@pytest.mark.parametrize("given", [(), ("--set=injector.certificate.signer=pilot",), ("--set=mixer.enabled=false",)])
+def test_kube_no_variable_is_stated_twice(given: tuple[str, ...]) -> None:
+    """An API server keeps one of them, and nobody knows which."""
+    for deployment in (rendered for rendered in _rendered(*given) if rendered["kind"] == "Deployment"):
+        for container in deployment["spec"]["template"]["spec"]["containers"]:
+            names = [variable["name"] for variable in container["env"]]
+            assert len(names) == len(set(names)), deployment["metadata"]["name"]
+
+
 @pytest.mark.parametrize("suffix", ["", "-canary"])
 def test_kube_mixer_has_the_identity_that_pilot_gives_its_names_to(suffix: str) -> None:
     given = ("--set=meshConfig.trustDomainAliases={old,older}", *(["--set=revision=canary"] if suffix else []))

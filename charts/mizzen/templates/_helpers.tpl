@@ -46,6 +46,12 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{- $account := printf "mizzen-injector%s.%s" (include "mizzen.suffix" .) .Release.Namespace }}
 {{- range include "mizzen.injectorHosts" . | splitList "," }}{{ $names = append $names (printf "%s:%s" $account .) }}{{ end }}
 {{- end }}
+{{- if .Values.mixer.enabled }}
+{{- $account := printf "mizzen-mixer%s.%s" (include "mizzen.suffix" .) .Release.Namespace }}
+{{- range $name := list "istio-policy" "istio-telemetry" }}
+{{- $names = append $names (printf "%s:%s" $account (include "mizzen.mixerHost" (dict "root" $ "name" $name))) }}
+{{- end }}
+{{- end }}
 {{- join "," $names }}
 {{- end }}
 
@@ -61,16 +67,6 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{/* One of the names that Mixer has: (dict "root" $ "name" "istio-policy"). */}}
 {{- define "mizzen.mixerHost" -}}
 {{- printf "%s%s.%s.svc.%s" .name (include "mizzen.suffix" .root) .root.Release.Namespace (include "mizzen.domain" .root) }}
-{{- end }}
-
-{{/* DNS names that Mixer's certificate has besides its identity, as Pilot takes them. */}}
-{{- define "mizzen.mixerNames" -}}
-{{- $account := printf "mizzen-mixer%s.%s" (include "mizzen.suffix" .) .Release.Namespace }}
-{{- $names := list }}
-{{- range $name := list "istio-policy" "istio-telemetry" }}
-{{- $names = append $names (printf "%s:%s" $account (include "mizzen.mixerHost" (dict "root" $ "name" $name))) }}
-{{- end }}
-{{- join "," $names }}
 {{- end }}
 
 {{/* The mesh config as given, with what depends on this release: Pilot's and Mixer's addresses. */}}
