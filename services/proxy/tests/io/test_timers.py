@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook import ManualLoop
@@ -58,3 +59,18 @@ def test_the_forgotten_are_not_looked_at() -> None:
     wheel.forget(item)
     loop.advance(10.0)
     assert item.looks == []
+
+
+def test_a_fault_in_one_deadline_costs_nobody_else_his(caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(Item):
+        def on_timer(self, now: float) -> float:
+            raise RuntimeError("a fault")
+
+    loop = ManualLoop()
+    wheel = Wheel(loop)  # type: ignore[arg-type]
+    items = [Faulty(loop, []), Item(loop, []), Item(loop, [])]
+    for item, delay in zip(items, (1.0, 1.0, 5.0), strict=True):
+        wheel.look(item, loop.time() + delay)
+    loop.advance(10.0)
+    assert [len(item.looks) for item in items] == [0, 1, 1]
+    assert "RuntimeError: a fault" in caplog.text

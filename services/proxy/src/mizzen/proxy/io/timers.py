@@ -7,9 +7,12 @@ a busy connection is once in many requests.
 
 from __future__ import annotations
 
+import logging
 from asyncio import AbstractEventLoop, TimerHandle
 from heapq import heappop, heappush
 from typing import Final, Protocol
+
+log = logging.getLogger(__name__)
 
 TICK: Final = 0.02
 """Seconds between slots: how late a deadline may be noticed."""
@@ -85,6 +88,9 @@ class Wheel:
         while self._due and self._due[0] <= current:
             for item in self._slots.pop(heappop(self._due)):
                 item.look_at = NEVER
-                self.look(item, item.on_timer(now))
+                try:
+                    self.look(item, item.on_timer(now))
+                except Exception:  # the deadlines of all others must hold
+                    log.exception("a deadline could not be seen to")
         if self._due:
             self._arm()
