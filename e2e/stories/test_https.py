@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
-from support.certificates import Authority
+from support.certificates import Authority, tls_secret
 from support.mesh import GATEWAY_TLS, Mesh, eventually
 
 SHOP, BANK = "shop.example", "a.bank.example"
@@ -97,13 +96,6 @@ spec:
 """
 
 
-def secret(name: str, namespace: str = "istio-system", **values: Path) -> str:
-    """A Secret; in names of values, `_` stands for a dot."""
-    data = {key.replace("_", "."): file.read_text() for key, file in values.items()}
-    metadata = {"name": name, "namespace": namespace}
-    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
-
-
 class Visitor:
     """A client that believes one authority, and may have a certificate."""
 
@@ -173,10 +165,10 @@ def test_the_page_over_https_with_certificates_in_secrets(mesh: Mesh, tmp_path: 
 
     def shop() -> str:
         certificate, key = authority.issue(SHOP, into="shop")
-        return secret("shop", tls_crt=certificate, tls_key=key)
+        return tls_secret("shop", tls_crt=certificate, tls_key=key)
 
     certificate, key = authority.issue("*.bank.example", into="bank")
-    bank = secret("bank", cert=certificate, key=key, cacert=clients.roots)
+    bank = tls_secret("bank", cert=certificate, key=key, cacert=clients.roots)
     with in_force(mesh, f"{shop()}---\n{bank}---\n{CREDENTIAL}"):
         eventually(lambda: anybody.is_served(SHOP), "the page over HTTPS")
         eventually(lambda: known.is_served(BANK), "the page for a client that proves who it is")
@@ -189,7 +181,7 @@ def test_the_page_over_https_with_certificates_in_secrets(mesh: Mesh, tmp_path: 
 @pytest.mark.runtime("local", "compose", reason="kubectl shows what it is given")
 def test_a_key_is_not_shown(mesh: Mesh, tmp_path: Path) -> None:
     certificate, key = Authority(tmp_path, "root").issue(SHOP, into="shop")
-    with in_force(mesh, secret("shop", tls_crt=certificate, tls_key=key)):
+    with in_force(mesh, tls_secret("shop", tls_crt=certificate, tls_key=key)):
         shown = str(mesh.ok("get", "secret", "shop", "-n", "istio-system", "-o", "yaml"))
         assert "tls.key" in shown
         assert "PRIVATE KEY" not in shown
@@ -205,7 +197,7 @@ def test_a_secret_that_comes_late(mesh: Mesh, tmp_path: Path) -> None:
     gateway = CREDENTIAL.replace("credentialName: shop", "credentialName: late")
     with in_force(mesh, gateway):
         assert not anybody.is_served(SHOP)
-        with in_force(mesh, secret("late", tls_crt=certificate, tls_key=key)):
+        with in_force(mesh, tls_secret("late", tls_crt=certificate, tls_key=key)):
             eventually(lambda: anybody.is_served(SHOP), "the page with the Secret that came late")
 
 
@@ -218,7 +210,7 @@ def test_the_page_over_https_by_the_gateway_api(mesh: Mesh, tmp_path: Path) -> N
 
     def pair(name: str, host: str, namespace: str) -> str:
         certificate, key = authority.issue(host, into=name)
-        return secret(name, namespace, tls_crt=certificate, tls_key=key)
+        return tls_secret(name, namespace, tls_crt=certificate, tls_key=key)
 
     bank = pair("bank", "*.bank.example", "istio-system")
     with mesh.gateway_api(), in_force(mesh, f"{LISTENERS}---\n{bank}"):

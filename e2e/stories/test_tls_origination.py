@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.certificates import Authority
+from support.certificates import Authority, tls_secret
 from support.mesh import Mesh, eventually, get
 
 pytestmark = pytest.mark.runtime("local", reason="the partner is a server of the test, on this machine's loopback")
@@ -147,4 +147,22 @@ def test_the_gateway_shows_its_certificate_and_the_next_one(mesh: Mesh, tmp_path
     ):
         eventually(lambda: asked()[0] == 200 and partner.clients[-1] == CLIENT, "a certificate shown")
         authority.issue("next.shop.example", into="client")
+        eventually(lambda: asked()[0] == 200 and partner.clients[-1] == "next.shop.example", "the next one shown")
+
+
+def test_the_gateway_shows_a_certificate_from_a_secret(mesh: Mesh, tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "partner-root")
+
+    def secret(name: str) -> str:
+        certificate, key = authority.issue(name, into="client")
+        return tls_secret("partner", tls_crt=certificate, tls_key=key, ca_crt=authority.roots)
+
+    with (
+        serving(authority) as partner,
+        in_force(mesh, ROUTES.format(host=HOST, port=partner.port)),
+        in_force(mesh, rule(mode="MUTUAL", credentialName="partner")),
+        in_force(mesh, secret(CLIENT)),
+    ):
+        eventually(lambda: asked()[0] == 200 and partner.clients[-1] == CLIENT, "the Secret's certificate shown")
+        mesh.ok("apply", "-f", "-", stdin=secret("next.shop.example"))
         eventually(lambda: asked()[0] == 200 and partner.clients[-1] == "next.shop.example", "the next one shown")

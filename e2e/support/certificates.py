@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -68,3 +69,10 @@ class Authority:
 
 def _general_name(text: str) -> x509.GeneralName:
     return x509.UniformResourceIdentifier(text) if "://" in text else x509.DNSName(text)
+
+
+def tls_secret(name: str, namespace: str = "istio-system", **values: Path) -> str:
+    """A Secret of these files; in names of values, `_` stands for a dot."""
+    data = {key.replace("_", "."): file.read_text() for key, file in values.items()}
+    metadata = {"name": name, "namespace": namespace}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})

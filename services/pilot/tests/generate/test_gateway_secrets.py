@@ -23,6 +23,7 @@ from mizzen.pilot.generate.typeurls import LISTENER, ROUTE, SECRET
 from mizzen.pilot.snapshot.diff import difference
 
 SHOP = "kubernetes://shop"
+UNNAMED = "no Gateway and no DestinationRule of this proxy names it"
 
 
 def issued(name: str) -> tuple[str, str]:
@@ -130,13 +131,13 @@ def test_a_node_cannot_say_that_it_is_verified(router: Any) -> None:
 @pytest.mark.parametrize("name", ["kubernetes://bank", "kubernetes://shop-cacert", "kubernetes://default/shop"])
 def test_what_no_gateway_names_is_not_given(world: Any, proved: Any, name: str) -> None:
     bank = secret("bank", tls_crt=CERTIFICATE, tls_key=KEY)
-    assert given(world(SIMPLE, PAIR, bank), proved(), name)[name] == "no Gateway of this proxy names it"
+    assert given(world(SIMPLE, PAIR, bank), proved(), name)[name] == UNNAMED
 
 
 def test_a_gateway_for_others_gives_nothing(world: Any, proved: Any, sidecar: Any) -> None:
     made = world(SIMPLE, PAIR)
     others = proved(LABELS={"istio": "egressgateway"})
-    assert given(made, others, SHOP)[SHOP] == "no Gateway of this proxy names it"
+    assert given(made, others, SHOP)[SHOP] == UNNAMED
     assert given(made, replace(sidecar(namespace="istio-system"), verified=True), SHOP)[SHOP] != ""
 
 

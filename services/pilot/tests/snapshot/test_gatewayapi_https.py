@@ -176,7 +176,7 @@ def test_a_secret_of_another_namespace(world: Any, router: Any, grants: tuple[st
     name = "kubernetes-gateway://vault/shop"
     given = generate(SECRET, replace(router(), verified=True), made.mesh, frozenset({name}))
     assert (name in given.resources) == is_served
-    assert (given.failures.get(name) == "no Gateway of this proxy names it") == (not is_served)
+    assert (given.failures.get(name) == "no Gateway and no DestinationRule of this proxy names it") == (not is_served)
 
 
 @pytest.mark.parametrize(("home", "is_given"), [("istio-system", True), ("default", True), ("elsewhere", False)])

@@ -166,6 +166,7 @@ def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port
             node.lookup,
             expected=identities(node.mesh, service) if node.mutual_tls or required else None,
             required=required,
+            credentials=node.proxy.type == "router",
             captured=node.proxy.captures and not grpc,
         )
         origin = origin_text(rule.origin) if rule is not None else ""

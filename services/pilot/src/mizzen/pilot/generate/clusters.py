@@ -50,6 +50,8 @@ class ClusterInputs:
     """Who may stand for the service, where the client can speak mutual TLS; None where it cannot."""
     required: bool = False
     """It does so with all endpoints, unless a rule says otherwise."""
+    credentials: bool = False
+    """The client may have Secrets that rules name: gateways alone, as in Istio."""
     captured: bool = False
     """Connections come with the address that the client chose among the pods of a headless service."""
 
@@ -101,7 +103,7 @@ def outbound_cluster(inputs: ClusterInputs) -> Encoded:
     if message.type != _Cluster.ORIGINAL_DST:
         trafficpolicy.balance(message, policy.load_balancer, grpc=inputs.grpc)
         message.common_lb_config.healthy_panic_threshold.value = 0
-    _apply(message, policy, port.protocol)
+    _apply(message, policy, port.protocol, credentials=inputs.credentials)
     _secure(message, policy, inputs)
     _describe(message, inputs)
     return encode(message.name, message)
@@ -193,12 +195,13 @@ def _resolve_names(message: Any, inputs: ClusterInputs) -> None:
     message.dns_lookup_family = inputs.lookup
 
 
-def _apply(message: Any, policy: Policy, protocol: Protocol) -> None:
+def _apply(message: Any, policy: Policy, protocol: Protocol, *, credentials: bool) -> None:
     trafficpolicy.pool(message, policy.connection_pool)
     trafficpolicy.retry_budget(message, policy.retry_budget)
     trafficpolicy.outlier(message, policy.outlier_detection)
-    upstream.transport(message, policy, protocol)
-    upstream.protocol_options(message, protocol, policy.connection_pool, tls=policy.tls)
+    begun = upstream.originated(policy, credentials=credentials)
+    upstream.transport(message, policy, begun, protocol)
+    upstream.protocol_options(message, protocol, policy.connection_pool, tls=begun)
 
 
 def _secure(message: Any, policy: Policy, inputs: ClusterInputs) -> None:

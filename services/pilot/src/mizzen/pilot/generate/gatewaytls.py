@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from envoy.config.core.v3 import base_pb2, config_source_pb2
-from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from envoy.config.core.v3 import base_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 
 from mizzen.api.gateway import ServerTLSMode, ServerTLSSettings, TLSProtocol
 from mizzen.pilot.generate.protos import boolean, pack
-from mizzen.pilot.generate.tls import BYTES, CERTIFICATE, PAIR_FILES, ROOTS, ROOTS_FILE, SOCKET, agent_secret, expect
+from mizzen.pilot.generate.tls import BYTES, CERTIFICATE, PAIR_FILES, ROOTS, ROOTS_FILE, SOCKET, any_secret, expect
 from mizzen.pilot.snapshot import credentials
 
 _HTTP: Final = ("h2", "http/1.1")
@@ -29,7 +29,7 @@ def gateway_socket(settings: ServerTLSSettings, *, http: bool) -> Any:
     of_mesh = settings.mode is ServerTLSMode.ISTIO_MUTUAL
     common.alpn_protocols.extend(_HTTP if http or not of_mesh else (BYTES[0], *_HTTP))
     for name in _certificates(settings):
-        common.tls_certificate_sds_secret_configs.append(_secret(name))
+        common.tls_certificate_sds_secret_configs.append(any_secret(name))
     if settings.mode in credentials.ASK:
         _ask(common.combined_validation_context, settings)
     if not of_mesh:
@@ -55,7 +55,7 @@ def _roots(settings: ServerTLSSettings) -> str:
 
 def _ask(validation: Any, settings: ServerTLSSettings) -> None:
     """Ask clients for certificates, and say which ones are good."""
-    validation.validation_context_sds_secret_config.CopyFrom(_secret(_roots(settings)))
+    validation.validation_context_sds_secret_config.CopyFrom(any_secret(_roots(settings)))
     default = validation.default_validation_context
     default.SetInParent()
     expect(default, settings.subject_alt_names)
@@ -70,13 +70,3 @@ def _parameters(params: Any, settings: ServerTLSSettings) -> None:
     if settings.max_protocol_version in _VERSIONS:
         params.tls_maximum_protocol_version = _VERSIONS[settings.max_protocol_version]
     params.cipher_suites.extend(dict.fromkeys(settings.cipher_suites))
-
-
-def _secret(name: str) -> Any:
-    """The agent's, or Pilot's own: one that may not exist, for which no listener shall wait for ever."""
-    if not credentials.is_credential(name):
-        return agent_secret(name)
-    source = config_source_pb2.ConfigSource(
-        ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.ApiVersion.V3
-    )
-    return secret_pb2.SdsSecretConfig(name=name, sds_config=source)

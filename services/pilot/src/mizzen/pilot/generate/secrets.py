@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
@@ -10,18 +11,20 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from mizzen.api.gateway import Gateway
 from mizzen.api.resource import Resource, ResourceKey
 from mizzen.pilot.generate.encoded import Encoded, encode
-from mizzen.pilot.snapshot import credentials
+from mizzen.pilot.snapshot import clientcredentials, credentials
 from mizzen.pilot.snapshot.credentials import Pair, Place, UnusableCredential
 from mizzen.pilot.snapshot.gateways import selected
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.proxy import Proxy
+from mizzen.pilot.snapshot.select import visible
 
 
 class Use(NamedTuple):
-    """A server that names a credential."""
+    """What names a credential."""
 
-    gateway: Resource[Gateway]
-    server: str
+    shown: str
+    gateway: Resource[Gateway] | None = None
+    """Whose server it is; None for a DestinationRule."""
 
 
 def secret(name: str, proxy: Proxy, mesh: Mesh) -> Encoded:
@@ -30,8 +33,8 @@ def secret(name: str, proxy: Proxy, mesh: Mesh) -> Encoded:
         raise UnusableCredential("secrets are given over mutual TLS alone, and this stream is not (port 15012)")
     uses = [use for known, use in _uses(proxy, mesh) if known == name]
     if not uses:
-        raise UnusableCredential("no Gateway of this proxy names it")
-    shown = f"{uses[0].gateway.id}, {uses[0].server}"
+        raise UnusableCredential("no Gateway and no DestinationRule of this proxy names it")
+    shown = uses[0].shown
     at = credentials.place(name, proxy.namespace)
     if not any(_allowed(name, at, use, proxy, mesh) for use in uses):
         raise UnusableCredential(
@@ -56,19 +59,28 @@ def _secrets_behind(name: str, proxy: Proxy) -> tuple[ResourceKey, ...]:
 
 
 def _uses(proxy: Proxy, mesh: Mesh) -> Iterator[tuple[str, Use]]:
-    for gateway in selected(mesh.gateways, proxy.labels) if proxy.type == "router" else ():
+    """By names of credentials. Sidecars get none."""
+    if proxy.type != "router":
+        return
+    for gateway in selected(mesh.gateways, proxy.labels):
         for index, server in enumerate(gateway.spec.servers):
+            server_name = f"server {server.name!r}" if server.name else f"server {index}"
             for name in credentials.named(server.tls) if server.tls is not None else ():
-                yield name, Use(gateway, f"server {server.name!r}" if server.name else f"server {index}")
+                yield name, Use(f"{gateway.id}, {server_name}", gateway)
+    for rule in chain.from_iterable(mesh.rules.by_namespace.values()):
+        if rule.namespace == proxy.namespace or visible(rule.export_to, proxy.namespace):
+            for part in rule.parts:
+                for _, name in clientcredentials.named(part.spec):
+                    yield name, Use(part.id)
 
 
 def _allowed(name: str, at: Place, use: Use, proxy: Proxy, mesh: Mesh) -> bool:
-    """The proxy's own namespace; another one where the Gateway API lets the Gateway refer to it.
+    """Of the proxy's own namespace; of another one where the Gateway API lets the Gateway refer to it.
 
     Such a Gateway is served by the mesh's ingress gateway, or by proxies of its own namespace. What labels a proxy
     says that it has counts for nothing here: a workload anywhere could call itself the ingress gateway.
     """
-    if name.startswith(credentials.PLAIN):
+    if name.startswith(credentials.PLAIN) or use.gateway is None:
         return at.namespace == proxy.namespace
     if use.gateway in mesh.translation.gateways:
         return proxy.namespace in (mesh.settings.root_namespace, use.gateway.metadata.namespace)

@@ -12,6 +12,7 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 
 from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings
 from mizzen.pilot.generate.protos import boolean, duration, pack, struct
+from mizzen.pilot.snapshot import clientcredentials, credentials
 
 SOCKET: Final = "envoy.transport_sockets.tls"
 CERTIFICATE: Final = "default"
@@ -72,7 +73,7 @@ def client_socket(server_name: str, identities: Sequence[str], *, http2: bool) -
 
 
 def rule_socket(settings: ClientTLSSettings, *, http2: bool) -> Any:
-    """Begins TLS as a DestinationRule in mode SIMPLE or MUTUAL says, with files that the proxy's agent reads."""
+    """Begins TLS as a DestinationRule in mode SIMPLE or MUTUAL says, with a credential or files of the agent."""
     context = tls_pb2.UpstreamTlsContext(sni=settings.sni)
     common = context.common_tls_context
     common.tls_params.SetInParent()
@@ -80,10 +81,12 @@ def rule_socket(settings: ClientTLSSettings, *, http2: bool) -> Any:
         common.alpn_protocols.append("h2")
     if settings.mode is ClientTLSMode.MUTUAL:
         files = f"{PAIR_FILES}{settings.client_certificate}~{settings.private_key}"
-        common.tls_certificate_sds_secret_configs.append(agent_secret(files))
+        shown = clientcredentials.shown(settings) or files
+        common.tls_certificate_sds_secret_configs.append(any_secret(shown))
     if not settings.insecure_skip_verify:
-        roots = ROOTS_FILE + (settings.ca_certificates or SYSTEM_ROOTS)
-        common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(agent_secret(roots))
+        files = ROOTS_FILE + (settings.ca_certificates or SYSTEM_ROOTS)
+        roots = clientcredentials.believed(settings) or files
+        common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(any_secret(roots))
         expected = common.combined_validation_context.default_validation_context
         expected.SetInParent()
         if settings.ca_crl:
@@ -130,5 +133,15 @@ def agent_secret(name: str) -> Any:
         ),
         initial_fetch_timeout=duration(0),
         resource_api_version=config_source_pb2.ApiVersion.V3,
+    )
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=source)
+
+
+def any_secret(name: str) -> Any:
+    """The agent's, or Pilot's own: one that may not exist, for which no listener shall wait for ever."""
+    if not credentials.is_credential(name):
+        return agent_secret(name)
+    source = config_source_pb2.ConfigSource(
+        ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.ApiVersion.V3
     )
     return secret_pb2.SdsSecretConfig(name=name, sds_config=source)

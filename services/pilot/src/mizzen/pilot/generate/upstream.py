@@ -10,7 +10,6 @@ from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from mizzen.api.destinationrule import (
-    ClientTLSMode,
     ClientTLSSettings,
     ConnectionPoolSettings,
     H2UpgradePolicy,
@@ -20,9 +19,9 @@ from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate.hcm import preserve_case
 from mizzen.pilot.generate.protos import duration, pack
 from mizzen.pilot.generate.tls import rule_socket
+from mizzen.pilot.snapshot.clientcredentials import ORIGINATED
 from mizzen.pilot.snapshot.destinationrule import Policy
 
-_ORIGINATED = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -35,7 +34,7 @@ def protocol_options(
     upgrades: bool = True,
     idle: float | None = None,
 ) -> None:
-    """HTTP version, limits of one connection, and what TLS takes from requests; `idle` in seconds.
+    """HTTP version, limits of one connection, and what TLS (`originated`) takes from requests; `idle` in seconds.
 
     Without `upgrades`, HTTP/2 is for ports that declare it.
     """
@@ -58,7 +57,7 @@ def protocol_options(
         _connection_limits(options, settings)
         if chosen.HasField("http2_protocol_options"):
             _http2(chosen.http2_protocol_options, settings)
-    if tls is not None and tls.mode in _ORIGINATED:
+    if tls is not None:
         _go_by_host(options, tls)
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
 
@@ -72,12 +71,17 @@ def _go_by_host(options: Any, tls: ClientTLSSettings) -> None:
         options.upstream_http_protocol_options.auto_san_validation = True
 
 
-def transport(cluster: Any, policy: Policy, protocol: Protocol) -> None:
-    """TLS, and the PROXY protocol around it."""
-    socket = None
+def originated(policy: Policy, *, credentials: bool) -> ClientTLSSettings | None:
+    """The TLS that a rule has the client begin; one who gets no `credentials` leaves rules that name some alone."""
     tls = policy.tls
-    if tls is not None and tls.mode in _ORIGINATED and not tls.credential_name:
-        socket = rule_socket(tls, http2=protocol.is_http2)
+    if tls is None or tls.mode not in ORIGINATED or (tls.credential_name and not credentials):
+        return None
+    return tls
+
+
+def transport(cluster: Any, policy: Policy, tls: ClientTLSSettings | None, protocol: Protocol) -> None:
+    """TLS (`originated`), and the PROXY protocol around it."""
+    socket = rule_socket(tls, http2=protocol.is_http2) if tls is not None else None
     if policy.proxy_protocol is not None:
         socket = _proxy_protocol(policy.proxy_protocol.version, socket)
     if socket is not None:

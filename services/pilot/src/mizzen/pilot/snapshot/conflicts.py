@@ -136,8 +136,4 @@ def _tls_complaint(tls: ClientTLSSettings | None, *, mutual_tls: bool) -> str:
     if tls.mode is ClientTLSMode.ISTIO_MUTUAL:
         without = "mode ISTIO_MUTUAL needs enableAutoMtls: true in the mesh config; plain text is used"
         return "" if mutual_tls else without
-    if tls.mode is not ClientTLSMode.DISABLE and tls.credential_name:
-        return (
-            "credentialName needs certificates from Secrets, which this version does not serve yet; plain text is used"
-        )
     return ""

@@ -64,16 +64,16 @@ class Place(NamedTuple):
 def certificates(settings: ServerTLSSettings) -> tuple[str, ...]:
     """The names of what a server shows, where that comes from Secrets."""
     stated = settings.credential_names or tuple(filter(None, (settings.credential_name,)))
-    return tuple(map(_resource_name, stated)) if settings.mode in _OWN else ()
+    return tuple(map(resource_name, stated)) if settings.mode in _OWN else ()
 
 
 def authorities(settings: ServerTLSSettings) -> str:
     """The name of those whom a server believes about its clients; empty where that is not in a Secret."""
     if settings.mode not in _OWN & ASK:
         return ""
-    stated = settings.ca_cert_credential_name or settings.credential_name or next(iter(settings.credential_names), "")
-    name = _resource_name(stated) if stated else ""
-    return name if not name or name.endswith(CA_SUFFIX) else name + CA_SUFFIX
+    return authorities_name(
+        settings.ca_cert_credential_name or settings.credential_name or next(iter(settings.credential_names), "")
+    )
 
 
 def named(settings: ServerTLSSettings) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def problems(gateways: Iterable[Resource[Gateway]], resources: Resources) -> Ite
     for gateway in gateways:
         for index, server in enumerate(gateway.spec.servers):
             for name in named(server.tls) if server.tls is not None else ():
-                reason = _unusable_everywhere(name, namespaces or {"*"}, resources)
+                reason = unusable_everywhere(name, namespaces or {"*"}, resources)
                 if reason:
                     shown = f"server {server.name!r}" if server.name else f"server {index}"
                     message = f"credential {name} of {shown} cannot be used: {reason}; its clients are not served"
@@ -131,8 +131,8 @@ def problems(gateways: Iterable[Resource[Gateway]], resources: Resources) -> Ite
                     yield Problem(gateway.source, gateway.id, where, message, "warning")
 
 
-def _unusable_everywhere(name: str, namespaces: Iterable[str], resources: Resources) -> str:
-    """Why; "" when a proxy of any namespace can use it."""
+def unusable_everywhere(name: str, namespaces: Iterable[str], resources: Resources) -> str:
+    """Why a credential is not good in any of these namespaces of proxies; "" when it is in one."""
     reasons: list[str] = []
     for namespace in sorted(namespaces):
         try:
@@ -155,7 +155,14 @@ def _unusable_everywhere(name: str, namespaces: Iterable[str], resources: Resour
     )
 
 
-def _resource_name(stated: str) -> str:
+def authorities_name(stated: str) -> str:
+    """The name of the authorities that belong to what is stated; empty for nothing."""
+    name = resource_name(stated) if stated else ""
+    return name if not name or name.endswith(CA_SUFFIX) else name + CA_SUFFIX
+
+
+def resource_name(stated: str) -> str:
+    """Under which proxies ask for what is stated in a field."""
     return stated if "://" in stated else PLAIN + stated
 
 

@@ -17,7 +17,7 @@ from mizzen.pilot.snapshot.select import exported, visible
 class Rule:
     """One DestinationRule, or several of a namespace merged because they speak of the same host."""
 
-    parts: tuple[Resource, ...]
+    parts: tuple[Resource[dr.DestinationRule], ...]
     host: str
     """Full name or wildcard."""
     namespace: str

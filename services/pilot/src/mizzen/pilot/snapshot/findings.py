@@ -8,7 +8,7 @@ from itertools import chain
 from mizzen.api.destinationrule import DestinationRule
 from mizzen.api.problem import Problem
 from mizzen.api.serviceentry import ServiceEntry
-from mizzen.pilot.snapshot import authorizers, conflicts, credentials, policytargets
+from mizzen.pilot.snapshot import authorizers, clientcredentials, conflicts, credentials, policytargets
 from mizzen.pilot.snapshot.mesh import Mesh
 from mizzen.pilot.snapshot.select import of_kind
 
@@ -27,6 +27,7 @@ def _of_traffic(mesh: Mesh) -> Iterator[Problem]:
     yield from conflicts.of_routings(mesh.routings, gateways)
     yield from conflicts.of_gateways(mesh.gateways)
     yield from credentials.problems(mesh.gateways, mesh.resources)
+    yield from clientcredentials.problems(of_kind(resources, DestinationRule), mesh.resources)
     yield from conflicts.of_sidecars(mesh.sidecars)
     yield from conflicts.of_rules(of_kind(resources, DestinationRule), mutual_tls=mesh.settings.enable_auto_mtls)
     yield from conflicts.of_service_entries(of_kind(resources, ServiceEntry))
