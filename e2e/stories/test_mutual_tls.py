@@ -40,6 +40,25 @@ spec:
 """
 DENIED = "policy[nobody]-rule[0]"
 
+ROLES = """
+apiVersion: rbac.istio.io/v1alpha1
+kind: ClusterRbacConfig
+metadata: {name: default}
+spec: {mode: ON_WITH_INCLUSION, inclusion: {services: [details.default.svc.cluster.local]}}
+---
+apiVersion: rbac.istio.io/v1alpha1
+kind: ServiceRole
+metadata: {name: details, namespace: default}
+spec: {rules: [{services: [details.default.svc.cluster.local], methods: [GET]}]}
+---
+apiVersion: rbac.istio.io/v1alpha1
+kind: ServiceRoleBinding
+metadata: {name: details, namespace: default}
+spec:
+  subjects: [{user: cluster.local/ns/default/sa/bookinfo-ratings}]
+  roleRef: {kind: ServiceRole, name: details}
+"""
+
 
 @contextmanager
 def in_force(mesh: Mesh, text: str) -> Iterator[None]:
@@ -135,6 +154,15 @@ def test_only_who_is_allowed_gets_an_answer(mesh: Mesh) -> None:
         assert get("/productpage").status == 200
     with in_force(mesh, ONLY.format(app="reviews", account="bookinfo-productpage")):
         eventually(lambda: get(REVIEWS).status == 200, "reviews for productpage")
+
+
+@pytest.mark.runtime("local", reason="it calls through sidecars of its choice; roles become policies in Pilot")
+def test_roles_of_istio_1_0_decide_who_gets_an_answer(mesh: Mesh) -> None:
+    ratings, reviews = map(mesh.address, ("ratings-v1", "reviews-v1"))
+    with in_force(mesh, ROLES):
+        eventually(lambda: called(reviews, "details")[0] == 403, "details for no reviews")
+        eventually(lambda: called(ratings, "details")[0] == 200, "details for ratings")
+    eventually(lambda: called(reviews, "details")[0] == 200, "details for everybody")
 
 
 @pytest.mark.runtime(
