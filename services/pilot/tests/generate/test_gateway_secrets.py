@@ -173,7 +173,6 @@ def test_secrets_of_other_namespaces_are_not_given(
         ([secret(tls_crt="x", tls_key=KEY)], "tls.crt is not a certificate in PEM"),
         ([secret(tls_crt=CERTIFICATE, tls_key="x")], "tls.key is not an unencrypted private key in PEM"),
         ([secret(tls_crt=CERTIFICATE, tls_key=OTHER_KEY)], "tls.key is not the key of the first certificate"),
-        ([PAIR.replace("tls.key: ", "tls.key: '%'\n  x: ")], "data.tls.key is not base64"),
     ],
 )
 def test_what_cannot_be_used_is_told_and_does_no_harm(world: Any, proved: Any, secrets: list[str], reason: str) -> None:
