@@ -22,6 +22,8 @@ from playbook import (
 )
 
 from mizzen.proxy.engine.control import Stats
+from mizzen.proxy.engine.mixer_plan import MixerPlan
+from mizzen.proxy.engine.rbac_plan import Anything, PolicyPlan, RbacPlan
 from mizzen.proxy.engine.stats import BUCKETS
 from mizzen.proxy.io.telemetry import BATCH, Sums, Telemetry, key_name, read_key
 
@@ -47,6 +49,18 @@ def test_a_request() -> None:
     assert stats.histograms["istio", name, "response_bytes"][-1] == 2.0
     assert world.runtime.stats(2).counters["istio", name, "requests_total"] == 1
     assert world.runtime.telemetry.samples == []
+
+
+def test_a_request_that_a_policy_refuses() -> None:
+    """Who asks for what is refused: where it would have gone, and what a trusted peer said of itself."""
+    nobody = RbacPlan("DENY", (PolicyPlan("nobody", Anything()),))
+    world = play(
+        mesh(http={"guards": (nobody,), "mixer": MixerPlan(trusts_peer=True)}),
+        client_sends(b"GET / HTTP/1.1\r\nHost: reviews\r\nx-istio-attributes: cGFnZQ==\r\n\r\n"),
+        client_gets("HTTP/1.1 403 Forbidden", None, b"RBAC: access denied"),
+    )
+    name = key_name(("outbound", "reviews", 403, "", "", b"cGFnZQ==", ""))
+    assert world.runtime.stats(1).counters["istio", name, "requests_total"] == 1
 
 
 def test_a_byte_stream() -> None:

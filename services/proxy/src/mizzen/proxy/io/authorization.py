@@ -16,9 +16,8 @@ from mizzen.proxy.engine.rbac import Guard
 from mizzen.proxy.engine.rbac_plan import RbacPlan
 from mizzen.proxy.engine.request import NOTHING_FOUND
 from mizzen.proxy.engine.stats import AuthorizationStats
-from mizzen.proxy.io.forward import begin
+from mizzen.proxy.io.forward import begin, turn_away
 from mizzen.proxy.io.inquiry import ConnectionInquiry, RequestInquiry
-from mizzen.proxy.io.respond import reply
 
 if TYPE_CHECKING:
     from mizzen.proxy.engine.arrival import Arrival
@@ -203,7 +202,7 @@ class Authorization:
             proceed = partial(self._go_on, x, entrant, outcome.then)
             RequestInquiry(x, x.downstream.runtime.inquiries, outcome.plan, self.stats, proceed).begin()
             return False
-        reply(x, outcome.local, outcome.why)
+        turn_away(x, outcome.local, outcome.why)
         return False
 
     def _go_on(self, x: Exchange, entrant: Entrant, start: int) -> None:

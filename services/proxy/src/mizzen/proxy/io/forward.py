@@ -71,6 +71,18 @@ def begin(x: Exchange, route: Route | None = None) -> None:
     attempt(x, cluster)
 
 
+def turn_away(x: Exchange, local: LocalReply, reason: str) -> None:
+    """Answer a request that may not go on; logs and metrics have where it would have gone, as Envoy's do."""
+    manager = x.manager
+    if x.target is UNTARGETED and manager.table is not None:
+        route = manager.table.find(x)
+        if route is not None and route.kind == FORWARD:
+            x.target = route.target(x.downstream.runtime.chance())
+    if manager.mixer is not None:
+        manager.mixer.learn_peer(x)
+    reply(x, local, reason, by_route=False)
+
+
 def attempt(x: Exchange, cluster: Cluster) -> None:
     """Send the request to an endpoint: over its most recently used idle connection, or a new one."""
     endpoint = cluster.state.pick(x.downstream.runtime.chance) if x.tried is None else _pick_another(x, cluster)

@@ -11,6 +11,7 @@ from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan
 from mizzen.proxy.engine.stats import AuthorizationStats
 from mizzen.proxy.engine.verdict import DENIED, bind_changes
+from mizzen.proxy.io.forward import turn_away
 from mizzen.proxy.io.respond import reply
 from mizzen.proxy.io.waiting import Waiting
 
@@ -112,7 +113,7 @@ class RequestInquiry(Waiting):
             self._stats.ext_authz_error += 1
             status = self._plan.status_on_error
             why = f"the authorizer in {self._plan.call.cluster} could not be asked: {answer.failure}"
-            reply(x, LocalReply(DENIED, status, ERROR_DETAILS), why, by_route=False)
+            turn_away(x, LocalReply(DENIED, status, ERROR_DETAILS), why)
         elif answer.failure:
             self._stats.ext_authz_error += 1
             self._stats.ext_authz_failure_mode_allowed += 1
@@ -121,7 +122,7 @@ class RequestInquiry(Waiting):
             self._stats.ext_authz_denied += 1
             x.response_edits = bind_changes(answer.response_changes)
             why = f"the authorizer in {self._plan.call.cluster} refuses the request"
-            reply(x, LocalReply(DENIED, answer.status, DENIED_DETAILS, answer.body), why, by_route=False)
+            turn_away(x, LocalReply(DENIED, answer.status, DENIED_DETAILS, answer.body), why)
         else:
             self._stats.ext_authz_ok += 1
             edits = bind_changes(answer.request_changes)

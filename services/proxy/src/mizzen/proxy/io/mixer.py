@@ -95,6 +95,11 @@ class Guard:
         client.ask(x, context, alone=bool(plan.quotas))
         return False
 
+    def learn_peer(self, x: Exchange) -> None:
+        """What a trusted peer said of itself, of a request that is refused before Mixer is asked."""
+        if self._plan.trusts_peer:
+            x.forwarded = value_of(x.head, FORWARDED_HEADER) or b""
+
     def unrouted(self) -> Context:
         """Of a request that has got no route."""
         return self._by_route.get(UNROUTED) or self._bind(UNROUTED)
