@@ -141,9 +141,7 @@ AUTHORIZATION = [
     ),
     (
         "{action: DENY, rules: [{to: [{operation: {methods: [POST]}}]}]}",
-        [
-            "warning rules[0]: denies all plain TCP connections too: they have none of these attributes; name ports to spare them"
-        ],
+        ["warning rules[0]: denies every connection to ports of plain TCP, if there are any; name ports to spare them"],
     ),
     ("{action: DENY, rules: [{to: [{operation: {methods: [POST], ports: ['80']}}]}]}", []),
 ]

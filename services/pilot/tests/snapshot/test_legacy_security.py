@@ -232,3 +232,11 @@ def test_what_to_write_instead_is_told(text: str) -> None:
     assert problem.severity == "warning"
     assert "deprecated" in problem.message
     assert "PeerAuthentication" in problem.message or "AuthorizationPolicy" in problem.message
+
+
+def test_a_binding_of_a_role_that_is_not_there_is_told_of(world: Any) -> None:
+    text = roles().replace("kind: ServiceRole, name: reader", "kind: ServiceRole, name: raeder")
+    (problem,) = world(SERVICES, text, switch("{mode: ON}")).mesh.problems
+    assert (problem.resource, problem.path) == ("ServiceRoleBinding default/reader", "spec.roleRef.name")
+    assert "there is no ServiceRole raeder in namespace default" in problem.message
+    assert not world(SERVICES, text, switch("{mode: 'OFF'}")).mesh.problems

@@ -57,7 +57,7 @@ def check(spec: AuthorizationPolicy, metadata: Metadata) -> Iterator[Finding]:
             yield from _check_custom(rule, at)
         if spec.action is AuthorizationAction.DENY and _is_broad_on_tcp(rule):
             yield warning(
-                at, "denies all plain TCP connections too: they have none of these attributes; name ports to spare them"
+                at, "denies every connection to ports of plain TCP, if there are any; name ports to spare them"
             )
 
 

@@ -85,7 +85,7 @@ def of_keys(policies: Iterable[Resource[RequestAuthentication]], keys: Mapping[K
         for index, rule in enumerate(policy.spec.jwt_rules):
             source = source_of(rule)
             if not rule.jwks and source not in keys:
-                message = f"the keys of {source.shown} are not known (yet): requests with tokens are refused"
+                message = f"the keys of {source.shown} are not known (yet): until Pilot has them, tokens are refused"
                 place = f"spec.jwtRules[{index}].{'jwksUri' if source.uri else 'issuer'}"
                 yield Problem(policy.source, policy.id, place, message, "warning")
 

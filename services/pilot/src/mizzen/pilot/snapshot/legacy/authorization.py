@@ -57,10 +57,25 @@ def of_roles(resources: Iterable[Resource], services: Mapping[str, tuple[Service
     for namespace, here in services.items():
         own_roles = [role for role in roles if role.metadata.namespace == namespace]
         own_bindings = [binding for binding in bindings if binding.metadata.namespace == namespace]
+        found.problems += _dangling(own_roles, own_bindings)
         for service in here:
             if service.selector and _is_on(switch.spec, service):
                 _translate(switch, service, own_roles, own_bindings, found)
     return found
+
+
+def _dangling(
+    roles: Iterable[Resource[ServiceRole]], bindings: Iterable[Resource[ServiceRoleBinding]]
+) -> Iterator[Problem]:
+    """Bindings that allow nobody anything."""
+    known = {role.metadata.name for role in roles}
+    for binding in bindings:
+        name = binding.spec.role_ref.name
+        if name not in known:
+            message = (
+                f"there is no ServiceRole {name} in namespace {binding.metadata.namespace}; nobody is allowed anything"
+            )
+            yield Problem(binding.source, binding.id, "spec.roleRef.name", message, "warning")
 
 
 def _switch(resources: Iterable[Resource]) -> Resource[RbacConfig] | None:
