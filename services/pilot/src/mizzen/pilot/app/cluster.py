@@ -72,7 +72,9 @@ class Cluster:
     def __init__(
         self, access: Access, lease: tuple[str, str] | None, credentials: Iterable[str], metrics: CollectorRegistry
     ) -> None:
-        self._lease = lease
+        self.lease = lease
+        self.identity = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        """Of this process among Pilots."""
         self.client = Client(access, "mizzen-pilot")
         Gauge(
             "pilot_kubernetes_outages",
@@ -100,9 +102,8 @@ class Cluster:
 
         Returns at once where no Lease is named.
         """
-        if self._lease is None:
+        if self.lease is None:
             return
-        identity = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
         work = [StatusWriter(self.client, WITH_STATUS, Findings(world, self._config), time.time).run]
         work += [TrustKeeper(self.client, self._namespaces, text).run for text in trust]
 
@@ -111,7 +112,7 @@ class Cluster:
                 for each in work:
                     tasks.create_task(each())
 
-        await Leader(self.client, *self._lease, identity, time.time).run(all_of_it)
+        await Leader(self.client, *self.lease, self.identity, time.time).run(all_of_it)
 
     def _namespaces(self) -> dict[str, str]:
         """Their uids, by their names."""

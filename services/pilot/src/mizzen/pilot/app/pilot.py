@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from mizzen.api.store.contents import Store
 from mizzen.api.store.watch import FolderStore
 from mizzen.kubernetes.access import access_to
+from mizzen.pilot.app.agreement import Agreement
 from mizzen.pilot.app.authority import PilotAuthority
 from mizzen.pilot.app.cluster import Cluster
 from mizzen.pilot.app.debug import DebugPages
@@ -22,7 +23,7 @@ from mizzen.pilot.app.meshconfig import MeshConfigSource
 from mizzen.pilot.app.metrics import MeshMetrics
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.settings import Settings
-from mizzen.pilot.app.switch import Switch
+from mizzen.pilot.app.switch import Switch, nowhere
 from mizzen.pilot.app.world import MESH_CONFIG, TOKEN_KEYS, World
 from mizzen.pilot.base.meshconfig import MeshConfig
 from mizzen.pilot.ingest.keys.keeper import KeyKeeper
@@ -66,7 +67,12 @@ class Pilot:
         self.connections = Connections()
         self._workshop = Workshop()
         self.pusher = Pusher(self.world, self.connections, mesh_metrics, self._workshop, clock, limits)
-        self.switch = Switch(self.world, self.connections, self.pusher, clock)
+        self._agreement: Agreement | None = None
+        if self._cluster is not None and self._cluster.lease is not None:
+            client, lease, name = self._cluster.client, self._cluster.lease, self._cluster.identity
+            self._agreement = Agreement(client, lease, name, self.world, self.connections, clock)
+        elsewhere = self._agreement.elsewhere if self._agreement is not None else nowhere
+        self.switch = Switch(self.world, self.connections, self.pusher, clock, elsewhere)
         metrics = ServingMetrics(registry)
         failures = FailureLog(metrics)
         self.server = DiscoveryServer(
@@ -91,6 +97,9 @@ class Pilot:
         if self.world.mesh.key_sources:
             await self._keys.settle(self.world.mesh.key_sources)
             await asyncio.to_thread(self.world.rebuild, (TOKEN_KEYS,))
+        if self._agreement is not None:
+            await self._agreement.resume()
+        self.pusher.used.set()  # the first mesh is one too
         if self._authority is not None:
             self.server.add(await self._authority.prepare(self._mesh_config.settings))
         await self.server.start(self._settings.xds_address)
@@ -115,6 +124,8 @@ class Pilot:
             tasks.create_task(self._keys.run(lambda: self.pusher.note(frozenset({TOKEN_KEYS}))))
             tasks.create_task(self.pusher.run())
             tasks.create_task(self.switch.run())
+            if self._agreement is not None:
+                tasks.create_task(self._agreement.run())
             if self._authority is not None:
                 tasks.create_task(self._authority.run())
             if self._cluster is not None:

@@ -11,7 +11,7 @@ from mizzen.api.problem import Problem
 from mizzen.pilot.app.pusher import Pusher
 from mizzen.pilot.app.world import World
 from mizzen.pilot.snapshot.mesh import Mesh
-from mizzen.pilot.snapshot.staging import Place, Step, Steps, advanced, targets, waits_for
+from mizzen.pilot.snapshot.staging import NOWHERE, Elsewhere, Place, Step, Steps, advanced, targets, waits_for
 from mizzen.pilot.snapshot.uncertified import cut_off
 from mizzen.pilot.xds.connections import Connections
 from mizzen.pilot.xds.taken import taken
@@ -24,14 +24,28 @@ LIMIT_SECONDS: Final = 60.0
 """Then a port that is to be STRICT is so, whichever client is late: who asked for it wants nothing else let in."""
 
 
-class Switch:
-    """Runs beside the pusher; `clock` is that of the sessions."""
+def nowhere(_: Mesh) -> Elsewhere:
+    """Of a Pilot that is the only one."""
+    return NOWHERE
 
-    def __init__(self, world: World, connections: Connections, pusher: Pusher, clock: Callable[[], float]) -> None:
+
+class Switch:
+    """Runs beside the pusher."""
+
+    def __init__(
+        self,
+        world: World,
+        connections: Connections,
+        pusher: Pusher,
+        clock: Callable[[], float],
+        elsewhere: Callable[[Mesh], Elsewhere],
+    ) -> None:
+        """`clock` is that of the sessions; `elsewhere` tells of the proxies of other Pilots."""
         self._world = world
         self._connections = connections
         self._pusher = pusher
         self._clock = clock
+        self._elsewhere = elsewhere
         self._since: dict[tuple[Place, Step], float] = {}
         self._said: set[str] = set()
         self._uncertified: list[Problem] = []
@@ -60,10 +74,15 @@ class Switch:
 
     def waits(self) -> dict[Place, tuple[str, ...]]:
         """Of each port that is on its way: the proxies that it waits for, and why."""
-        return waits_for(self._world.mesh, taken(self._connections))
+        return waits_for(self._world.mesh, taken(self._connections), self._elsewhere(self._world.mesh))
 
     def _advanced(self, mesh: Mesh) -> Steps:
-        return advanced(mesh, taken(self._connections), lambda place: self._age(mesh, place) > LIMIT_SECONDS)
+        return advanced(
+            mesh,
+            taken(self._connections),
+            lambda place: self._age(mesh, place) > LIMIT_SECONDS,
+            self._elsewhere(mesh),
+        )
 
     def _age(self, mesh: Mesh, place: Place) -> float:
         now = self._clock()

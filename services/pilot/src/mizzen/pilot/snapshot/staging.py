@@ -8,7 +8,7 @@ others are where the PeerAuthentications want them, and so are those that are ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mizzen.api.security import MutualTLSMode
 from mizzen.pilot.base.labels import Labels
@@ -53,6 +53,31 @@ class Taken(NamedTuple):
 
 
 Steps = Mapping[Place, Step]
+
+
+class Elsewhere(Protocol):
+    """What is known of proxies that follow other Pilots of the same mesh."""
+
+    def late_servers(self, place: Place, /) -> tuple[str, ...]:
+        """Who keeps clients of a port from being told, and why."""
+
+    def late_clients(self, place: Place, offered: bool, /) -> tuple[str, ...]:
+        """Who keeps a port from refusing what is not `offered` any more, and why."""
+
+
+class Nowhere:
+    """There is no other Pilot. Implements `Elsewhere`."""
+
+    def late_servers(self, _: Place) -> tuple[str, ...]:
+        """Nobody."""
+        return ()
+
+    def late_clients(self, _: Place, _offered: bool) -> tuple[str, ...]:
+        """Nobody."""
+        return ()
+
+
+NOWHERE: Final = Nowhere()
 
 
 def settled(target: MutualTLSMode) -> Step:
@@ -100,7 +125,9 @@ def begun(previous: Mesh, mesh: Mesh) -> Steps:
     return steps
 
 
-def advanced(mesh: Mesh, proxies: Iterable[Taken], overdue: Callable[[Place], bool]) -> Steps:
+def advanced(
+    mesh: Mesh, proxies: Iterable[Taken], overdue: Callable[[Place], bool], elsewhere: Elsewhere = NOWHERE
+) -> Steps:
     """The steps after these. A port that is `overdue` goes on to STRICT, whoever is late.
 
     A proxy's addresses are its own word, so anybody might make a port wait. Nothing else is ever hurried: while a port
@@ -115,8 +142,9 @@ def advanced(mesh: Mesh, proxies: Iterable[Taken], overdue: Callable[[Place], bo
         if target is None:
             continue
         hurried = target is MutualTLSMode.STRICT and overdue(place)
-        servers = hurried or not late_servers(known, place)
-        after = next_step(step, target, servers=servers, clients=hurried or no_client_late)
+        servers = hurried or not (late_servers(known, place) or elsewhere.late_servers(place))
+        clients = hurried or (no_client_late and not elsewhere.late_clients(place, step.offered))
+        after = next_step(step, target, servers=servers, clients=clients)
         if after != settled(target):
             steps[place] = after
     return steps
@@ -133,11 +161,15 @@ def late_clients(proxies: Iterable[Taken]) -> tuple[str, ...]:
     return tuple(f"{each.name} {each.late_client}" for each in proxies if each.late_client and each.speaks_tls)
 
 
-def waits_for(mesh: Mesh, proxies: Iterable[Taken]) -> dict[Place, tuple[str, ...]]:
+def waits_for(mesh: Mesh, proxies: Iterable[Taken], elsewhere: Elsewhere = NOWHERE) -> dict[Place, tuple[str, ...]]:
     """Of each port that is on its way: whom it waits for, and why; nobody where the next step is free."""
     wanted, known = targets(mesh), tuple(proxies)
-    return {
-        place: late_clients(known) if step.offered == settled(wanted[place]).offered else late_servers(known, place)
-        for place, step in mesh.staging.items()
-        if place in wanted
-    }
+    found: dict[Place, tuple[str, ...]] = {}
+    for place, step in mesh.staging.items():
+        if place not in wanted:
+            continue
+        if step.offered == settled(wanted[place]).offered:
+            found[place] = late_clients(known) + elsewhere.late_clients(place, step.offered)
+        else:
+            found[place] = late_servers(known, place) + elsewhere.late_servers(place)
+    return found
