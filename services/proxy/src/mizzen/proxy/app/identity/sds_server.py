@@ -59,8 +59,11 @@ class SdsServer:
             os.unlink(self._name, dir_fd=self._folder)
         server = grpc.aio.server(maximum_concurrent_rpcs=MAX_STREAMS)
         server.add_generic_rpc_handlers((self._handler(),))
-        server.add_insecure_port(f"unix:/proc/self/fd/{self._folder}/{self._name}")
-        os.chmod(self._name, 0o600, dir_fd=self._folder)
+        before = os.umask(0o177)  # a client of another user must not be in the queue before the mode is set
+        try:
+            server.add_insecure_port(f"unix:/proc/self/fd/{self._folder}/{self._name}")
+        finally:
+            os.umask(before)
         await server.start()
         self._server = server
 
