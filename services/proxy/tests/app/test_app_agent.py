@@ -14,6 +14,7 @@ from envoy.admin.v3 import clusters_pb2, config_dump_pb2, config_dump_shared_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from fake_pilot import FakePilot
@@ -173,6 +174,28 @@ async def test_dumps_are_envoys_messages(pilot: FakePilot, agent: SimpleNamespac
     assert (await agent.get("/config_dump?resource=nothing")).status == 404
     clusters = (await agent.get("/clusters?format=json")).body
     assert json_format.Parse(clusters, clusters_pb2.Clusters()).cluster_statuses[0].name == CLUSTER
+
+
+@pytest.mark.parametrize(("key", "is_shown"), [({"kty": "oct", "k": "c2VjcmV0"}, False), ({"kty": "RSA"}, True)])
+async def test_no_page_shows_what_signs_tokens(
+    key: dict[str, str], is_shown: bool, pilot: FakePilot, agent: SimpleNamespace, app: SimpleNamespace
+) -> None:
+    keys = json.dumps({"keys": [key]})
+    message = listener(app.unused_port())
+    packed = message.filter_chains[0].filters[0].typed_config
+    manager = hcm_pb2.HttpConnectionManager.FromString(packed.value)
+    tokens = jwt_pb2.JwtAuthentication()
+    tokens.providers["p"].local_jwks.inline_string = keys
+    filters = [manager.http_filters.add(name="jwt"), manager.http_filters.add()]
+    filters[0].typed_config.Pack(tokens)
+    filters[1].CopyFrom(manager.http_filters[0])
+    del manager.http_filters[0]
+    packed.Pack(manager)
+    pilot.send(message, nonce="l1")
+    await app.until(lambda: bool(pilot.answers("Listener")))
+    body = (await agent.get("/config_dump")).body
+    assert ("c2VjcmV0" in body, json.dumps(keys) in body) == (False, is_shown)
+    assert ("[redacted]" in body) is not is_shown
 
 
 async def test_what_has_no_effect_is_shown_and_reported(

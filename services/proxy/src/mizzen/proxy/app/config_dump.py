@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from mizzen.proxy.engine.plan import PlanKind
 from mizzen.proxy.engine.tls_plan import SecretPlan
 from mizzen.proxy.snapshot.store import TYPE_URLS, Held
 
+_REDACTED = {"inline_string": "[redacted]"}
+_SIGNS = re.compile(r'"[kd]"')
 _ADMIN = "type.googleapis.com/envoy.admin.v3"
 _STATUS = "type.googleapis.com/mizzen.status.v1.ProxyStatus"
 _NESTED = (
@@ -135,7 +138,7 @@ def _redacted(plan: SecretPlan) -> dict[str, Any]:
     if plan.key:
         secret["tls_certificate"] = {
             "certificate_chain": _inline(plan.chain),
-            "private_key": {"inline_string": "[redacted]"},
+            "private_key": _REDACTED,
         }
     else:
         known = {"trusted_ca": plan.roots, "crl": plan.crl}
@@ -162,9 +165,21 @@ def _entry(state: AgentState, kind: PlanKind, held: Held, field: str) -> dict[st
 def _plain(kind: PlanKind, held: Held) -> Any:
     packed = any_pb2.Any(type_url=TYPE_URLS[kind], value=held.body)
     try:
-        return json_format.MessageToDict(packed, preserving_proto_field_name=True)
+        return _without_secrets(json_format.MessageToDict(packed, preserving_proto_field_name=True))
     except TypeError as error:  # a nested type that this proxy does not know
         return {"@type": packed.type_url, "name": held.name, "error": str(error)}
+
+
+def _without_secrets(shown: Any) -> Any:
+    """The same without sets of keys with which somebody could sign tokens (RFC 7518 §6: `k` and `d` are secret)."""
+    if isinstance(shown, list):
+        return [_without_secrets(each) for each in shown]
+    if not isinstance(shown, dict):
+        return shown
+    return {
+        name: _REDACTED if name == "local_jwks" and _SIGNS.search(str(value)) else _without_secrets(value)
+        for name, value in shown.items()
+    }
 
 
 def _held(state: AgentState, kind: PlanKind) -> list[Held]:
