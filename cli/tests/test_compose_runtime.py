@@ -154,7 +154,7 @@ def test_the_compose_file_gets_the_home_and_who_may_write_there(
     environ = PROJECT.environ(home, {"DOCKER_HOST": "unix:///run/user/1/docker.sock", "MIZZEN_HOME": "elsewhere"})
     assert environ["MIZZEN_HOME"] == str(tmp_path)
     assert environ["DOCKER_SOCKET"] == "/run/user/1/docker.sock"
-    assert environ["MIZZEN_REGISTRAR_USER"] == f"{os.getuid()}:999"
+    assert environ["MIZZEN_OWNER"] == f"{os.getuid()}:999"
     assert "MIZZEN_PROXY" not in environ
     envoy = Project(("docker-compose",), PROJECT.file, "envoy")
     assert envoy.environ(home, {})["MIZZEN_PROXY"] == "proxy-envoy"

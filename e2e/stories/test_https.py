@@ -155,9 +155,6 @@ def test_the_page_over_https(mesh: Mesh, tmp_path: Path) -> None:
         assert known.is_served(BANK)
 
 
-@pytest.mark.runtime(
-    "local", "kube", reason="in containers of compose, Pilot cannot read a file that is its owner's alone"
-)
 def test_the_page_over_https_with_certificates_in_secrets(mesh: Mesh, tmp_path: Path) -> None:
     authority, clients = Authority(tmp_path, "root"), Authority(tmp_path, "clients")
     anybody = Visitor(authority)
@@ -187,9 +184,6 @@ def test_a_key_is_not_shown(mesh: Mesh, tmp_path: Path) -> None:
         assert "PRIVATE KEY" not in shown
 
 
-@pytest.mark.runtime(
-    "local", "kube", reason="in containers of compose, Pilot cannot read a file that is its owner's alone"
-)
 def test_a_secret_that_comes_late(mesh: Mesh, tmp_path: Path) -> None:
     authority = Authority(tmp_path, "root")
     anybody = Visitor(authority)
@@ -201,9 +195,6 @@ def test_a_secret_that_comes_late(mesh: Mesh, tmp_path: Path) -> None:
             eventually(lambda: anybody.is_served(SHOP), "the page with the Secret that came late")
 
 
-@pytest.mark.runtime(
-    "local", "kube", reason="in containers of compose, Pilot cannot read a file that is its owner's alone"
-)
 def test_the_page_over_https_by_the_gateway_api(mesh: Mesh, tmp_path: Path) -> None:
     authority = Authority(tmp_path, "root")
     anybody = Visitor(authority)

@@ -186,6 +186,6 @@ def test_both_data_planes_speak_to_each_other(mesh: Mesh) -> None:
         assert called(details, "visitor")[0] == 403
 
 
-@pytest.mark.runtime("local", reason="elsewhere it is in no folder of the user")
+@pytest.mark.runtime("local", "compose", reason="elsewhere it is in no folder of the user")
 def test_the_root_is_only_for_its_owner(mesh: Mesh) -> None:
     assert (mesh.home / "ca" / "ca-key.pem").stat().st_mode & 0o077 == 0

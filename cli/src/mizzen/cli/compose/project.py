@@ -44,7 +44,7 @@ class Project:
         socket = _socket(inherited.get("DOCKER_HOST", ""))
         return {
             "DOCKER_SOCKET": socket,
-            "MIZZEN_REGISTRAR_USER": f"{os.getuid()}:{_group_of(socket)}",
+            "MIZZEN_OWNER": f"{os.getuid()}:{_group_of(socket)}",
             **(dict.fromkeys(("MIZZEN_PROXY", "MIZZEN_GATEWAY"), "proxy-envoy") if self.engine == "envoy" else {}),
             **({"DEBIAN_IMAGE": OWN_BASE} if self.profiles and _is_here(OWN_BASE) else {}),
             **inherited,

@@ -69,7 +69,7 @@ def bring_up(
     store.write(checked_inputs(files or routing_files()) if files or not store.read() else ())
     prepare.tell_kept(home, files or routing_files())
     prepare.write_mesh_config(home, mixer_config)
-    home.registry.mkdir(parents=True, exist_ok=True)
+    _make_folders(home)
     give_tokens(home, stated)
     began = time.monotonic()
     with sigterm_as_interrupt():
@@ -81,6 +81,16 @@ def bring_up(
             raise
     say(f"The mesh is up (compose, engine {engine}, {time.monotonic() - began:.1f} s).")
     print_urls(home)
+
+
+def _make_folders(home: Home) -> None:
+    """Those that containers mount, before Docker makes them as root. Raises UserError."""
+    try:
+        for folder, mode in ((home.registry, 0o755), (home.authority, 0o700), (home.roots, 0o755)):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(mode)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be made, or is not yours: {error.strerror}") from error
 
 
 def project_of(home: Home) -> Project | None:

@@ -58,6 +58,11 @@ class Home:
         return self.path / "ca"
 
     @property
+    def roots(self) -> Path:
+        """What containers are to trust: a folder that Pilot writes and everybody reads."""
+        return self.path / "roots"
+
+    @property
     def state(self) -> Path:
         return self.path / "state.json"
 
