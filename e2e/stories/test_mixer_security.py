@@ -9,16 +9,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from support.identity import certified
 from support.mesh import Mesh, eventually, get
 from support.policy import REVIEWS
 
 from mizzen.attributes.compressed import encode
-from mizzen.identity.credentials import Credentials
-from mizzen.identity.keeping.own import Proof
-from mizzen.identity.keeping.service import CertificateService
-from mizzen.identity.keys import new_key
-from mizzen.identity.request import make_request
-from mizzen.identity.spiffe import SpiffeId
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse
 
 pytestmark = pytest.mark.runtime("local", reason="tokens of workloads are at hand there")
@@ -40,15 +35,6 @@ def connections(port: int) -> int:
     tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     established = [words for table in tables for words in map(str.split, table) if words[3] == "01"]
     return sum(words[2].endswith(f"0201007F:{port:04X}") for words in established)
-
-
-async def certified(home: Path, pod: str) -> Proof:
-    """What a workload of this mesh gets by its token."""
-    roots, key = home / "ca/root-cert.pem", new_key()
-    pilot = CertificateService("127.0.1.1:15012", roots, home / "identity/tokens" / pod)
-    claimed = SpiffeId("cluster.local", "istio-system", "mizzen-mixer")  # which is of no interest to Pilot
-    credentials = Credentials.received(key, await pilot.sign(make_request(key, claimed), None))
-    return Proof(credentials, credentials.roots_pem)
 
 
 async def asked(credentials: grpc.ChannelCredentials, pod: str) -> str:

@@ -187,7 +187,6 @@ def test_bytes_inside_of_tls(world: Any, router: Any) -> None:
 @pytest.mark.parametrize(
     ("tls", "problem"),
     [
-        ("mode: AUTO_PASSTHROUGH", "tls.mode: AUTO_PASSTHROUGH is not served"),
         (
             "mode: SIMPLE, credentialName: shop",
             "credential kubernetes://shop of server 0 cannot be used",

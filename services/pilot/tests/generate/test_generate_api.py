@@ -73,7 +73,7 @@ def test_unknown_types_are_refused(world: Any, sidecar: Any) -> None:
 def test_names() -> None:
     name = names.outbound(80, "v1", "a.b")
     assert name == "outbound|80|v1|a.b"
-    assert names.parse_cluster(name) == ("outbound", 80, "v1", "a.b")
+    assert names.parse_cluster(name) == names.ClusterName("outbound", 80, "v1", "a.b")
     assert [names.host_of(name), names.host_of("odd")] == ["a.b", "odd"]
     assert str(names.parse_cluster(name)) == name
     for odd in ("BlackHoleCluster", "outbound|x||a", "a|b|c|d", "outbound|80|a"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from mizzen.api.gateway import Gateway
+from mizzen.api.gateway import Gateway, ServerTLSMode
 from mizzen.api.resource import ResourceKey
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.base.keysource import KeySource
@@ -134,11 +134,18 @@ def _of_config(
         if proxy.type != "router":
             return frozenset()
         gateways = [mesh.resources[key].spec for mesh in meshes if key in mesh.resources]
-        ours = any(isinstance(spec, Gateway) and labels(spec.selector) <= proxy.labels for spec in gateways)
-        return {LISTENER, ROUTE, SECRET} if ours else frozenset()
+        ours = [spec for spec in gateways if isinstance(spec, Gateway) and labels(spec.selector) <= proxy.labels]
+        clusters = {CLUSTER, ENDPOINT} if any(map(_is_automatic, ours)) else set()
+        return {LISTENER, ROUTE, SECRET} | clusters if ours else frozenset()
     if key.kind == "Secret":
         return {SECRET} if concerns(key, proxy, meshes[1]) else frozenset()
     return frozenset()
+
+
+def _is_automatic(gateway: Gateway) -> bool:
+    """Its clusters are made for it."""
+    modes = (server.tls.mode for server in gateway.servers if server.tls is not None)
+    return ServerTLSMode.AUTO_PASSTHROUGH in modes
 
 
 def _of_routings(routings: Iterable[Routing], proxy: Proxy, *, narrowed: bool) -> frozenset[str] | set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.generate import clusters, endpoints, grpc, names, typeurls
+from mizzen.pilot.generate.autopassthrough import offered
 from mizzen.pilot.generate.cache import Cache
 from mizzen.pilot.generate.failure import origin_text
 from mizzen.pilot.generate.gatewaylisteners import gateway_listeners, gateway_ports
@@ -22,8 +23,10 @@ from mizzen.pilot.generate.outbound import OutboundListeners
 from mizzen.pilot.generate.routes import SidecarRouteInputs, empty_routes, sidecar_routes
 from mizzen.pilot.generate.secrets import secret
 from mizzen.pilot.snapshot.credentials import UnusableCredential
+from mizzen.pilot.snapshot.destinationrule import Rule
 from mizzen.pilot.snapshot.gateways import GatewayPort, HttpServer
 from mizzen.pilot.snapshot.mesh import Mesh
+from mizzen.pilot.snapshot.peerauth import TLS_MODE
 from mizzen.pilot.snapshot.proxy import Proxy
 from mizzen.pilot.snapshot.service import Endpoint, Port, Service
 from mizzen.pilot.snapshot.uncertified import able
@@ -120,8 +123,16 @@ def _endpoints(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> N
         if cluster is not None:
             service = node.scope.service(cluster.host) or node.consulted.get(cluster.host)
             rule = node.rule(service) if service is not None else None
-            found = capable(node.mesh, endpoints.select(node.mesh, service, rule, cluster))
+            found = _reachable(node.mesh, service, rule, cluster)
         harvest.take(name, endpoints.endpoint_set, endpoints.EndpointInputs(name, found, node.proxy.cluster_id))
+
+
+def _reachable(
+    mesh: Mesh, service: Service | None, rule: Rule | None, cluster: names.ClusterName
+) -> tuple[Endpoint, ...]:
+    """The endpoints of a cluster; of one whose TLS goes through those alone that speak the mesh's."""
+    found = capable(mesh, endpoints.select(mesh, service, rule, cluster))
+    return tuple(each for each in found if TLS_MODE in each.labels) if cluster.passed else found
 
 
 def _clusters(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> None:
@@ -129,6 +140,8 @@ def _clusters(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> No
         for port in service.ports:
             if port.protocol is not Protocol.UDP:
                 _service_clusters(node, harvest, service, port)
+    for service, port in offered(node, gateway_ports(node)) if node.proxy.type == "router" else ():
+        _service_clusters(node, harvest, service, port, passed=True)
     if node.proxy.generator == "grpc":
         return
     settings = node.mesh.settings
@@ -145,28 +158,29 @@ def _clusters(node: Node, harvest: Harvest, wanted: frozenset[str] | None) -> No
         harvest.take(undeclared.name, clusters.passthrough, undeclared)
 
 
-def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port) -> None:
+def _service_clusters(node: Node, harvest: Harvest, service: Service, port: Port, *, passed: bool = False) -> None:
     rule = node.rule(service)
     required = is_required(node.mesh, service, port) and able(node.proxy)
     subsets: Iterable[str] = ("", *(subset.name for subset in rule.subsets)) if rule is not None else ("",)
     for subset in subsets:
-        cluster = names.ClusterName("outbound", port.number, subset, service.hostname)
+        cluster = names.ClusterName("outbound", port.number, subset, service.hostname, passed)
         found: tuple[Endpoint, ...] = ()
         if service.resolution in clusters.NAMED:
-            found = endpoints.select(node.mesh, service, rule, cluster)
+            found = _reachable(node.mesh, service, rule, cluster)
         grpc = node.proxy.generator == "grpc"
         inputs = clusters.ClusterInputs(
             service,
             port,
             subset,
             rule,
-            capable(node.mesh, found),
+            found,
             node.mesh.settings,
             grpc,
             node.lookup,
             expected=identities(node.mesh, service) if node.mutual_tls or required else None,
             required=required,
             credentials=node.proxy.type == "router",
+            passed=passed,
             captured=node.proxy.captures and not grpc,
         )
         origin = origin_text(rule.origin) if rule is not None else ""

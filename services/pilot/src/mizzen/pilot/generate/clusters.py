@@ -52,6 +52,8 @@ class ClusterInputs:
     """It does so with all endpoints, unless a rule says otherwise."""
     credentials: bool = False
     """The client may have Secrets that rules name: gateways alone, as in Istio."""
+    passed: bool = False
+    """Connections are in mutual TLS already, which is left to the endpoint."""
     captured: bool = False
     """Connections come with the address that the client chose among the pods of a headless service."""
 
@@ -85,11 +87,12 @@ class FixedInputs:
 
 
 def outbound_cluster(inputs: ClusterInputs) -> Encoded:
-    """The cluster `outbound|<port>|<subset>|<host>`."""
+    """The cluster `outbound|<port>|<subset>|<host>`, or `outbound_.<port>_.<subset>_.<host>` where TLS goes through."""
     service, port = inputs.service, inputs.port
     subset = inputs.rule.subset(inputs.subset) if inputs.rule is not None and inputs.subset else None
     policy = effective(inputs.rule, port.number, subset)
-    message = _cluster(names.outbound(port.number, inputs.subset, service.hostname), inputs.settings)
+    name = names.ClusterName("outbound", port.number, inputs.subset, service.hostname, inputs.passed)
+    message = _cluster(str(name), inputs.settings)
     message.type = _discovery(service, policy.load_balancer, captured=inputs.captured)
     if message.type == _Cluster.EDS:
         message.eds_cluster_config.service_name = message.name
@@ -103,8 +106,9 @@ def outbound_cluster(inputs: ClusterInputs) -> Encoded:
     if message.type != _Cluster.ORIGINAL_DST:
         trafficpolicy.balance(message, policy.load_balancer, grpc=inputs.grpc)
         message.common_lb_config.healthy_panic_threshold.value = 0
-    _apply(message, policy, port.protocol, credentials=inputs.credentials)
-    _secure(message, policy, inputs)
+    _apply(message, policy, inputs)
+    if not inputs.passed:
+        _secure(message, policy, inputs)
     _describe(message, inputs)
     return encode(message.name, message)
 
@@ -195,11 +199,12 @@ def _resolve_names(message: Any, inputs: ClusterInputs) -> None:
     message.dns_lookup_family = inputs.lookup
 
 
-def _apply(message: Any, policy: Policy, protocol: Protocol, *, credentials: bool) -> None:
+def _apply(message: Any, policy: Policy, inputs: ClusterInputs) -> None:
     trafficpolicy.pool(message, policy.connection_pool)
     trafficpolicy.retry_budget(message, policy.retry_budget)
     trafficpolicy.outlier(message, policy.outlier_detection)
-    begun = upstream.originated(policy, credentials=credentials)
+    protocol = Protocol.TCP if inputs.passed else inputs.port.protocol
+    begun = None if inputs.passed else upstream.originated(policy, credentials=inputs.credentials)
     upstream.transport(message, policy, begun, protocol)
     upstream.protocol_options(message, protocol, policy.connection_pool, tls=begun)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mizzen.pilot.base import host as hosts
 from mizzen.pilot.generate import names
+from mizzen.pilot.generate.autopassthrough import automatic_chains
 from mizzen.pilot.generate.harvest import Harvest
 from mizzen.pilot.generate.hcm import SERVER_NAME, HttpInputs
 from mizzen.pilot.generate.listener import OUTBOUND, HttpChain, ListenerInputs
@@ -72,10 +73,17 @@ def _secure(node: Node, port: GatewayPort, name: str) -> list[HttpChain | TcpCha
             routes = names.secure_gateway_route(port.port, server.port_name, server.gateway, port.bind)
             found.setdefault(match, HttpChain(match, _http(node, name), routes, gateway_tls=server.tls))
             continue
-        for chain in _routed(node, server, passthrough_chains if server.passes else gateway_chains):
+        for chain in _chains(node, server):
             ended = chain if server.passes else replace(chain, match=match, gateway_tls=server.tls)
             found.setdefault(ended.match, ended)
     return list(found.values())
+
+
+def _chains(node: Node, server: TlsServer) -> Iterator[TcpChain]:
+    """Of a server that carries bytes."""
+    if server.automatic:
+        return _guarded(node, automatic_chains(node, server, _context(node, server)))
+    return _routed(node, server, passthrough_chains if server.passes else gateway_chains)
 
 
 def _server_names(server: TlsServer) -> tuple[str, ...]:
@@ -96,14 +104,7 @@ def _routed(
     node: Node, server: TcpServer | TlsServer, make: Callable[[Routing, int, TcpContext], list[TcpChain]]
 ) -> Iterator[TcpChain]:
     """The chains of all VirtualServices at a server, guarded."""
-    context = TcpContext(
-        gateways=frozenset({server.gateway}),
-        namespace=node.proxy.namespace,
-        labels=node.labels,
-        scope=node.scope,
-        rules=node.mesh.rules,
-        idle_timeout=node.proxy.idle_timeout,
-    )
+    context = _context(node, server)
     for routing in node.mesh.routings:
         if server.gateway not in routing.gateways or not visible(routing.export_to, node.proxy.namespace):
             continue
@@ -113,5 +114,20 @@ def _routed(
             for host in routing.hosts
         ):
             continue
-        for chain in make(routing, server.port, context):
-            yield replace(chain, tcp=replace(chain.tcp, guards=node.guards.tcp))
+        yield from _guarded(node, make(routing, server.port, context))
+
+
+def _context(node: Node, server: TcpServer | TlsServer) -> TcpContext:
+    return TcpContext(
+        gateways=frozenset({server.gateway}),
+        namespace=node.proxy.namespace,
+        labels=node.labels,
+        scope=node.scope,
+        rules=node.mesh.rules,
+        idle_timeout=node.proxy.idle_timeout,
+    )
+
+
+def _guarded(node: Node, chains: Iterable[TcpChain]) -> Iterator[TcpChain]:
+    for chain in chains:
+        yield replace(chain, tcp=replace(chain.tcp, guards=node.guards.tcp))

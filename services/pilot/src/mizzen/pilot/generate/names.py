@@ -14,15 +14,18 @@ HTTP_PROXY_ROUTE = "http_proxy"
 
 
 class ClusterName(NamedTuple):
-    """`<direction>|<port>|<subset>|<host>`."""
+    """`<direction>|<port>|<subset>|<host>`, or with `_.` in place of `|`, as SNI has it."""
 
     direction: str
     port: int
     subset: str
     host: str
+    passed: bool = False
+    """Its connections are in mutual TLS, which the client speaks with the endpoint (AUTO_PASSTHROUGH)."""
 
     def __str__(self) -> str:
-        return f"{self.direction}|{self.port}|{self.subset}|{self.host}"
+        divider = "_." if self.passed else "|"
+        return divider.join((self.direction, str(self.port), self.subset, self.host))
 
 
 def outbound(port: int, subset: str, host: str) -> str:
@@ -37,10 +40,11 @@ def inbound(target_port: int) -> str:
 
 def parse_cluster(name: str) -> ClusterName | None:
     """The parts of a cluster name; None when it is not one."""
-    parts = name.split("|")
+    passed = "|" not in name
+    parts = name.split("_.", 3) if passed else name.split("|")
     if len(parts) != 4 or parts[0] not in ("outbound", "inbound") or not parts[1].isdecimal():
         return None
-    return ClusterName(parts[0], int(parts[1]), parts[2], parts[3])
+    return ClusterName(parts[0], int(parts[1]), parts[2], parts[3], passed)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -55,7 +59,7 @@ def host_of(name: str) -> str:
 
 def server_name(port: int, subset: str, host: str) -> str:
     """The SNI by which a mutual TLS connection names its cluster."""
-    return f"outbound_.{port}_.{subset}_.{host}"
+    return str(ClusterName("outbound", port, subset, host, passed=True))
 
 
 def listener(address: str, port: int) -> str:

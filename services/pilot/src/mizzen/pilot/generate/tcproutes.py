@@ -68,6 +68,11 @@ def gateway_chains(routing: Routing, port: int, context: TcpContext) -> list[Tcp
     return _unique(_tcp_chains(routing, port, (), context))
 
 
+def chain_to(cluster: str, match: ChainMatch, context: TcpContext) -> TcpChain:
+    """A chain to one cluster, under its DestinationRule."""
+    return TcpChain(match, _governed(((cluster, 1),), context))
+
+
 def _tls_chains(routing: Routing, port: int, destinations: tuple[str, ...], context: TcpContext) -> Iterator[TcpChain]:
     for route in routing.tls:
         for match in route.match:
@@ -134,7 +139,7 @@ def _default(
 ) -> TcpChain:
     named = port.protocol.is_tls and (by_name or bool(destinations)) and service.hostname != "*"
     match = ChainMatch(destinations=destinations, server_names=(service.hostname,) if named else ())
-    return TcpChain(match, _governed(((names.outbound(port.number, "", service.hostname), 1),), context))
+    return chain_to(names.outbound(port.number, "", service.hostname), match, context)
 
 
 def _governed(clusters: tuple[tuple[str, int], ...], context: TcpContext) -> TcpInputs:

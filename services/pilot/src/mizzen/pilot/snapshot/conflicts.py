@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from mizzen.api.destinationrule import ClientTLSMode, ClientTLSSettings, DestinationRule, TrafficPolicy
-from mizzen.api.gateway import Gateway, ServerTLSMode
 from mizzen.api.problem import Problem
 from mizzen.api.resource import Resource
 from mizzen.api.security import RequestAuthentication
@@ -41,18 +40,6 @@ def of_routings(routings: Iterable[Routing], gateways: frozenset[tuple[str, str]
             if owner is not routing:
                 message = f"host {host} belongs to {owner.parts[0].id}, which is older; this one has no effect on it"
                 yield Problem(resource.source, resource.id, "spec.hosts", message, "warning")
-
-
-def of_gateways(gateways: Iterable[Resource[Gateway]]) -> Iterator[Problem]:
-    """Servers that this version cannot serve."""
-    for gateway in gateways:
-        for index, server in enumerate(gateway.spec.servers):
-            if server.port is None or not protocol.parse(server.port.protocol).is_tls:
-                continue
-            tls, place = server.tls, f"spec.servers[{index}].tls"
-            if tls is not None and tls.mode is ServerTLSMode.AUTO_PASSTHROUGH:
-                message = "AUTO_PASSTHROUGH is not served by this version; the port is not opened"
-                yield Problem(gateway.source, gateway.id, f"{place}.mode", message)
 
 
 def of_sidecars(sidecars: Iterable[Resource[Sidecar]]) -> Iterator[Problem]:

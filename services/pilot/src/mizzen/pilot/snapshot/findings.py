@@ -25,7 +25,6 @@ def _of_traffic(mesh: Mesh) -> Iterator[Problem]:
     gateways = frozenset((each.metadata.namespace, each.metadata.name) for each in mesh.gateways)
     yield from mesh.translation.problems(mesh.resources)
     yield from conflicts.of_routings(mesh.routings, gateways)
-    yield from conflicts.of_gateways(mesh.gateways)
     yield from credentials.problems(mesh.gateways, mesh.resources)
     yield from clientcredentials.problems(of_kind(resources, DestinationRule), mesh.resources)
     yield from conflicts.of_sidecars(mesh.sidecars)

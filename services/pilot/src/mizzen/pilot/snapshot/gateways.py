@@ -12,6 +12,8 @@ from mizzen.pilot.base.labels import Labels, labels
 from mizzen.pilot.base.protocol import Protocol
 from mizzen.pilot.snapshot.targets import Target
 
+_PASSING = (ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH)
+
 
 @dataclass(frozen=True, slots=True)
 class HttpServer:
@@ -53,7 +55,12 @@ class TlsServer:
     @property
     def passes(self) -> bool:
         """TLS is left to the endpoint."""
-        return self.tls.mode is ServerTLSMode.PASSTHROUGH
+        return self.tls.mode in _PASSING
+
+    @property
+    def automatic(self) -> bool:
+        """No routes: clients in the mesh name the service and its port by SNI."""
+        return self.tls.mode is ServerTLSMode.AUTO_PASSTHROUGH
 
     @property
     def plain(self) -> HttpServer:
@@ -117,9 +124,9 @@ def _merge(known: GatewayPort, gateway: Resource[Gateway], server: Server, spoke
         if known.http or known.tls:
             return None
         return GatewayPort(known.port, known.bind, tcp=(*known.tcp, TcpServer(reference, server.name, number, hosts)))
-    if spoken.is_tls and server.tls is not None and server.tls.mode is not ServerTLSMode.AUTO_PASSTHROUGH:
+    if spoken.is_tls and server.tls is not None:
         port_name = server.port.name if server.port is not None else ""
-        http_inside = spoken is Protocol.HTTPS and server.tls.mode is not ServerTLSMode.PASSTHROUGH
+        http_inside = spoken is Protocol.HTTPS and server.tls.mode not in _PASSING
         tls = TlsServer(reference, server.name, number, port_name, hosts, http_inside, server.tls)
         if known.http or known.tcp or any(_shares_a_host(tls, other) for other in known.tls):
             return None
@@ -128,7 +135,7 @@ def _merge(known: GatewayPort, gateway: Resource[Gateway], server: Server, spoke
 
 
 def _shares_a_host(server: TlsServer, other: TlsServer) -> bool:
-    """Clients of one name cannot be shown two certificates; PASSTHROUGH is told apart by routes."""
+    """Clients of one name cannot be shown two certificates; those of PASSTHROUGH are told apart by routes."""
     if server.passes and other.passes:
         return False
     return not {host for _, host in server.hosts}.isdisjoint(host for _, host in other.hosts)
