@@ -8,13 +8,13 @@ import pytest
 
 from mizzen.pilot.generate.encoded import Encoded
 from mizzen.pilot.generate.harvest import Generated
-from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mizzen.pilot.generate.typeurls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from mizzen.pilot.push.queue import Push
 from mizzen.pilot.xds.messages import DeltaRequest, Response, SotwRequest
 from mizzen.pilot.xds.rules import Verdict
 from mizzen.pilot.xds.session import GenerationError, Session
 
-TYPES = {"cds": CLUSTER, "eds": ENDPOINT, "lds": LISTENER, "rds": ROUTE}
+TYPES = {"cds": CLUSTER, "eds": ENDPOINT, "lds": LISTENER, "rds": ROUTE, "sds": SECRET}
 SHORT = {url: short for short, url in TYPES.items()}
 
 

@@ -52,6 +52,19 @@ def test_changes_of_the_subscription(delta) -> None:
     assert delta.push("rds") == ["rds r2"]
 
 
+def test_a_secret_that_there_is_not_is_not_waited_for(delta) -> None:
+    """A listener that names two would wait for both, though only one is missing."""
+    delta.world.set(sds="a1! b1")
+    assert delta.delta("sds", "a b") == ["sds b1 -a"]
+    delta.ack("sds")
+    delta.world.set(sds="a2 b1")
+    assert delta.push("sds") == ["sds a2"]
+    delta.ack("sds")
+    delta.world.set(sds="a3! b1")
+    assert delta.push("sds") == [], "what is held stays"
+    assert delta.delta("sds", "a") == ["sds a2"]
+
+
 def test_all_names_dropped_is_silent_also_at_the_late_ack(delta) -> None:
     delta.world.set(eds="a1")
     delta.delta("eds", "a")

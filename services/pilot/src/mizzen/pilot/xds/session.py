@@ -200,7 +200,9 @@ class Session:
         asked = names or ()
         changed = [r for r in current.values() if r.name in asked or watch.is_news(r)]
         expected = (watch.sent.keys() | watch.names) if names is None else names
-        removed = sorted(name for name in expected if name not in current and name not in watch.failures)
+        # A Secret that cannot be had may never come, and who names it beside others would wait for it.
+        unspoken = () if watch.type_url == SECRET else watch.failures
+        removed = sorted(name for name in expected if name not in current and name not in unspoken)
         if names is None and watch.type_url in LEADERS:  # it reconnects: what it holds may be in use
             leaving = frozenset(name for name in removed if name in watch.sent)
             removed = [name for name in removed if name not in leaving]
