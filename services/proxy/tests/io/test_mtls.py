@@ -15,6 +15,7 @@ import pytest
 from tls_authority import TestAuthority
 from tls_proxies import GET, Proxy, application, ask, get, http, proxy, static, tcp
 
+from mizzen.identity.inmemory import load_pair, load_roots
 from mizzen.proxy.engine.match_plan import StringMatch
 from mizzen.proxy.engine.plan import (
     ChainMatch,
@@ -112,6 +113,93 @@ async def test_strict_lets_nobody_in_with_plain_text() -> None:
         assert (await get(front.port))[0] == 503
         assert behind.count("no_filter_chain_match") > 0
         assert heads == []
+
+
+async def test_who_speaks_mutual_tls_goes_on_when_it_becomes_strict_and_plain_text_does_not() -> None:
+    async with mesh(*good()) as (front, behind, heads), asyncio.timeout(20):
+        of_mesh = await asyncio.open_connection("127.0.0.1", front.port)
+        plain = await asyncio.open_connection("127.0.0.1", behind.port)
+        assert await ask(*of_mesh) == await ask(*plain) == (200, b"hello")
+        await behind.apply(inbound(http("app"), strict=True))
+        assert await plain[0].read() == b""
+        assert await ask(*of_mesh) == (200, b"hello")
+        assert behind.count("ssl.handshake") == 1
+        assert len(heads) == 3
+        for _, writer in (of_mesh, plain):
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_a_byte_stream_goes_on_when_it_becomes_strict_unless_it_is_denied_now() -> None:
+    server, client = good()
+    outbound = ListenerPlan("out", "127.0.0.1", 1, "outbound", tcp("reviews"))
+    async with (
+        application() as (port, _),
+        proxy(inbound(tcp("app")), static("app", port), *server) as behind,
+        proxy(outbound, static("reviews", behind.port, AUTO, SAYS_ISTIO), *client) as front,
+        asyncio.timeout(20),
+    ):
+        stream = await asyncio.open_connection("127.0.0.1", front.port)
+        assert await ask(*stream) == (200, b"hello")
+        await behind.apply(inbound(tcp("app"), strict=True))
+        assert await ask(*stream) == (200, b"hello")
+        denies = replace(tcp("app"), guards=(allow("spiffe://cluster.local/ns/default/sa/ratings"),))
+        await behind.apply(inbound(denies))
+        assert await stream[0].read() == b""
+        assert behind.count("ssl.handshake") == 1
+        stream[1].close()
+        await stream[1].wait_closed()
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_a_handshake_under_way_ends_well_when_it_becomes_strict(stays: bool) -> None:
+    server, _ = good()
+    async with application() as (port, _), proxy(inbound(http("app")), static("app", port), *server) as behind:
+        client = Shaking(ROOT.secret("productpage"), ROOT.roots())
+        async with asyncio.timeout(20):
+            await client.greet(behind.port)
+            if stays:
+                await behind.apply(inbound(http("app"), strict=True))
+            else:
+                await behind.apply(inbound(tcp("app"), strict=True))
+            assert (b"hello" in await client.ask(GET)) == stays
+
+
+class Shaking:
+    """A client of the mesh that stops in the middle of its handshake."""
+
+    def __init__(self, own: SecretPlan, roots: SecretPlan) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        load_pair(context, own.chain, own.key)
+        load_roots(context, roots.roots)
+        context.set_alpn_protocols(["istio"])
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing)
+
+    async def greet(self, port: int) -> None:
+        """Say hello and hear the answer."""
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+        _is_done(self._tls.do_handshake)
+        self._writer.write(self._outgoing.read())
+        self._incoming.write(await self._reader.read(1 << 16))
+
+    async def ask(self, request: bytes) -> bytes:
+        """End the handshake and ask; the answer, or nothing."""
+        while not _is_done(self._tls.do_handshake):
+            self._writer.write(self._outgoing.read())
+            self._incoming.write(await self._reader.read(1 << 16))
+        self._tls.write(request)
+        self._writer.write(self._outgoing.read())
+        answer = b""
+        while b"hello" not in answer and (data := await self._reader.read(1 << 16)):
+            self._incoming.write(data)
+            with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                answer += self._tls.read(1 << 16)
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+        return answer
 
 
 STOLEN, STOLEN_BY_CLIENT = ROOT.secret("reviews"), ROOT.secret("productpage")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ChainKey: TypeAlias = tuple[str, ChainMatch] | None
 """Name and match; None is the default chain, and the only one of a listener that has no choice."""
 Manager: TypeAlias = HttpManager | TcpManager | RefusePlan
+Established: TypeAlias = Downstream | Tunnel
+"""A connection that a chain handles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,6 @@ class BoundChains:
 class Connection(Protocol):
     """What a listener can do to its connections."""
 
-    @property
-    def chain(self) -> Chain | None:
-        """None until one is chosen."""
-
     def close(self) -> None:
         """Close if idle."""
 
@@ -59,14 +57,15 @@ class Chain:
     is asked for now.
     """
 
-    __slots__ = ("buffer_limit", "draining", "guards", "http", "listener", "manager", "runtime", "tcp", "tls")
+    __slots__ = ("buffer_limit", "draining", "guards", "http", "listener", "manager", "name", "runtime", "tcp", "tls")
 
     http: HttpManager
     """How requests are handled from now on; only while the chain is one for HTTP."""
     tcp: TcpManager
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, name: str) -> None:
         self.listener = listener
+        self.name = name
         self.runtime = listener.runtime
         self.draining = False
         """Its connections end after what is under way."""
@@ -93,8 +92,14 @@ class Chain:
         if self.guards == before:
             return
         for connection in tuple(self.listener.connections):
-            if connection.chain is self and isinstance(connection, Tunnel):
+            if isinstance(connection, Tunnel) and connection.chain is self:
                 connection.judge()
+
+    def adopt(self, connection: Established) -> None:
+        """Handle a connection from now on that another chain has taken, and which this one can become for it."""
+        before, connection.chain = connection.chain, self
+        if isinstance(connection, Tunnel) and self.guards != before.guards:
+            connection.judge()
 
     def protocol(self, arrival: Arrival | None = None) -> asyncio.Protocol:
         """The protocol object of a new connection."""

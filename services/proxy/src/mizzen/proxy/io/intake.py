@@ -40,7 +40,6 @@ class Intake(asyncio.Protocol, StreamRecord):
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.runtime = listener.runtime
-        self.chain: Chain | None = None
         self.look_at = NEVER
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.started_at = self.runtime.now()
@@ -230,14 +229,15 @@ class Intake(asyncio.Protocol, StreamRecord):
         if self._done:
             connection.abort()
             return
-        if chain.draining:  # its listener or its plan has gone meanwhile
+        taker = self.listener.successor(chain, self.arrival) if chain.draining else chain
+        if taker is None:  # its listener or its plan has gone meanwhile
             self._end("chain_removed")
             return
         self.arrival.is_secured = True
         self.arrival.peer = connection.peer
         self.arrival.tls = connection.facts
         self.arrival.own = connection.identity
-        self._hand_over(chain, connection)
+        self._hand_over(taker, connection)
 
     def _not_secured(self, reason: str) -> None:
         if not self._done:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mizzen.proxy.engine.arrival import Arrival
 from mizzen.proxy.engine.plan import ListenerPlan
 from mizzen.proxy.engine.stats import HttpStats, ListenerStats
-from mizzen.proxy.io.chain import BoundChains, Chain, ChainKey, Connection, Manager
+from mizzen.proxy.io.chain import BoundChains, Chain, ChainKey, Connection, Established, Manager
 from mizzen.proxy.io.intake import Intake
 from mizzen.proxy.io.tcp_manager import TcpManager
 
@@ -44,7 +44,7 @@ class Listener:
         self.follow(plan, bound)
 
     def follow(self, plan: ListenerPlan, bound: BoundChains) -> None:
-        """Take over a new plan; connections of chains that are gone, or of another kind now, end."""
+        """Take over a new plan; connections of chains that are gone, or of another kind now, end or change over."""
         self.plan = plan
         self.table = bound.table
         self.logs = bound.logs
@@ -54,7 +54,7 @@ class Listener:
         for key, manager in bound.managers.items():
             tls, chain = bound.tls.get(key), before.get(key)
             if chain is None or not chain.can_become(manager, tls):
-                chain = Chain(self)
+                chain = Chain(self, "" if key is None else key[0])
             self.chains[key] = chain
             chain.follow(manager, plan.buffer_limit, tls)
         for key, chain in before.items():
@@ -74,6 +74,16 @@ class Listener:
         """The filter chain for a connection; None when none takes it."""
         key = None if self.table is None else self.table.find(arrival)
         return self.chains.get(key)
+
+    def successor(self, chain: Chain, arrival: Arrival | None) -> Chain | None:
+        """The chain in which a connection of one that is gone goes on: it takes it now, and only its match differs.
+
+        A port that becomes STRICT takes all TLS instead of the mesh's: the mesh must not notice.
+        """
+        found = None if arrival is None else self.choose(arrival)
+        if found is None or found.draining or found.name != chain.name:
+            return None
+        return found if found.can_become(chain.manager, chain.tls) else None
 
     def choose_for_bytes(self, arrival: Arrival, chain: Chain) -> Chain | None:
         """The filter chain that carries HTTP/2 as what it is to this proxy: bytes. `chain` is the one for HTTP.
@@ -139,15 +149,18 @@ class Listener:
 
     def _retire(self, chain: Chain) -> None:
         chain.draining = True
-        connections = self._of(chain)
-        for connection in connections:
-            connection.close()
-        if connections:
+        for connection in self._of(chain):
+            successor = self.successor(chain, connection.arrival)
+            if successor is not None:
+                successor.adopt(connection)
+            else:
+                connection.close()
+        if self._of(chain):
             self.runtime.loop.call_later(DRAIN_SECONDS, self._cut, chain)
 
     def _cut(self, chain: Chain) -> None:
         for connection in self._of(chain):
             connection.abort()
 
-    def _of(self, chain: Chain) -> list[Connection]:
-        return [connection for connection in self.connections if connection.chain is chain]
+    def _of(self, chain: Chain) -> list[Established]:
+        return [each for each in self.connections if isinstance(each, Established) and each.chain is chain]
