@@ -11,8 +11,8 @@ import pytest
 from mizzen.cli.compose.identity import give_tokens
 from mizzen.cli.errors import UserError
 from mizzen.cli.local.home import Home
+from mizzen.identity.callers.tokens import TokenVerifier
 from mizzen.identity.spiffe import SpiffeId
-from mizzen.pilot.ca.tokens import TokenVerifier
 
 SERVICES = {
     "reviews-v1-proxy": {

@@ -15,11 +15,11 @@ from mizzen.cli.local.home import Home
 from mizzen.cli.local.mixer import MIXER_CONFIG, mixer_pod
 from mizzen.cli.local.reconcile import PodKey
 from mizzen.cli.local.security import TokenIssuer, able, pilot_flags, wants_security
+from mizzen.identity.callers.tokens import TokenVerifier
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.mixer.app.settings import read_settings as read_mixer_settings
 from mizzen.pilot.app.meshconfig import parse_mesh_config
 from mizzen.pilot.app.settings import read_settings as read_pilot_settings
-from mizzen.pilot.ca.tokens import TokenVerifier
 from mizzen.runtime.address import Address
 
 

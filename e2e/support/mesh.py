@@ -107,14 +107,21 @@ class Mesh(ABC):
         """The network from which productpage is asked: that of the ingress gateway."""
 
     def address(self, workload: str) -> str:
-        """The IP address of its sidecar, as `mizzen status` tells it."""
-        name = self.sidecar(workload)
-        (found,) = (row["address"] for row in self.table("status")["processes"] if row["name"] == name)
+        """The IP address of its sidecar."""
+        return self.address_of(self.sidecar(workload))
+
+    def address_of(self, process: str) -> str:
+        """The IP address of a process or container, as `mizzen status` tells it."""
+        (found,) = (row["address"] for row in self.table("status")["processes"] if row["name"] == process)
         return str(found).partition(":")[0]
 
     def ask(self, workload: str, port: int, path: str) -> tuple[int, str]:
         """Status and body of a plaintext GET by a client without a sidecar; 0 where it is not answered."""
-        connection = http.client.HTTPConnection(self.address(workload), port, timeout=10)
+        return self.ask_at(self.address(workload), port, path)
+
+    def ask_at(self, address: str, port: int, path: str) -> tuple[int, str]:
+        """The same, wherever it is."""
+        connection = http.client.HTTPConnection(address, port, timeout=10)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from support.kube.cluster import Object
+from support.kube.given import FETCH
 from support.kube.process import Process
 from support.kube.release import Release
 
@@ -31,7 +32,7 @@ class Component:
     """One that serves."""
 
     release: Release
-    service: str
+    deployment: str
     address: str
     """Of its process; empty where its Pods run."""
 
@@ -41,10 +42,9 @@ class Component:
             status, text = _get(self.address, path)
             assert status == 200, text
             return json.loads(text)
-        proxy = (
-            f"/api/v1/namespaces/{self.release.namespace}/services/http:{self.service}:{MONITORING_PORT}/proxy{path}"
-        )
-        return json.loads(self.release.cluster.kubectl("get", f"--raw={proxy}"))
+        pod = ("exec", f"--namespace={self.release.namespace}", f"deployment/{self.deployment}")
+        url = f"http://127.0.0.1:{MONITORING_PORT}{path}"
+        return json.loads(self.release.cluster.kubectl(*pod, "--", "python3", "-c", FETCH, url))
 
 
 @contextmanager
@@ -57,10 +57,9 @@ def serving(
     """
     spec = release.get("deployment", deployment)["spec"]
     service = _service(release, spec["selector"]["matchLabels"])
-    name = service["metadata"]["name"]
     if not release.cluster.local:
         release.wait(deployment)
-        yield Component(release, name, "")
+        yield Component(release, deployment, "")
         return
     pod, address = spec["template"]["spec"], service["spec"]["clusterIP"]
     login = release.cluster.service_account(release.namespace, pod["serviceAccountName"]).kubeconfig
@@ -69,7 +68,7 @@ def serving(
     process = Process([sys.executable, "-m", module], folder / f"{deployment}.log", environment)
     try:
         process.wait(lambda: _get(address, "/ready")[0] == 200)
-        yield Component(release, name, address)
+        yield Component(release, deployment, address)
     finally:
         process.end()
 

@@ -7,7 +7,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mizzen.runtime.address import unused_port
 from support.kube.cluster import Cluster, Refused
+from support.kube.local import listens
 from support.kube.pods import Row
 from support.kube.process import Process
 from support.kube.programs import program
@@ -30,9 +32,22 @@ class Given:
         return image(reference.rpartition("/")[2].partition(":")[0])
 
     def reach(self, port: int, namespace: str, service: str, there: int) -> None:
+        self.stack.callback(self._forward(port, namespace, f"service/{service}", there).end)
+
+    @contextmanager
+    def tunnel(self, container: Row, there: int) -> Iterator[int]:
+        port = unused_port()
+        process = self._forward(port, container.namespace, f"pod/{container.pod}", there)
+        try:
+            process.wait(lambda: listens(port))
+            yield port
+        finally:
+            process.end()
+
+    def _forward(self, port: int, namespace: str, what: str, there: int) -> Process:
         kubectl = [program("kubectl"), f"--kubeconfig={self.cluster.kubeconfig}", f"--namespace={namespace}"]
-        command = ["sh", "-c", FORWARD_AGAIN, *kubectl, "port-forward", f"service/{service}", f"{port}:{there}"]
-        self.stack.callback(Process(command, self.folder / f"forward-{port}.log").end)
+        command = ["sh", "-c", FORWARD_AGAIN, *kubectl, "port-forward", what, f"{port}:{there}"]
+        return Process(command, self.folder / f"forward-{port}.log")
 
     def log(self, container: Row) -> str:
         asked = ("logs", f"--namespace={container.namespace}", container.pod, f"--container={container.container}")

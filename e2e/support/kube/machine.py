@@ -54,9 +54,8 @@ class Machine:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         listening.listen(128)
-        command = [sys.executable, "-I", str(FORWARD), str(listening.fileno()), host, str(there)]
-        log = self.folder / f"forward-{port}.log"
-        self.stack.callback(Process(self.command(*command), log, inherited=(listening.fileno(),)).end)
+        enter, log = self.command(), self.folder / f"forward-{port}.log"
+        self.stack.callback(passed_on(listening, enter, host, there, log).end)
 
     def prepare(self) -> None:
         """Loopback, and an uplink that leads nowhere: without a route, nothing is sent to a Service."""
@@ -78,6 +77,12 @@ class Machine:
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
             _ip("netns", "delete", name)
+
+
+def passed_on(listening: socket.socket, enter: list[str], host: str, there: int, log: Path) -> Process:
+    """What comes to a socket goes to `host:there`, from where the command `enter` leads."""
+    command = [*enter, sys.executable, "-I", str(FORWARD), str(listening.fileno()), host, str(there)]
+    return Process(command, log, inherited=(listening.fileno(),))
 
 
 def left_behind(prefix: str) -> list[str]:

@@ -7,17 +7,15 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from mizzen.cli.proxydump import endpoint_rows
 from mizzen.cli.syncz import sync_rows
-from mizzen.runtime.address import unused_port
 from support.kube.cluster import Cluster, Refused
 from support.kube.containers import containers_node
 from support.kube.gatewayapi import gateway_api_in
 from support.kube.given import given
-from support.kube.local import listens
 from support.kube.node import node
 from support.kube.place import Place
 from support.kube.pods import Row, rows
@@ -135,11 +133,10 @@ class KubeMesh(Mesh):
     def visitors(self) -> str:
         return f"{self._row('ingress-gateway').address}/32"
 
-    def ask(self, workload: str, port: int, path: str) -> tuple[int, str]:
+    def ask_at(self, address: str, port: int, path: str) -> tuple[int, str]:
         """From the Pod of Mixer, which has no sidecar."""
-        row = self._row(self.sidecar(workload))
         try:
-            return 200, self.place.fetch(self._row("mixer"), f"http://{row.address}:{port}{path}")
+            return 200, self.place.fetch(self._row("mixer"), f"http://{address}:{port}{path}")
         except Refused:
             return 0, ""
 
@@ -155,7 +152,18 @@ class KubeMesh(Mesh):
         """As a Pod, of the program of this machine."""
         labels = ("--labels=app=redis,sidecar.istio.io/inject=false", "--image=redis", "--port=6379", "--expose")
         self.cluster.kubectl(
-            "run", "redis", *labels, "--command", "--", "redis-server", "--save", "", "--bind", "0.0.0.0"
+            "run",
+            "redis",
+            *labels,
+            "--command",
+            "--",
+            "redis-server",
+            "--save",
+            "",
+            "--bind",
+            "0.0.0.0",
+            "--protected-mode",
+            "no",
         )
         try:
             self.cluster.kubectl("wait", "--for=condition=Ready", "pod/redis", "--timeout=30s")
@@ -192,8 +200,8 @@ class KubeMesh(Mesh):
         return json.dumps({"processes": processes, "engine": self.engine, "ready": all(row.ready for row in found)})
 
     def _proxy_status(self, args: tuple[str, ...], stdin: str | None) -> str:
-        path = f"services/http:istiod:{MONITORING_PORT}/proxy/debug/syncz"
-        text = self.cluster.kubectl("get", f"--raw=/api/v1/namespaces/{NAMESPACE}/{path}")
+        """Asked from inside of Pilot's Pod, as `kubectl port-forward` asks: other machines need a token."""
+        text = self.place.fetch(self._row("pilot"), f"http://127.0.0.1:{MONITORING_PORT}/debug/syncz")
         return json.dumps(sync_rows(json.loads(text)))
 
     def _proxy_config(self, args: tuple[str, ...], stdin: str | None) -> str:
@@ -205,14 +213,8 @@ class KubeMesh(Mesh):
 
     def _mixer(self, args: tuple[str, ...]) -> Finished:
         """The command itself: its exit status tells what Mixer said."""
-        return super().mizzen("mixer", *args, "--mixer", f"127.0.0.1:{self._mixer_port}")
-
-    @cached_property
-    def _mixer_port(self) -> int:
-        port = unused_port()
-        self.place.reach(port, NAMESPACE, "istio-policy", MONITORING_PORT)
-        eventually(lambda: listens(port), "a way to Mixer")
-        return port
+        with self.place.tunnel(self._row("mixer"), MONITORING_PORT) as port:
+            return super().mizzen("mixer", *args, "--mixer", f"127.0.0.1:{port}")
 
 
 @contextmanager

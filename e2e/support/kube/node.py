@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from support.kube.cluster import Cluster, command_output, until
 from support.kube.local import ControlPlane, start_control_plane
-from support.kube.machine import Machine, machine
+from support.kube.machine import Machine, machine, passed_on
 from support.kube.pods import Row
 from support.kube.programs import REPOSITORY, program
 
@@ -44,6 +45,17 @@ class Node:
     def reach(self, port: int, namespace: str, service: str, there: int) -> None:
         address = self.cluster.get("service", service, f"--namespace={namespace}")["spec"]["clusterIP"]
         self.machine.forward(port, address, there)
+
+    @contextmanager
+    def tunnel(self, container: Row, there: int) -> Iterator[int]:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            enter, port = ["nsenter", f"--target={container.pid}", "--net"], int(listening.getsockname()[1])
+            log = self.machine.folder / f"tunnel-{port}.log"
+            process = passed_on(listening, enter, "127.0.0.1", there, log)
+            try:
+                yield port
+            finally:
+                process.end()
 
     def log(self, container: Row) -> str:
         return self.log_file(container.namespace, container.pod, container.container).read_text()

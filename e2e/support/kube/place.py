@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from support.kube.cluster import Cluster
@@ -19,6 +20,10 @@ class Place(Protocol):
 
     def reach(self, port: int, namespace: str, service: str, there: int) -> None:
         """Have 127.0.0.1:port of this machine lead to a Service, until the end of the mesh."""
+        ...
+
+    def tunnel(self, container: Row, there: int) -> AbstractContextManager[int]:
+        """A port of 127.0.0.1 that leads to the own loopback of its Pod, as `kubectl port-forward` does."""
         ...
 
     def log(self, container: Row) -> str:

@@ -50,7 +50,7 @@ def workload(pod: Object) -> str:
     labels = pod["metadata"]["labels"]
     if "app.kubernetes.io/component" in labels:
         return str(labels["app.kubernetes.io/component"])
-    return f"{labels['app']}-{labels['version']}"
+    return f"{labels['app']}-{labels.get('version', '')}"
 
 
 def _going_on(pod: Object) -> list[Object]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from mizzen.cli.errors import UserError
+from mizzen.cli.local.home import Home
+from mizzen.cli.operator import operator_token
 
 SECONDS = 5.0
 
@@ -16,11 +19,13 @@ def get(host: str, port: int, path: str, seconds: float = SECONDS) -> tuple[int,
     return request("GET", host, port, path, seconds)
 
 
-def request(method: str, host: str, port: int, path: str, seconds: float = SECONDS) -> tuple[int, bytes]:
+def request(
+    method: str, host: str, port: int, path: str, seconds: float = SECONDS, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
     """Status and body of a request without a body; raises OSError or http.client.HTTPException."""
     connection = http.client.HTTPConnection(host, port, timeout=seconds)
     try:
-        connection.request(method, path)
+        connection.request(method, path, headers=headers or {})
         response = connection.getresponse()
         return response.status, response.read()
     finally:
@@ -28,9 +33,15 @@ def request(method: str, host: str, port: int, path: str, seconds: float = SECON
 
 
 def ask(method: str, host: str, port: int, path: str, who: str) -> bytes:
-    """The body of a 200; raises UserError that says who did not give it."""
+    """The body of a 200; raises UserError that says who did not give it.
+
+    Pages of containers are shown to who has a token of the mesh.
+    """
     try:
         status, body = request(method, host, port, path)
+        if status == http.client.UNAUTHORIZED:
+            shown = {"Authorization": f"Bearer {operator_token(Home.locate())}"}
+            status, body = request(method, host, port, path, headers=shown)
     except (OSError, http.client.HTTPException) as error:
         raise UserError(f"{who} does not answer at {host}:{port}: {error}.") from error
     if status != 200:

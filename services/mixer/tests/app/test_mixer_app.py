@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import grpc
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
 from prometheus_client import CollectorRegistry
 
 from mizzen.attributes.bag import Bag
 from mizzen.attributes.compressed import encode
+from mizzen.identity.callers import door
 from mizzen.mixer.adapter import QuotaArgs
 from mizzen.mixer.app.mixer import MixerService, live
-from mizzen.mixer.app.settings import Settings
+from mizzen.mixer.app.settings import Settings, TokenSettings
 from mizzen.mixer.verdict import Verdict
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse
 from mizzen.runtime.address import Address, unused_port
@@ -87,9 +92,9 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(address=anywhere, monitoring_address=anywhere, config_dir=tmp_path)
 
 
-async def get(address: Address, path: str) -> tuple[int, str]:
+async def get(address: Address, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as session,
+        aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=SECONDS)) as session,
         session.get(f"http://{address}{path}") as response,
     ):
         return response.status, await response.text()
@@ -124,6 +129,28 @@ async def test_a_mixer_serves_its_policy_and_its_pages(engine: FakeEngine, setti
     finally:
         await mixer.close()
     assert engine.events == ["load", "check", "close"]
+
+
+async def test_other_machines_see_its_pages_with_a_token_of_its_namespace(
+    engine: FakeEngine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = ECKey.generate_key("P-256", {"kid": "one"})
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps(KeySet([issuer]).as_dict(private=False)))
+    settings = replace(settings, tokens=TokenSettings(keys, "cluster.local", "istio-system"))
+    mixer = MixerService(settings, engine, CollectorRegistry())
+    await mixer.start()
+    monkeypatch.setattr(door, "_is_of_this_machine", lambda remote: False)
+    try:
+        statuses = []
+        for who in ("", "default", "istio-system"):
+            claims = {"sub": f"system:serviceaccount:{who}:viewer", "aud": "istio-ca", "exp": int(time.time()) + 60}
+            shown = {"Authorization": f"Bearer {jwt.encode({'alg': 'ES256'}, claims, issuer)}"} if who else {}
+            statuses.append((await get(mixer.monitoring.address, "/debug/config", shown))[0])
+        assert statuses == [401, 403, 200]
+        assert (await get(mixer.monitoring.address, "/metrics"))[0] == 200
+    finally:
+        await mixer.close()
 
 
 async def test_it_explains_a_request_as_a_proxy_would_send_it(engine: FakeEngine, settings: Settings) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from mizzen.identity.keeping.settings import IdentitySettings
 from mizzen.identity.spiffe import SpiffeId
-from mizzen.mixer.app.settings import SecureSettings, Settings, read_settings
+from mizzen.mixer.app.settings import SecureSettings, Settings, TokenSettings, read_settings
 from mizzen.mixer.server.overload import Limits, Mode
 from mizzen.runtime.address import Address
 
@@ -32,6 +32,10 @@ def test_defaults_are_those_of_the_local_mesh_and_of_istio() -> None:
         (["--kubeconfig", "in-cluster"], {"config_dir": None, "kubeconfig": "in-cluster"}),
         (["--kubeconfig", "k", "--config-dir", "/c"], {"config_dir": Path("/c"), "kubeconfig": "k"}),
         (["--registry-dir", "/pods"], {"registry_dir": Path("/pods")}),
+        (
+            ["--token-keys", "/keys", "--trust-domain", "mesh", "--namespace", "control"],
+            {"tokens": TokenSettings(Path("/keys"), "mesh", "control")},
+        ),
         (["--max-valid-duration", "1.5"], {"longest_validity": timedelta(seconds=1.5)}),
         (["--prometheus-address", "127.0.0.1:3"], {"prometheus_address": Address("127.0.0.1", 3)}),
         (["--default-namespace", "mesh"], {"default_namespace": "mesh"}),

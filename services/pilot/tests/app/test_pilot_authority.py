@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
+from mizzen.identity.callers import door
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.credentials import Credentials
 from mizzen.identity.keys import key_to_pem, new_key
@@ -64,13 +66,17 @@ def address(pilot: Pilot) -> str:
     return str(pilot._authority.port.address)
 
 
-async def certified(pilot: Pilot, folder: Path) -> Credentials:
+def token_of(namespace: str, account: str) -> str:
     claims = {
-        "sub": "system:serviceaccount:default:reviews",
+        "sub": f"system:serviceaccount:{namespace}:{account}",
         "aud": ["istio-ca"],
         "exp": int((datetime.now(UTC) + timedelta(minutes=1)).timestamp()),
     }
-    token = jwt.encode({"alg": "ES256", "kid": "one"}, claims, ISSUER)
+    return jwt.encode({"alg": "ES256", "kid": "one"}, claims, ISSUER)
+
+
+async def certified(pilot: Pilot, folder: Path) -> Credentials:
+    token = token_of("default", "reviews")
     key = new_key()
     roots = (folder / "ca" / "root-cert.pem").read_bytes()
     async with grpc.aio.secure_channel(address(pilot), grpc.ssl_channel_credentials(roots)) as channel:
@@ -139,6 +145,40 @@ async def test_a_proxy_gets_its_own_configuration_and_nobody_elses(pilot: Pilot,
 async def test_configuration_is_for_who_shows_a_certificate(pilot: Pilot, tmp_path: Path) -> None:
     anonymous = grpc.ssl_channel_credentials((tmp_path / "ca" / "root-cert.pem").read_bytes())
     assert await first_answer(pilot, anonymous, "reviews") == "PERMISSION_DENIED"
+
+
+async def page(pilot: Pilot, path: str, namespace: str = "") -> tuple[int, Any]:
+    """Status and contents of a debug page, as a service account of this namespace sees it, or as nobody does."""
+    headers = {"Authorization": f"Bearer {token_of(namespace, 'viewer')}"} if namespace else {}
+    async with (
+        aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=20)) as session,
+        session.get(f"http://{pilot.monitoring.address}{path}") as response,
+    ):
+        text = await response.text()
+        return response.status, json.loads(text) if response.content_type == "application/json" else text
+
+
+async def test_cve_2026_31838_debug_pages_tell_a_namespace_of_its_own_proxies_alone(
+    pilot: Pilot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = await certified(pilot, tmp_path)
+    async with stream(pilot, shown(own), "reviews") as call:
+        assert await kind_of(call) == "Cluster"
+        dump = "/debug/config_dump?proxyID=reviews-1.default"
+        assert (await page(pilot, dump))[0] == 200  # from this machine
+        monkeypatch.setattr(door, "_is_of_this_machine", lambda remote: False)
+        assert [(await page(pilot, dump, who))[0] for who in ("", "other", "default", "istio-system")] == [
+            401,
+            404,
+            200,
+            200,
+        ]
+        assert (await page(pilot, dump, "other"))[1]["connected"] == []
+        for path in ("configz", "registryz", "endpointz", "syncz", "adsz?push=true", "drainz?address=1", "mtlsz"):
+            statuses = [(await page(pilot, f"/debug/{path}", who))[0] for who in ("", "default", "istio-system")]
+            assert (path, statuses) == (path, [401, 403, 200])
+        for path in ("/ready", "/metrics", "/version"):
+            assert (await page(pilot, path))[0] == 200
 
 
 async def test_another_mesh_with_the_same_root_is_another_mesh(pilot: Pilot) -> None:

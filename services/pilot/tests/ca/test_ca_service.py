@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
+from mizzen.identity.callers.tokens import NotAuthenticated, TokenVerifier
 from mizzen.identity.certificate import certificate_to_pem, certificates_from_pem, identity_of
 from mizzen.identity.keys import PrivateKey, key_to_pem, new_key
 from mizzen.identity.request import make_request
@@ -22,7 +23,6 @@ from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.ca.authority import Authority, self_signed
 from mizzen.pilot.ca.secure_port import SecurePort
 from mizzen.pilot.ca.service import SERVICE, CertificateService
-from mizzen.pilot.ca.tokens import NotAuthenticated, TokenVerifier
 from mizzen.proto import ca_pb2
 from mizzen.runtime.address import Address
 

@@ -48,6 +48,11 @@ class Home:
         return self.path / "identity"
 
     @property
+    def token_key(self) -> Path:
+        """What signs tokens."""
+        return self.identity / "token-key.json"
+
+    @property
     def token_keys(self) -> Path:
         """The public keys of tokens."""
         return self.identity / "token-keys.json"

@@ -58,14 +58,14 @@ class TokenIssuer:
         self._home = home
         self._mesh = _mesh_config(home)
         self._trust_domain = str(self._mesh.get("trustDomain") or DEFAULT_TRUST_DOMAIN)
-        path = home.identity / "token-key.json"
-        if path.exists():
-            self._key = ECKey.import_key(json.loads(path.read_text()))
+        if home.token_key.exists():
+            self._key = ECKey.import_key(json.loads(home.token_key.read_text()))
         else:
             self._key = ECKey.generate_key("P-256", {"kid": "mizzen-local"})
-            write_atomic(path, json.dumps(self._key.as_dict(private=True)), mode=0o600)
-        public = KeySet([self._key]).as_dict(private=False)
-        write_atomic(home.token_keys, json.dumps(public))
+            write_atomic(home.token_key, json.dumps(self._key.as_dict(private=True)), mode=0o600)
+        public = json.dumps(KeySet([self._key]).as_dict(private=False))
+        if not home.token_keys.exists() or home.token_keys.read_text() != public:
+            write_atomic(home.token_keys, public)
 
     def flags(self, proxy: str, namespace: str, account: str, secure: str = SECURE) -> tuple[str, ...]:
         """A new token for a proxy, and what its agent is to be told; `secure` is where Pilot's authority is."""
@@ -89,18 +89,26 @@ class TokenIssuer:
             *("--token-file", str(path), "--trust-domain", self._trust_domain),
         )
 
+    @property
+    def root_namespace(self) -> str:
+        """The control plane's own."""
+        return str(self._mesh.get("rootNamespace") or "istio-system")
+
     def issue(self, path: Path, namespace: str, account: str, mode: int = 0o600) -> None:
         """Write a new token there. Raises OSError."""
+        write_atomic(path, self.token(namespace, account, TOKEN_SECONDS), mode=mode)
+
+    def token(self, namespace: str, account: str, seconds: int) -> str:
+        """A new token of a service account, good for so long."""
         now = int(time.time())
         claims = {
             "iss": "mizzen-local",
             "sub": f"system:serviceaccount:{namespace}:{account}",
             "aud": [_AUDIENCE],
             "iat": now,
-            "exp": now + TOKEN_SECONDS,
+            "exp": now + seconds,
         }
-        header = {"alg": _ALGORITHM, "kid": self._key.kid}
-        write_atomic(path, jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM]), mode=mode)
+        return jwt.encode({"alg": _ALGORITHM, "kid": self._key.kid}, claims, self._key, algorithms=[_ALGORITHM])
 
 
 def pilot_flags(home: Home, secure: str = SECURE) -> tuple[str, ...]:

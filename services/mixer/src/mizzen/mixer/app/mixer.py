@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from mizzen.api.store.contents import Store
 from mizzen.api.store.layers import Layers
 from mizzen.api.store.watch import FolderStore
+from mizzen.identity.callers.door import Door
+from mizzen.identity.callers.tokens import TokenVerifier
 from mizzen.kubernetes.access import access_to
 from mizzen.mixer.adapters.defaults import DEFAULTS
 from mizzen.mixer.adapters.metrics import REGISTRY as ADAPTERS
@@ -61,15 +63,21 @@ class MixerService:
         self.secure: SecurePort | None = None
         if settings.secure is not None:
             self.secure = SecurePort(settings.secure, serving, Watch(calls.metrics.impostors, clock), registry)
+        self._verifier: TokenVerifier | None = None
+        tokens = settings.tokens
+        door = Door(lambda: tokens.namespace if tokens is not None else "", lambda: self._verifier)
         self.monitoring = MonitoringServer(
             registry,
             self._reason,
             {"component": "mixer", "version": version("mizzen-mixer")},
-            debug_pages(engine),
+            door.guard(debug_pages(engine)),
         )
 
     async def start(self) -> None:
         """Read the configuration, then serve; raises StartError."""
+        tokens = self._settings.tokens
+        if tokens is not None:
+            self._verifier = TokenVerifier.read(tokens.keys, tokens.trust_domain)
         await self.monitoring.start(self._settings.monitoring_address)
         if self.secure is not None:
             self.secure.prepare()

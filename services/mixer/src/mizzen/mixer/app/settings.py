@@ -32,6 +32,17 @@ class SecureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Whose tokens open the debug pages."""
+
+    keys: Path
+    """Public keys of who issues them, a JSON Web Key Set."""
+    trust_domain: str
+    namespace: str
+    """Of service accounts that may see the pages: Mixer's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How this Mixer runs."""
 
@@ -45,6 +56,8 @@ class Settings:
     kubeconfig: str = ""
     """The path of a kubeconfig, or `in-cluster`; empty where there is no Kubernetes."""
     secure: SecureSettings | None = None
+    tokens: TokenSettings | None = None
+    """None: debug pages are for this machine alone."""
     prometheus_address: Address = EVERYWHERE
     """Where the adapter prometheus serves its page."""
     default_namespace: str = "istio-system"
@@ -95,6 +108,7 @@ def _add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str]) 
     flag("namespace", "istio-system", "Mixer's own")
     flag("service-account", "mizzen-mixer", "Mixer's own")
     flag("monitoring-address", "127.0.1.2:15014", "/ready, /metrics, /version and /debug")
+    flag("token-keys", "", "JSON Web Key Set of who issues the tokens that show /debug to other machines; else none do")
     flag("config-dir", "", f"folder of the mesh's YAML, watched; {FOLDER} where no --kubeconfig is given")
     flag("kubeconfig", "", "follow a Kubernetes API server: path of a kubeconfig, or in-cluster")
     flag("registry-dir", "", "folder of YAML with the platform's Pods, for handlers that name none")
@@ -124,6 +138,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         registry_dir=Path(given.registry_dir) if given.registry_dir else None,
         kubeconfig=given.kubeconfig,
         secure=_secure(given),
+        tokens=TokenSettings(Path(given.token_keys), given.trust_domain, given.namespace) if given.token_keys else None,
         prometheus_address=Address.parse(given.prometheus_address),
         default_namespace=given.default_namespace,
         longest_validity=_longest(_number("max-valid-duration", given.max_valid_duration)),

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from cryptography import x509
 
+from mizzen.identity.callers.tokens import TokenVerifier, Verifier
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.inmemory import load_pair, load_roots
 from mizzen.identity.keys import key_to_pem, new_key
@@ -29,7 +30,6 @@ from mizzen.pilot.ca.rotation import Rotation
 from mizzen.pilot.ca.secret import SecretAuthority
 from mizzen.pilot.ca.secure_port import SecurePort
 from mizzen.pilot.ca.service import Account, CertificateService, Lives
-from mizzen.pilot.ca.tokens import TokenVerifier, Verifier
 from mizzen.runtime.address import Address
 from mizzen.runtime.errors import StartError
 from mizzen.runtime.files import write_atomic
@@ -103,6 +103,8 @@ class PilotAuthority:
         self._service: CertificateService | None = None
         self._turned = asyncio.Event()
         self._identity: SpiffeId | None = None
+        self.verifier: Verifier | None = None
+        """Who judges tokens; None until `prepare`, and where nobody does."""
         self._domain = ""
         self._source: Source
         if client is not None and settings.namespace:
@@ -121,8 +123,9 @@ class PilotAuthority:
         self._trust_domains = mesh.trust_domains
         self._domain = mesh.domain_suffix
         lives = Lives(longest=self._settings.longest_life)
-        verifier, hosts = self._verifier(mesh.trust_domain), self._settings.account_hosts
-        self._service = CertificateService(self._known, verifier, self.port.peer, lives, hosts)
+        self.verifier = self._new_verifier(mesh.trust_domain)
+        hosts = self._settings.account_hosts
+        self._service = CertificateService(self._known, self.verifier, self.port.peer, lives, hosts)
         return self._service.handler()
 
     @property
@@ -180,7 +183,7 @@ class PilotAuthority:
         except OSError as error:
             raise StartError(f"cannot write what proxies trust to {file.parent}: {error}") from error
 
-    def _verifier(self, trust_domain: str) -> Verifier | None:
+    def _new_verifier(self, trust_domain: str) -> Verifier | None:
         if self._client is not None and self._settings.namespace:
             return TokenReviewer(self._client, trust_domain)
         keys = self._settings.token_keys

@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToDict
 
 from mizzen.api.dump import to_dict
 from mizzen.api.problem import Problem
+from mizzen.identity.callers.door import EVERYTHING, Door
 from mizzen.pilot.app.mtlspage import mtls_page
 from mizzen.pilot.app.switch import Switch
 from mizzen.pilot.app.world import World
@@ -49,18 +50,18 @@ class DebugPages:
         self._push_all = push_all
         self._clock = clock
 
-    def routes(self) -> dict[str, Handler]:
-        """Handlers by path."""
-        return {
+    def routes(self, door: Door) -> dict[str, Handler]:
+        """Handlers by path, behind a door."""
+        pages = {
             "/debug/configz": self.configz,
             "/debug/registryz": self.registryz,
             "/debug/endpointz": self.endpointz,
             "/debug/syncz": self.syncz,
             "/debug/adsz": self.adsz,
             "/debug/drainz": self.drainz,
-            "/debug/config_dump": self.config_dump,
             "/debug/mtlsz": self.mtlsz,
         }
+        return {**door.guard(pages), "/debug/config_dump": partial(self.config_dump, door)}
 
     async def configz(self, request: web.Request) -> web.Response:
         """Resources, whether the mesh is made of them yet (`current`), and what is wrong with them."""
@@ -104,12 +105,18 @@ class DebugPages:
             lambda: {"known": address in mesh.by_address, "version": mesh.version, "behind": behind}
         )
 
-    async def config_dump(self, request: web.Request) -> web.Response:
-        """What one client is to have, generated from the current mesh; `?proxyID=` names it."""
+    async def config_dump(self, door: Door, request: web.Request) -> web.Response:
+        """What one client is to have, generated from the current mesh; `?proxyID=` names it.
+
+        Callers of another namespace see the clients of theirs.
+        """
+        visible = await door.visible(request)
         wanted = request.query.get("proxyID", "")
         connected: set[str] = set()
         for connection in self._connections:
             proxy = connection.proxy
+            if visible not in (EVERYTHING, proxy.namespace):
+                continue
             if wanted in (connection.id, proxy.id, proxy.name, f"{proxy.name}.{proxy.namespace}"):
                 return await self._answer(partial(self._dump, connection))
             connected.add(f"{proxy.name}.{proxy.namespace}")

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from mizzen.api.store.contents import Store
 from mizzen.api.store.watch import FolderStore
+from mizzen.identity.callers.door import Door
 from mizzen.kubernetes.access import access_to
 from mizzen.pilot.app.agreement import Agreement
 from mizzen.pilot.app.authority import PilotAuthority
@@ -84,7 +85,10 @@ class Pilot:
         )
         pages = DebugPages(self.world, self.connections, self.switch, self._workshop, self.pusher.push_all, clock)
         self.monitoring = MonitoringServer(
-            registry, self._not_ready, {"component": "pilot", "version": version("mizzen-pilot")}, pages.routes()
+            registry,
+            self._not_ready,
+            {"component": "pilot", "version": version("mizzen-pilot")},
+            pages.routes(Door(self._own_namespace, lambda: self._authority.verifier if self._authority else None)),
         )
 
     async def start(self) -> None:
@@ -151,6 +155,11 @@ class Pilot:
             TrustText(lambda: authority.roots, settings.roots_name, ROOTS_KEY),
             TrustText(lambda: authority.revocations, REVOKED_NAME, REVOKED_KEY),
         )
+
+    def _own_namespace(self) -> str:
+        authority = self._settings.authority
+        stated = authority.namespace if authority is not None else ""
+        return stated or self._mesh_config.settings.root_namespace
 
     def _not_ready(self) -> str:
         if self._loaded:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from mizzen.identity.callers.tokens import AUDIENCE, CannotTell, NotAuthenticated, check_length, identity_of_subject
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.kubernetes.client import FAILURES, Client
-from mizzen.pilot.ca.tokens import AUDIENCE, CannotTell, NotAuthenticated, check_length, identity_of_subject
 
 PATH: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
 REVIEW_SECONDS: Final = 5.0

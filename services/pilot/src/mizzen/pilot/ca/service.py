@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 import grpc
 from cryptography import x509
 
+from mizzen.identity.callers.tokens import CannotTell, NotAuthenticated, Verifier
 from mizzen.identity.request import InvalidRequest, requested_key
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.ca.authority import Authority, CannotSign
-from mizzen.pilot.ca.tokens import CannotTell, NotAuthenticated, Verifier
 from mizzen.proto import ca_pb2
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Who asks a server of the mesh: tokens of service accounts, and who may see what they ask for."""
