@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from authorizers import Asker, Check, serve
 from envoy.config.core.v3 import base_pb2
 from envoy.service.auth.v3 import external_auth_pb2
 from tls_proxies import GET, application, ask, get, http, proxy, static, tcp
@@ -23,7 +23,7 @@ from mizzen.proxy.app.workers import Workers
 from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import BodyPlan, ExtAuthzPlan, GrpcCall, HttpCall
 from mizzen.proxy.engine.match_plan import StringMatch
-from mizzen.proxy.engine.plan import ClusterPlan, EndpointPlan, HttpPlan, ListenerPlan
+from mizzen.proxy.engine.plan import HttpPlan, ListenerPlan
 from mizzen.proxy.engine.rbac_plan import AllOf, Anything, PolicyPlan, RbacPlan
 from mizzen.proxy.snapshot.ads_session import Delivery
 from mizzen.proxy.snapshot.store import Held
@@ -52,49 +52,17 @@ INQUIRY = Inquiry(
 )
 
 
-class Where:
-    """Knows where the authorizer listens."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def find(self, cluster: str) -> str:
-        return f"ipv4:127.0.0.1:{self.port}"
-
-    def pick(self, cluster: str, point: float) -> tuple[ClusterPlan, EndpointPlan]:
-        return static(cluster, self.port), EndpointPlan("127.0.0.1", self.port)
-
-
 @asynccontextmanager
 async def desk(port: int) -> AsyncIterator[InquiryDesk]:
-    made = InquiryDesk(Where(port), dict, random.random)  # type: ignore[arg-type]
-    try:
+    async with Asker(port).desk() as made:
         yield made
-    finally:
-        await made.close()
-
-
-Check = Callable[[Any, Any], Awaitable[Any]]
 
 
 @asynccontextmanager
 async def authorizer(check: Check) -> AsyncIterator[InquiryDesk]:
     """A gRPC server, and who asks it."""
-    server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(
-        check,
-        request_deserializer=external_auth_pb2.CheckRequest.FromString,
-        response_serializer=external_auth_pb2.CheckResponse.SerializeToString,
-    )
-    service = grpc.method_handlers_generic_handler("envoy.service.auth.v3.Authorization", {"Check": handler})
-    server.add_generic_rpc_handlers((service,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with desk(port) as made:
-            yield made
-    finally:
-        await server.stop(0)
+    async with serve(check) as port, desk(port) as made:
+        yield made
 
 
 def says(response: Any, heard: list[Any] | None = None) -> Check:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
+from authorizers import Asker, asked_as
 from tls_authority import TestAuthority
 from tls_proxies import Proxy, application, http, proxy, static
 
-from mizzen.proxy.app.extauthz.desk import InquiryDesk
-from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
+from mizzen.proxy.engine.control import InquiredRequest, Inquiry
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, HttpCall
 from mizzen.proxy.engine.match_plan import StringMatch
 from mizzen.proxy.engine.plan import (
     ChainMatch,
     ChainPlan,
     ChoicePlan,
-    ClusterPlan,
-    EndpointPlan,
     ListenerPlan,
     SniffPlan,
 )
 from mizzen.proxy.engine.tls_plan import (
     PLAINTEXT,
-    ClientTlsPlan,
     NameMatch,
     SecretPlan,
     ServerTlsPlan,
@@ -37,34 +33,6 @@ IN_MESH = NameMatch("URI", StringMatch("prefix", "spiffe://cluster.local/"))
 SERVER = ServerTlsPlan(TlsPlan("default", "ROOTCA", (IN_MESH,), ("http/1.1",)), requires_certificate=True)
 REQUEST = InquiredRequest(b"GET", b"/", b"shop", b"http", "HTTP/1.1", b"Host: shop")
 INQUIRY = Inquiry(1, ExtAuthzPlan(HttpCall("authz", 5.0)), 0.0, "10.0.0.7:1", "10.0.0.1:80", "", "", "", REQUEST)
-
-
-def asked_as(account: str) -> SocketsPlan:
-    """Mutual TLS with whoever proves to be this account."""
-    name = NameMatch("URI", StringMatch("exact", f"spiffe://cluster.local/ns/default/sa/{account}"))
-    return SocketsPlan(otherwise=ClientTlsPlan(TlsPlan("default", "ROOTCA", (name,), ("istio",)), "outbound_.80_._.a"))
-
-
-@dataclass
-class Asker:
-    """A proxy's agent and what it knows."""
-
-    port: int
-    sockets: SocketsPlan
-    secrets: dict[str, SecretPlan] = field(default_factory=dict)
-
-    def pick(self, cluster: str, point: float) -> tuple[ClusterPlan, EndpointPlan]:
-        return static(cluster, self.port, self.sockets), EndpointPlan("127.0.0.1", self.port)
-
-    def learn(self, *secrets: SecretPlan) -> None:
-        self.secrets |= {secret.name: secret for secret in secrets}
-
-    async def ask(self) -> InquiryAnswer:
-        desk = InquiryDesk(self, lambda: self.secrets, lambda: 0.0)  # type: ignore[arg-type]
-        try:
-            return await desk.ask(INQUIRY)
-        finally:
-            await desk.close()
 
 
 @asynccontextmanager
@@ -83,34 +51,33 @@ async def authorizer(sockets: SocketsPlan, secrets: Iterable[SecretPlan]) -> Asy
 
 async def test_an_authorizer_that_takes_mutual_tls_alone_is_asked() -> None:
     async with authorizer(asked_as("authz"), (ROOT.secret("gateway"), ROOT.roots())) as (asker, sidecar):
-        assert (await asker.ask()).allowed
+        assert (await asker.ask(INQUIRY)).allowed
         assert sidecar.count("ssl.handshake") == 1
 
 
 async def test_it_gets_no_question_in_plain_text() -> None:
     async with authorizer(PLAINTEXT, ()) as (asker, _):
-        assert (await asker.ask()).failure
+        assert (await asker.ask(INQUIRY)).failure
 
 
 async def test_whoever_is_not_the_authorizer_is_not_believed() -> None:
     async with authorizer(asked_as("another"), (ROOT.secret("gateway"), ROOT.roots())) as (asker, _):
-        answer = await asker.ask()
+        answer = await asker.ask(INQUIRY)
         assert not answer.allowed
         assert "spiffe://cluster.local/ns/default/sa/authz, which is not who is expected" in answer.failure
 
 
 async def test_without_a_certificate_there_is_no_verdict_until_there_is_one() -> None:
     async with authorizer(asked_as("authz"), ()) as (asker, _):
-        assert (await asker.ask()).failure == "this proxy has no secret 'default' yet"
+        assert (await asker.ask(INQUIRY)).failure == "this proxy has no secret 'default' yet"
         asker.learn(ROOT.secret("gateway"), ROOT.roots())
-        assert (await asker.ask()).allowed
+        assert (await asker.ask(INQUIRY)).allowed
 
 
 async def test_a_new_certificate_is_shown_from_then_on() -> None:
     stranger = TestAuthority()
-    async with authorizer(asked_as("authz"), (stranger.secret("gateway"), ROOT.roots())) as (asker, _):
-        desk = InquiryDesk(asker, lambda: asker.secrets, lambda: 0.0)  # type: ignore[arg-type]
+    secrets = (stranger.secret("gateway"), ROOT.roots())
+    async with authorizer(asked_as("authz"), secrets) as (asker, _), asker.desk() as desk:
         assert (await desk.ask(INQUIRY)).failure
         asker.learn(ROOT.secret("gateway"))
         assert (await desk.ask(INQUIRY)).allowed
-        await desk.close()

@@ -247,10 +247,8 @@ def cluster(discovery: Any, *endpoints: tuple[str, bool]) -> Store:
     ],
 )
 def test_where_mixer_is(store: Store, target: str) -> None:
-    assert Addresses(store, "").find("mixer") == target
     assert Addresses(store, "").target("mixer") == Target(target)
-    fixed = Addresses(store, "127.0.0.1:1")
-    assert (fixed.find("mixer"), fixed.target("mixer")) == ("127.0.0.1:1", Target("127.0.0.1:1"))
+    assert Addresses(store, "127.0.0.1:1").target("mixer") == Target("127.0.0.1:1")
 
 
 def mutual(server_name: str = "mixer.mesh", certificate: str = "default") -> ClientTlsPlan:
@@ -312,4 +310,4 @@ def test_nobody_else_says_who_this_proxy_is(kind: str, own: tuple[str, ...], oth
 )
 def test_where_mixer_is_not(store: Store, reason: str) -> None:
     with pytest.raises(LookupError, match=reason):
-        Addresses(store, "").find("mixer")
+        Addresses(store, "").target("mixer")

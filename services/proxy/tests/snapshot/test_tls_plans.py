@@ -93,7 +93,7 @@ def server(common: dict[str, Any], **context: Any) -> ServerTlsPlan | str:
 
 def test_simple() -> None:
     plan = server(SHOP | {"alpn_protocols": ["h2", "http/1.1"]}, require_client_certificate=False)
-    assert plan == ServerTlsPlan(TlsPlan("kubernetes://shop", protocols=("http/1.1",)))
+    assert plan == ServerTlsPlan(TlsPlan("kubernetes://shop", protocols=("h2", "http/1.1")))
 
 
 def test_mutual_by_names_and_digests() -> None:

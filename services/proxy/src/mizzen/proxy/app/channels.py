@@ -9,7 +9,7 @@ import grpc
 
 CLOSE_SECONDS: Final = 5.0
 _MAX_CHANNELS: Final = 16
-_OPTIONS: Final = (
+OPTIONS: Final = (
     ("grpc.lb_policy_name", "round_robin"),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     # A server that comes back is to be asked again soon.
@@ -44,7 +44,7 @@ class Channels:
             self._leave(channel)
         while len(self._channels) >= _MAX_CHANNELS:  # endpoints that are no more
             self._leave(self._channels.pop(next(iter(self._channels)))[0])
-        options = (("grpc.default_authority", authority), *_OPTIONS)
+        options = (("grpc.default_authority", authority), *OPTIONS)
         if security is None:
             channel = grpc.aio.insecure_channel(target, options)
         else:

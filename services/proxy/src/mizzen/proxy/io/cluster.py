@@ -84,7 +84,7 @@ class Cluster:
         if self.stats.ssl is None:
             self.stats.ssl = TlsStats()
         if host is None:
-            security = contexts.security(plan, http=http)
+            security = contexts.security(plan, "http/1.1" if http else "bytes")
         else:
             security = contexts.security_of_host(plan, sockets, host)
         return ClientSecurity(security, self.stats.ssl)

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from mizzen.identity.inmemory import load_pair, load_roots
 from mizzen.proxy.engine.match_plan import StringMatch
@@ -32,10 +32,14 @@ MAX_KEPT: Final = 1_000
 _ISTIO: Final = "istio"
 _HTTP_PROTOCOLS: Final = ("istio-http/1.1", _ISTIO, "http/1.1")
 """What a client that speaks HTTP/1.1 says in place of a mesh's protocols (Istio's filter istio.alpn)."""
+_HTTP2: Final = ("h2", "istio-h2")
+"""Only said by who speaks it."""
 
+Inside: TypeAlias = Literal["bytes", "http/1.1", "h2"]
+"""What a client will speak in TLS, as far as it knows."""
 _Plan: TypeAlias = ServerTlsPlan | ClientTlsPlan
-_Key: TypeAlias = tuple[_Plan, bool] | tuple[_Plan, bool, bool, str]
-"""Plan and whether for HTTP; or plan, what of a request's host counts, and that host."""
+_Key: TypeAlias = tuple[_Plan, Inside] | tuple[_Plan, Inside, bool, bool, str]
+"""Plan and what is inside; and, where these matter, what of a request's host counts, and that host."""
 
 
 class NoSecret(Exception):
@@ -100,22 +104,24 @@ class TlsContexts:
                 key: security for key, security in self._made.items() if changed.isdisjoint(key[0].common.secrets)
             }
 
-    def security(self, plan: _Plan, *, http: bool = False) -> Security:
-        """Raises NoSecret. `http`: a client that will speak HTTP/1.1 and, in a mesh, says so."""
-        key = (plan, http)
+    def security(self, plan: _Plan, inside: Inside = "bytes") -> Security:
+        """Raises NoSecret. A client that will speak HTTP says so, by the mesh's names where it is in one."""
+        key = (plan, inside)
         found = self._made.get(key)
         if found is None:
-            context = self._context(plan, http=http)
+            context = self._context(plan, inside)
             found = self._keep(key, Security(context, plan, self._identity(plan.common.certificate)))
         return found
 
-    def security_of_host(self, plan: ClientTlsPlan, sockets: SocketsPlan, host: str) -> Security:
+    def security_of_host(
+        self, plan: ClientTlsPlan, sockets: SocketsPlan, host: str, inside: Inside = "http/1.1"
+    ) -> Security:
         """For HTTP requests with this Host header, without its port. Raises NoSecret."""
-        key = (plan, sockets.host_is_server_name, sockets.host_is_peer_name, host)
+        key = (plan, inside, sockets.host_is_server_name, sockets.host_is_peer_name, host)
         found = self._made.get(key)
         if found is None:
             toward = _toward(plan, sockets, host)
-            found = self._keep(key, self.security(plan, http=True).toward(toward))
+            found = self._keep(key, self.security(plan, inside).toward(toward))
         return found
 
     def _keep(self, key: _Key, security: Security) -> Security:
@@ -124,7 +130,7 @@ class TlsContexts:
         self._made[key] = security
         return security
 
-    def _context(self, plan: _Plan, *, http: bool) -> ssl.SSLContext:
+    def _context(self, plan: _Plan, inside: Inside) -> ssl.SSLContext:
         common = plan.common
         server = isinstance(plan, ServerTlsPlan)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
@@ -137,9 +143,9 @@ class TlsContexts:
             context.num_tickets = 0
         if common.ciphers:
             context.set_ciphers(":".join(common.ciphers))
-        protocols = _HTTP_PROTOCOLS if http and _ISTIO in common.protocols else common.protocols
+        protocols = _protocols(common, inside)
         if protocols:
-            context.set_alpn_protocols(list(protocols))
+            context.set_alpn_protocols(protocols)
         if common.certificate:
             secret = self._secret(common.certificate, "key")
             load_pair(context, secret.chain, secret.key)
@@ -201,6 +207,13 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _protocols(common: TlsPlan, inside: Inside) -> list[str]:
+    """ALPN."""
+    if inside == "http/1.1" and _ISTIO in common.protocols:
+        return list(_HTTP_PROTOCOLS)
+    return [name for name in common.protocols if inside == "h2" or name not in _HTTP2]
 
 
 def _verify_mode(plan: _Plan) -> ssl.VerifyMode:

@@ -26,8 +26,6 @@ RAW_BUFFER: Final = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 DOWNSTREAM: Final = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 UPSTREAM: Final = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 MATCH_METADATA: Final = "envoy.transport_socket_match"
-_HTTP2: Final = ("h2", "istio-h2")
-"""What this proxy does not speak yet, and so does not offer."""
 _VERSIONS: Final[dict[int, Version]] = {3: "1.2", 4: "1.3"}
 _OLD_VERSIONS: Final = (1, 2)
 """TLS 1.0 and 1.1."""
@@ -133,7 +131,7 @@ def _parameters(message: Any, checks: Validation, notes: Notes) -> TlsPlan:
         certificate=_certificate(message),
         roots=checks.roots,
         names=checks.names,
-        protocols=tuple(name for name in message.alpn_protocols if name not in _HTTP2),
+        protocols=tuple(message.alpn_protocols),
         lowest=lowest,
         highest=highest,
         ciphers=_ciphers(params, notes),

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from mizzen.proxy.app.extauthz.contract import NoVerdict
 from mizzen.proxy.app.extauthz.grpc_calls import GrpcCalls
-from mizzen.proxy.app.extauthz.http_calls import HttpCalls, Secrets
+from mizzen.proxy.app.extauthz.http_calls import HttpCalls
+from mizzen.proxy.app.extauthz.peers import Peers, Secrets
 from mizzen.proxy.app.mixer.addresses import Addresses
 from mizzen.proxy.engine.control import Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import GrpcCall
@@ -29,8 +30,9 @@ class InquiryDesk:
     """Asks authorizers. The workers bound how many questions wait. `close` in the end."""
 
     def __init__(self, addresses: Addresses, secrets: Secrets, chance: Callable[[], float]) -> None:
-        self._grpc = GrpcCalls(addresses)
-        self._http = HttpCalls(addresses, secrets, chance)
+        peers = Peers(addresses, secrets, chance)
+        self._grpc = GrpcCalls(peers)
+        self._http = HttpCalls(peers)
         self._running: set[asyncio.Task[None]] = set()
 
     def heard(self, inquiry: Inquiry, reply: Reply) -> None:

@@ -1,4 +1,7 @@
-"""Questions over gRPC: `envoy.service.auth.v3.Authorization/Check`."""
+"""Questions over gRPC: `envoy.service.auth.v3.Authorization/Check`.
+
+An authorizer of the mesh is asked in mutual TLS, as its cluster says, like every other service.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ import grpc
 from envoy.config.core.v3 import base_pb2
 from envoy.service.auth.v3 import external_auth_pb2
 
-from mizzen.proxy.app.channels import Channels
 from mizzen.proxy.app.extauthz.contract import PARTIAL_BODY, NoVerdict, is_shown, lines
-from mizzen.proxy.app.mixer.addresses import Addresses
+from mizzen.proxy.app.extauthz.links import Link, Links, Way
+from mizzen.proxy.app.extauthz.peers import Peers
 from mizzen.proxy.engine.control import HeaderChange, InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, GrpcCall
+from mizzen.proxy.io.tls_contexts import NoSecret
+from mizzen.runtime.address import Address
 
 _CHECK: Final = "/envoy.service.auth.v3.Authorization/Check"
 _FORBIDDEN: Final = 403
@@ -22,20 +27,22 @@ _APPENDS: Final = base_pb2.HeaderValueOption.HeaderAppendAction.APPEND_IF_EXISTS
 
 
 class GrpcCalls:
-    """Channels to authorizers."""
+    """Links with authorizers."""
 
-    def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
-        self._channels = Channels()
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._links = Links()
 
     async def ask(self, inquiry: Inquiry, call: GrpcCall) -> InquiryAnswer:
         """One attempt, for whose time the caller cares. NoVerdict."""
         try:
-            target = self._addresses.find(call.cluster)
+            link = await self._link(call)
         except LookupError as error:
+            self._links.keep(call.cluster, ())
             raise NoVerdict(str(error.args[0])) from error
-        channel = await self._channels.find(target, call.authority or call.cluster.replace("|", "_."))
-        method = channel.unary_unary(
+        except (OSError, NoSecret) as error:
+            raise NoVerdict(str(error) or type(error).__name__) from error
+        method = link.channel.unary_unary(
             _CHECK,
             request_serializer=external_auth_pb2.CheckRequest.SerializeToString,
             response_deserializer=external_auth_pb2.CheckResponse.FromString,
@@ -43,12 +50,28 @@ class GrpcCalls:
         try:
             response = await method(check_request(inquiry))
         except grpc.aio.AioRpcError as error:
-            raise NoVerdict(f"{error.code().name}: {error.details() or 'without details'}") from error
+            raise NoVerdict(_reason(error, link)) from error
         return answer_of(inquiry.serial, response)
 
     async def close(self) -> None:
-        """Close the channels."""
-        await self._channels.close()
+        """End the links."""
+        await self._links.close()
+
+    async def _link(self, call: GrpcCall) -> Link:
+        """Raises LookupError, NoSecret, OSError."""
+        cluster, endpoints = self._peers.endpoints(call.cluster)
+        self._links.keep(call.cluster, (Address(each.address, each.port) for each in endpoints))
+        authority = call.authority or call.cluster.replace("|", "_.")
+        peer = self._peers.peer(cluster, self._peers.choose(endpoints), authority.encode(), "h2")
+        return await self._links.find(Way(call.cluster, authority, peer.address), peer, cluster.connect_timeout)
+
+
+def _reason(error: grpc.aio.AioRpcError, link: Link) -> str:
+    """The relay's word where it has one: what gRPC's client knows ends there."""
+    code = error.code().name
+    if error.code() is grpc.StatusCode.UNAVAILABLE and link.relay.failure:
+        return f"{code}: {link.relay.failure}"
+    return f"{code}: {error.details() or 'without details'}"
 
 
 def check_request(inquiry: Inquiry) -> Any:

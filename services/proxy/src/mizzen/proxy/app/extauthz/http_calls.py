@@ -5,20 +5,14 @@ An authorizer of the mesh is asked in mutual TLS, as its cluster says, like ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 from mizzen.proxy.app.extauthz.contract import PARTIAL_BODY, NoVerdict, is_shown, lines, matches
-from mizzen.proxy.app.mixer.addresses import Addresses
-from mizzen.proxy.app.pod.http_client import Answer, AnswerError, Peer, ask
+from mizzen.proxy.app.extauthz.peers import Peers
+from mizzen.proxy.app.pod.http_client import Answer, AnswerError, ask
 from mizzen.proxy.engine.control import HeaderChange, InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, HttpCall
-from mizzen.proxy.engine.stats import TlsStats
-from mizzen.proxy.engine.tls_plan import SecretPlan
-from mizzen.proxy.io.cluster import bare_host
-from mizzen.proxy.io.connect import ClientSecurity
-from mizzen.proxy.io.tls_contexts import NoSecret, TlsContexts
-from mizzen.runtime.address import Address
+from mizzen.proxy.io.tls_contexts import NoSecret
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a denial's body; the rest is left out."""
@@ -31,19 +25,12 @@ _UNSENT: Final = frozenset({"content-length", "transfer-encoding", "connection",
 _OK: Final = 200
 _ERRORS: Final = 500
 
-Secrets: TypeAlias = Callable[[], Mapping[str, SecretPlan]]
-"""Those that the proxy has now."""
-
 
 class HttpCalls:
     """One connection a question."""
 
-    def __init__(self, addresses: Addresses, secrets: Secrets, chance: Callable[[], float]) -> None:
-        self._addresses = addresses
-        self._secrets = secrets
-        self._chance = chance
-        self._contexts = TlsContexts()
-        self._stats = TlsStats()
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
 
     async def ask(self, inquiry: Inquiry, call: HttpCall) -> InquiryAnswer:
         """One attempt, for whose time the caller cares. NoVerdict."""
@@ -51,8 +38,9 @@ class HttpCalls:
         if request is None:
             raise NoVerdict("a connection has nothing that could be asked about over HTTP")
         try:
+            cluster, endpoints = self._peers.endpoints(call.cluster)
             answer = await ask(
-                self._peer(call.cluster, request),
+                self._peers.peer(cluster, self._peers.choose(endpoints), request.authority, "http/1.1"),
                 request.method.decode("latin-1"),
                 call.path_prefix + request.path.decode("latin-1"),
                 _headers(request, inquiry.plan, call),
@@ -66,19 +54,6 @@ class HttpCalls:
         if answer.status >= _ERRORS:
             raise NoVerdict(f"it answered {answer.status}")
         return answer_of(inquiry.serial, answer, call)
-
-    def _peer(self, name: str, request: InquiredRequest) -> Peer:
-        """Raises LookupError, NoSecret."""
-        cluster, endpoint = self._addresses.pick(name, self._chance())
-        address, plan = Address(endpoint.address, endpoint.port), cluster.sockets.of(endpoint.says)
-        if plan is None:
-            return Peer(address)
-        self._contexts.follow(self._secrets())
-        if cluster.sockets.goes_by_host:
-            security = self._contexts.security_of_host(plan, cluster.sockets, bare_host(request.authority))
-        else:
-            security = self._contexts.security(plan, http=True)
-        return Peer(address, security=ClientSecurity(security, self._stats))
 
 
 def _headers(request: InquiredRequest, plan: ExtAuthzPlan, call: HttpCall) -> list[tuple[str, str]]:

@@ -27,15 +27,11 @@ class Addresses:
         self._store = store
         self._fixed = fixed
 
-    def find(self, cluster: str) -> str:
-        """The target; LookupError says what is missing."""
-        return self._fixed or _joined(*self._healthy(cluster))
-
     def target(self, cluster: str) -> Target:
-        """The same, of endpoints that take TLS alone where there are such; LookupError says what is missing."""
+        """The target, of endpoints that take TLS alone where there are such; LookupError says what is missing."""
         if self._fixed:
             return Target(self._fixed)
-        plan, endpoints = self._healthy(cluster)
+        plan, endpoints = self.healthy(cluster)
         secure = [endpoint for endpoint in endpoints if plan.sockets.of(endpoint.says) is not None]
         tls = plan.sockets.of(secure[0].says) if secure else None
         if tls is None:
@@ -44,12 +40,8 @@ class Addresses:
             raise LookupError(f"cluster {cluster} wants other TLS than mutual TLS of the mesh, with a server's name")
         return Target(_joined(plan, secure), tls.server_name)
 
-    def pick(self, cluster: str, point: float) -> tuple[ClusterPlan, EndpointPlan]:
-        """It and one of its endpoints, for a point in [0, 1); LookupError says what is missing."""
-        plan, endpoints = self._healthy(cluster)
-        return plan, endpoints[int(point * len(endpoints))]
-
-    def _healthy(self, cluster: str) -> tuple[ClusterPlan, list[EndpointPlan]]:
+    def healthy(self, cluster: str) -> tuple[ClusterPlan, list[EndpointPlan]]:
+        """The cluster and its endpoints, at least one; LookupError says what is missing."""
         held = self._store.kinds["cluster"].get(cluster)
         plan = held.plan if held is not None else None
         if not isinstance(plan, ClusterPlan):
