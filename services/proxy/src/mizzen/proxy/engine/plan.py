@@ -207,6 +207,8 @@ class TcpPlan:
     """Who may connect."""
     by_server_name: bool = False
     """The server name that a client asks for is the name of the cluster (filter sni_cluster); without one, as above."""
+    is_http2: bool = False
+    """The bytes are HTTP/2, which clients in TLS may be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +388,7 @@ class ClusterPlan:
     max_requests_per_connection: int = 0
     dns_refresh: float = 60.0
     http2: bool = False
-    """The endpoints want HTTP/2; this proxy refuses the requests until it speaks it."""
+    """The endpoints want HTTP/2; this proxy refuses the requests until it speaks it, or carries them as bytes."""
     sources: tuple[str, ...] = ()
     """Addresses to connect from: the first of the endpoint's family (upstream_bind_config)."""
     destination: DestinationPlan = DestinationPlan()

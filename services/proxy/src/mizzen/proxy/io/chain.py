@@ -15,6 +15,7 @@ from mizzen.proxy.io.downstream_h1 import Downstream
 from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.reporting import AccessLog
 from mizzen.proxy.io.tcp_manager import TcpManager
+from mizzen.proxy.io.tls_contexts import Inside
 from mizzen.proxy.io.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class Chain:
         """Its connections end after what is under way."""
         self.guards: tuple[object, ...] = ()
         """What decides who may connect, as plans: what is open is judged again when they change."""
+
+    @property
+    def inside(self) -> Inside:
+        """What is spoken in its TLS, as far as this proxy knows before."""
+        return "h2" if isinstance(self.manager, TcpManager) and self.manager.is_http2 else "bytes"
 
     def can_become(self, manager: Manager, tls: ServerTlsPlan | None) -> bool:
         """Whether connections that are open can be handled so."""

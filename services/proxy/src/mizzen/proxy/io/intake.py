@@ -214,7 +214,7 @@ class Intake(asyncio.Protocol, StreamRecord):
         """End TLS here, then hand over what is inside."""
         self.runtime.wheel.forget(self)
         try:
-            security = self.runtime.tls.security(plan)
+            security = self.runtime.tls.security(plan, chain.inside)
         except NoSecret as error:
             self.listener.stats.tls_refused += 1
             self._refuse(str(error), self.arrival.in_words())

@@ -12,6 +12,7 @@ from mizzen.proxy.engine.arrival import Arrival
 from mizzen.proxy.engine.plan import ListenerPlan
 from mizzen.proxy.engine.stats import HttpStats, ListenerStats
 from mizzen.proxy.io.chain import BoundChains, Chain, ChainKey, Connection, Established, Manager
+from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.intake import Intake
 from mizzen.proxy.io.tcp_manager import TcpManager
 
@@ -58,8 +59,11 @@ class Listener:
             self.chains[key] = chain
             chain.follow(manager, plan.buffer_limit, tls)
         for key, chain in before.items():
-            if self.chains.get(key) is not chain:
+            now = self.chains.get(key)
+            if now is not chain:
                 self._retire(chain)
+                if chain.inside == "h2" and now is not None and isinstance(now.manager, HttpManager):
+                    self._cut(chain)  # requests on it are looked at from now on, and nobody could do that
 
     @property
     def managers(self) -> Iterable[Manager]:

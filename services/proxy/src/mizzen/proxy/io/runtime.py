@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from mizzen.proxy.engine.bytewise import as_bytes
 from mizzen.proxy.engine.chains import ChainTable
 from mizzen.proxy.engine.control import Stats, Update
 from mizzen.proxy.engine.hand_off import HandOff
@@ -138,7 +139,7 @@ class Runtime:
         for name, plan in change.listeners.items():
             if any(key not in sockets for key in plan.sockets) and not self._has_sockets(plan):
                 raise ValueError(f"listener {name}: no socket came with it")
-            change.bound[name] = self._bind(plan, change.tables)
+            change.bound[name] = self._bind(plan, change)
         fresh: dict[str, Listener] = {}
         try:
             for name, plan in change.listeners.items():
@@ -158,35 +159,37 @@ class Runtime:
         current = self.listeners.get(plan.name)
         return current is not None and current.plan.sockets.keys() == plan.sockets.keys()
 
-    def _bind(self, plan: ListenerPlan, tables: Mapping[str, RouteTable]) -> BoundChains:
+    def _bind(self, plan: ListenerPlan, change: _Change) -> BoundChains:
         handler = plan.handler
         try:
             logs = self.access_logs.bind(plan.access_logs)
             if not isinstance(handler, ChoicePlan):
-                return BoundChains({None: self._bind_handler(plan, handler, tables)}, None, logs, {})
+                return BoundChains({None: self._bind_handler(plan, handler, change)}, None, logs, {})
             tls: dict[ChainKey, ServerTlsPlan] = {(c.name, c.match): c.tls for c in handler.chains if c.tls is not None}
             if handler.default_tls is not None:
                 tls[None] = handler.default_tls
             managers: dict[ChainKey, Manager] = {
-                (chain.name, chain.match): self._bind_handler(plan, chain.handler, tables) for chain in handler.chains
+                (chain.name, chain.match): self._bind_handler(plan, chain.handler, change) for chain in handler.chains
             }
             if handler.default is not None:
-                managers[None] = self._bind_handler(plan, handler.default, tables)
+                managers[None] = self._bind_handler(plan, handler.default, change)
             table = ChainTable[ChainKey]((chain.match, (chain.name, chain.match)) for chain in handler.chains)
         except ValueError as error:
             raise ValueError(f"listener {plan.name}: {error}") from error
         return BoundChains(managers, table, logs, tls)
 
     def _bind_handler(
-        self, listener: ListenerPlan, handler: HttpPlan | TcpPlan | RefusePlan, tables: Mapping[str, RouteTable]
+        self, listener: ListenerPlan, handler: HttpPlan | TcpPlan | RefusePlan, change: _Change
     ) -> Manager:
         if isinstance(handler, RefusePlan):
             return handler
+        if isinstance(handler, HttpPlan) and listener.direction == "inbound":
+            handler = as_bytes(handler, change.takes_http2) or handler
         logs = self.access_logs.bind(handler.access_logs)
         if not isinstance(handler, HttpPlan):
             return self._bind_tcp(handler, logs)
         named = handler.route_table
-        table = tables.get(named) if isinstance(named, str) else bind_table(named)
+        table = change.tables.get(named) if isinstance(named, str) else bind_table(named)
         stats = self._http_stats.setdefault(handler.stat_prefix, HttpStats())
         manager = HttpManager(listener.name, handler, table, logs, stats)
         manager.direction = listener.direction
@@ -385,3 +388,19 @@ class _Change:
             else:
                 self.endpoint_sets[plan.name] = plan
                 self.touched_sets.add(plan.name)
+        self._http2 = {name for name, cluster in runtime.clusters.items() if cluster.plan.http2}
+        self._look_again(runtime)
+
+    def takes_http2(self, cluster: str) -> bool:
+        """Whether the endpoints take nothing else."""
+        return cluster in self._http2
+
+    def _look_again(self, runtime: Runtime) -> None:
+        """How a listener treats requests to the own application depends on what that takes."""
+        before = self._http2
+        changed = {name for name, plan in self.clusters.items() if plan.http2}
+        self._http2 = (before - self.clusters.keys() - {*self.removed_clusters}) | changed
+        if before != self._http2:
+            for name, listener in runtime.listeners.items():
+                if listener.plan.direction == "inbound" and name not in self.removed_listeners:
+                    self.listeners.setdefault(name, listener.plan)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TcpManager:
     """Envoy's tcp_proxy as values; replaced as a whole when the listener's plan changes."""
 
-    __slots__ = ("_by_server_name", "_choice", "authorization", "idle_timeout", "logs", "mixer", "stats")
+    __slots__ = ("_by_server_name", "_choice", "authorization", "idle_timeout", "is_http2", "logs", "mixer", "stats")
 
     def __init__(self, plan: TcpPlan, logs: tuple[AccessLog, ...], stats: TcpStats) -> None:
         if not plan.clusters:
@@ -26,6 +26,7 @@ class TcpManager:
         self._choice = weighted_choice(targets, tuple(weighted.weight for weighted in plan.clusters))
         self._by_server_name = plan.by_server_name
         self.idle_timeout = plan.idle_timeout
+        self.is_http2 = plan.is_http2
         self.logs = logs
         self.stats = stats
         self.authorization: Authorization | None = None
