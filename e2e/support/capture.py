@@ -18,6 +18,12 @@ OUTGOING: Final = 4
 MAX_PACKETS: Final = 200_000
 HEADER: Final = 14
 """Of Ethernet, which loopback has too."""
+SO_RCVBUFFORCE: Final = 33
+BUFFER_BYTES: Final = 32 << 20
+"""What may wait while our thread does not run; the kernel's default holds a few requests."""
+SOL_PACKET: Final = 263
+PACKET_STATISTICS: Final = 6
+"""Of linux/if_packet.h: how many packets there were, and how many of them found no room."""
 
 
 class Segment(NamedTuple):
@@ -25,6 +31,8 @@ class Segment(NamedTuple):
 
     source: tuple[str, int]
     destination: tuple[str, int]
+    sequence: int
+    """Of its first byte."""
     payload: bytes
 
     def is_at(self, network: ipaddress.IPv4Network, port: int) -> bool:
@@ -43,19 +51,20 @@ class Capture:
 
     def flows(self, network: str, port: int) -> dict[tuple[tuple[str, int], tuple[str, int]], bytes]:
         """What each direction of each connection at this port carried, in the order in which it was sent."""
-        found: dict[tuple[tuple[str, int], tuple[str, int]], bytearray] = {}
+        found: dict[tuple[tuple[str, int], tuple[str, int]], dict[int, bytes]] = {}
         place = ipaddress.IPv4Network(network)
         for each in self.segments:
-            if each.is_at(place, port):
-                found.setdefault((each.source, each.destination), bytearray()).extend(each.payload)
-        return {key: bytes(data) for key, data in found.items()}
+            if each.is_at(place, port):  # what was sent twice counts once
+                found.setdefault((each.source, each.destination), {})[each.sequence] = each.payload
+        return {key: b"".join(payloads.values()) for key, payloads in found.items()}
 
 
 @contextmanager
 def capturing(interface: str = "lo") -> Iterator[Capture]:
-    """Capture while the block runs."""
+    """Capture while the block runs; AssertionError when packets were missed."""
     capture, stop = Capture(), threading.Event()
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PACKETS)) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
         raw.bind((interface, 0))
         raw.settimeout(0.1)
         thread = threading.Thread(target=_capture, args=(raw, capture, stop))
@@ -65,6 +74,8 @@ def capturing(interface: str = "lo") -> Iterator[Capture]:
         finally:
             stop.set()
             thread.join(timeout=10)
+        seen, missed = struct.unpack("II", raw.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        assert missed == 0, f"{missed} of {seen} packets were missed"
 
 
 def _capture(raw: socket.socket, capture: Capture, stop: threading.Event) -> None:
@@ -84,9 +95,9 @@ def _segment(packet: bytes) -> Segment | None:
         return None
     length, begin = int.from_bytes(packet[2:4]), (packet[0] & 15) * 4
     source, destination = (str(ipaddress.ip_address(packet[at : at + 4])) for at in (12, 16))
-    source_port, destination_port = struct.unpack_from("!HH", packet, begin)
+    source_port, destination_port, sequence = struct.unpack_from("!HHI", packet, begin)
     payload = packet[begin + (packet[begin + 12] >> 4) * 4 : length or len(packet)]
-    return Segment((source, source_port), (destination, destination_port), payload) if payload else None
+    return Segment((source, source_port), (destination, destination_port), sequence, payload) if payload else None
 
 
 def is_tls(data: bytes) -> bool:
