@@ -15,6 +15,7 @@ from support.mesh import Mesh
 
 RUNTIMES: dict[str, type[Mesh]] = {mesh.runtime: mesh for mesh in (LocalMesh, ComposeMesh, KubeMesh)}
 STORY_SECONDS = 180
+"""With the start of the mesh, which is the first one's; a processor that others use too makes it long."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,15 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A story of another runtime or data plane is no story of this run; containers take their time."""
-    runtime = config.getoption("--runtime")
+    """A story of another runtime or data plane is no story of this run."""
     others = [item for item in items if any(_is_of_another(item, config, kind) for kind in ("runtime", "engine"))]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
-    if runtime != "local":
-        for item in items:
-            item.add_marker(pytest.mark.timeout(STORY_SECONDS))
+    for item in items:
+        item.add_marker(pytest.mark.timeout(STORY_SECONDS))
 
 
 def _is_of_another(item: pytest.Item, config: pytest.Config, kind: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support.local import LocalMesh
 from support.mesh import Mesh, eventually
-from support.policy import has_stars, in_force, limits_users, policy, status
+from support.policy import has_stars, in_force, limits_users, of_user, policy, status
 
 pytestmark = [
     pytest.mark.runtime("local", reason="the containers of compose have one place for Mixer"),
@@ -49,5 +49,5 @@ def test_a_denier_holds_as_long_as_its_rule(embedded: LocalMesh) -> None:
 def test_a_quota_holds_as_long_as_its_rule(embedded: LocalMesh) -> None:
     with in_force(embedded, policy("productpage-quota.yaml")):
         eventually(lambda: limits_users("first"), "too many requests refused")
-        eventually(lambda: status({"end-user": "first"}) == 200, "tokens again")
+        eventually(lambda: of_user("first").status == 200, "tokens again")
     eventually(lambda: not limits_users("first"), "no limit any more")

@@ -66,7 +66,8 @@ class Mesh(ABC):
     runtime: ClassVar[str]
     proxies: ClassVar[int]
     """How many there are: one a workload, and the gateways."""
-    command_seconds: ClassVar[float] = 60
+    command_seconds: ClassVar[float] = 90
+    """More than `mizzen up` takes to give up by itself, and to say what is not ready."""
 
     def __init__(self, home: Path, engine: str) -> None:
         self.home = home
@@ -239,7 +240,7 @@ def count_versions(requests: int, headers: dict[str, str] | None = None) -> Coun
         connection.close()
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     """Wait until the condition holds; fail naming `what` did not happen."""
     deadline = time.monotonic() + seconds
     while not condition():
