@@ -29,7 +29,7 @@ istio.io/rev: {{ include "mizzen.revision" .root }}
 {{- $global := .root.Values.global }}
 {{- $variant := "" }}
 {{- if $global.variant }}{{ $variant = printf "-%s" $global.variant }}{{ end }}
-{{- printf "%s/%s:%s%s" $global.hub .image (toString $global.tag) $variant }}
+{{- if contains "/" .image }}{{ .image }}{{ else }}{{ printf "%s/%s:%s%s" $global.hub .image (toString $global.tag) $variant }}{{ end }}
 {{- end }}
 
 {{/* The names that the API server calls the injector by, divided by commas. */}}

@@ -30,6 +30,10 @@ VALUES = Path(__file__).with_name("values.yaml")
 MONITORING_PORT = 15014
 ADMIN_PORT = 15000
 INJECTION = "istio-injection"
+ENGINES = {
+    "python": (),
+    "envoy": ("--set=global.proxy.image=proxy-envoy", "--set=gateways.ingress.image=proxy-envoy"),
+}
 IMAGE = re.compile(r"(image: )(\S+)")
 
 
@@ -55,12 +59,11 @@ class KubeMesh(Mesh):
 
     def up(self) -> None:
         """As docs/install/kubernetes.md says it, and the demo."""
-        assert self.engine == "python", "on Kubernetes, stories are told with Mizzen's proxy alone"
         self._place = self._stack.enter_context(_place(self.home / "kube"))
         if not self.place.cluster.local:
             self._stack.callback(self._remove)
         release = Release(self.cluster, NAMESPACE)
-        release.install("--create-namespace", f"--values={VALUES}")
+        release.install("--create-namespace", f"--values={VALUES}", *ENGINES[self.engine])
         for deployment in release.get("deployments")["items"]:
             release.wait(deployment["metadata"]["name"])
         self.cluster.kubectl("label", "namespace", "default", f"{INJECTION}=enabled")

@@ -142,6 +142,7 @@ class Container:
         """From a start to an end: the exit status."""
         plan = self._plan
         with plan.log.open("ab") as output:
+            os.fchmod(output.fileno(), 0o666)  # runc gives it to the container's user, who may open /dev/stdout anew
             self._process = process = await asyncio.create_subprocess_exec(
                 *("nsenter", f"--net=/run/netns/{plan.namespace}"),
                 *("unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "sh", str(plan.script)),
