@@ -1,4 +1,4 @@
-"""A workload that joins a local mesh by hand, with a proxy of the other data plane than the mesh's."""
+"""Workloads that join a local mesh by hand, with a proxy of either data plane."""
 
 from __future__ import annotations
 
@@ -55,26 +55,35 @@ class Application(http.server.BaseHTTPRequestHandler):
 def visiting(mesh: Mesh) -> Iterator[None]:
     """A workload whose proxy is of the other data plane than the mesh's."""
     engine = {"python": "envoy", "envoy": "python"}[mesh.engine]
-    command = [
-        *(sys.executable, "-m", "mizzen.proxy", "--engine", engine, "--name", "visitor-1"),
-        *("--labels", "app=visitor,security.istio.io/tlsMode=istio", "--state-dir", str(mesh.home / "visitor")),
-        *("--bind-address", PROXY, "--app-address", APPLICATION),
-        *TokenIssuer(Home(mesh.home)).flags("visitor-1", "default", "visitor"),
-    ]
-    environ = os.environ | {"ISTIO_META_SERVICE_ACCOUNT": "visitor"}
     application = http.server.ThreadingHTTPServer((APPLICATION, 9080), Application)
     serving = threading.Thread(target=application.serve_forever)
     serving.start()
-    with (mesh.home / "logs" / "visitor.log").open("wb") as log:
+    try:
+        with sidecar(mesh, "visitor", engine, PROXY, APPLICATION):
+            yield
+    finally:
+        application.shutdown()
+        application.server_close()
+        serving.join()
+
+
+@contextmanager
+def sidecar(mesh: Mesh, name: str, engine: str, address: str, application: str) -> Iterator[None]:
+    """The proxy of a workload and ServiceAccount of this name, whose application is at another address."""
+    command = [
+        *(sys.executable, "-m", "mizzen.proxy", "--engine", engine, "--name", f"{name}-1"),
+        *("--labels", f"app={name},security.istio.io/tlsMode=istio", "--state-dir", str(mesh.home / name)),
+        *("--bind-address", address, "--app-address", application),
+        *TokenIssuer(Home(mesh.home)).flags(f"{name}-1", "default", name),
+    ]
+    environ = os.environ | {"ISTIO_META_SERVICE_ACCOUNT": name}
+    with (mesh.home / "logs" / f"{name}.log").open("wb") as log:
         proxy = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
     try:
         yield
     finally:
         proxy.terminate()
         proxy.wait(20)
-        application.shutdown()
-        application.server_close()
-        serving.join()
 
 
 def called(sidecar: str, host: str) -> tuple[int, str]:
