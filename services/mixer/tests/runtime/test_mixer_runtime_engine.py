@@ -172,9 +172,9 @@ async def test_a_watched_store_is_followed(start):
     probe = await start(together(refusal(), NOTHING))
     watching = asyncio.create_task(probe.engine.watch())
     try:
-        await asyncio.wait_for(probe.store.watched.wait(), 5)
+        await asyncio.wait_for(probe.store.watched.wait(), 20)
         probe.store.put(together(ONE, refusal(), deny(), rule("r", "a: nothing.checknothing")))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await probe.built.wait()
         await probe.settled()
         assert (await probe.check()).status.code is Code.PERMISSION_DENIED

@@ -352,7 +352,7 @@ async def test_a_live_connection_ends_when_a_new_policy_denies_it() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
             assert await ask(reader, writer) == (200, b"hello")
             await made.apply(replace(listener, handler=replace(tcp("app"), guards=(deny,))))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                     await reader.readexactly(1)
             assert made.count("rbac.policy.ns[a]-policy[b]-rule[0].denied", "tcp") == 1
