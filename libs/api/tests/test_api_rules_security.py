@@ -196,3 +196,13 @@ def test_values_of_a_secret_are_base64_and_are_not_shown(read):
         ('data["tls.crt"]', "is not base64; text as it is goes under stringData")
     ]
     assert "BEGIN" not in str(parsed.problems)
+
+
+def test_what_nobody_would_read_of_a_secret_is_an_error(read):
+    parsed = read(
+        "{apiVersion: v1, kind: Secret, metadata: {name: shop}, immutable: true, stringdata: {tls.key: hush}}"
+    )
+    [problem] = parsed.errors
+    assert problem.path == "stringdata"
+    assert "stringData" in problem.message
+    assert "hush" not in str(problem)

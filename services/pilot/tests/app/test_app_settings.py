@@ -126,7 +126,7 @@ def test_bad_mesh_config_names_the_field(text: str, words: str) -> None:
         parse_mesh_config(text)
 
 
-def test_a_bad_mesh_config_stops_the_start_and_not_the_mesh(tmp_path: Path) -> None:
+def test_a_bad_mesh_config_stops_the_start_and_not_the_mesh(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "mesh.yaml"
     source = MeshConfigSource(path)
     with pytest.raises(StartError, match=r"mesh\.yaml"):
@@ -138,7 +138,8 @@ def test_a_bad_mesh_config_stops_the_start_and_not_the_mesh(tmp_path: Path) -> N
         assert source._reload(path) is False
         assert source.settings.connect_timeout == 1
     path.unlink()
-    assert source._reload(path) is False
+    assert [source._reload(path), source._reload(path)] == [False, False]
+    assert len(caplog.messages) == 3  # once each
     path.write_text("connectTimeout: 2s")
     assert source._reload(path) is True
     assert source.settings.connect_timeout == 2

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, SerializationInfo, StrictInt, StrictStr, field_serializer
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializationInfo,
+    StrictInt,
+    StrictStr,
+    field_serializer,
+)
 
 from mizzen.api.types import Bool, Int32, KubernetesModel, Port
 from mizzen.api.wording import show
@@ -326,9 +335,15 @@ Secrets = Annotated[dict[str, SecretStr], BeforeValidator(_texts), Field(default
 
 
 class Secret(KubernetesModel):
-    """A Secret. Its values are neither in its `repr` nor, unless asked for, in what it is dumped to."""
+    """A Secret. Its values are neither in its `repr` nor, unless asked for, in what it is dumped to.
+
+    It is read whole: a `stringdata` that nobody reads would be a gateway without its key.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     type: str = "Opaque"
+    immutable: bool = False
     data: Secrets
     """In base64."""
     string_data: Secrets

@@ -110,6 +110,8 @@ class MeshConfigSource:
     def __init__(self, path: Path | None, defaults: MeshConfig = DEFAULTS) -> None:
         self._path = path
         self._text = ""
+        self._complaint = ""
+        """What is wrong with the file now; told once."""
         self._defaults = defaults
         self.settings = defaults
 
@@ -135,10 +137,12 @@ class MeshConfigSource:
         before = self.settings
         try:
             text = path.read_text(encoding="utf-8")
-            if text == self._text:
-                return False
-            self._text = text
-            self.settings = parse_mesh_config(text, self._defaults)
+            if text != self._text:
+                self.settings = parse_mesh_config(text, self._defaults)
+                self._text = text
+            self._complaint = ""
         except (OSError, ValueError) as error:
-            log.warning("Mesh config %s: %s; the last settings stay in use", path, error)
+            if str(error) != self._complaint:
+                log.warning("Mesh config %s: %s; the last settings stay in use", path, error)
+            self._complaint = str(error)
         return self.settings != before
