@@ -52,6 +52,40 @@ def test_http_does_not_go_on_where_the_plan_is_for_bytes_now() -> None:
     assert b"connection: close" in _take(busy).lower()
 
 
+@pytest.mark.parametrize("end", ["another protocol", "removed", "stopped"])
+def test_a_request_of_which_a_part_has_come_is_answered_before_its_connection_ends(end: str) -> None:
+    plans: Any = mesh()
+    world = World(plans)
+    client = world.client()
+    client.receive(GET)
+    endpoint = world.accept("10.0.0.1:80")
+    endpoint.receive(OK)
+    assert b"connection: close" not in _take(client).lower()
+    client.receive(GET[:5])
+    if end == "stopped":
+        world.runtime.listeners["listener"].stop()
+    elif end == "removed":
+        world.apply(removed=(("listener", "listener"),))
+    else:
+        world.apply(replace(plans[0], handler=TO_TCP))
+    world.loop.run()
+    assert not client.closing
+    client.receive(GET[5:])
+    endpoint.receive(OK)
+    assert b"connection: close" in _take(client).lower()
+    assert client.closing
+
+
+def test_a_part_of_a_request_that_never_ends_has_the_idle_timeout_too() -> None:
+    world = World(mesh(http={"headers_timeout": 0.0, "idle_timeout": 60.0}))
+    client = world.client()
+    client.receive(GET[:5])
+    world.loop.advance(59.0)
+    assert not client.closing
+    world.loop.advance(2.0)
+    assert client.closing
+
+
 def test_bytes_go_on_for_a_while_where_the_plan_is_for_http_now() -> None:
     plans: Any = mesh(tcp=True)
     world = World(plans)

@@ -43,7 +43,7 @@ def look(connection: Downstream, now: float) -> float:
     if due > now:
         return due
     manager.stats.downstream_cx_idle_timeout += 1
-    connection.close()
+    connection.leave()
     return now + SOON
 
 

@@ -412,8 +412,13 @@ class Downstream:
         return look(self, now)
 
     def close(self) -> None:
-        """Close when idle; a connection with an exchange under way closes after it."""
-        if self.current is None and not self.closing:
+        """Close when idle; a connection with an exchange under way, or a part of its head, closes after it."""
+        if self.current is None and not self.head_began_at:
+            self.leave()
+
+    def leave(self) -> None:
+        """Close a connection without an exchange under way."""
+        if not self.closing:
             self.closing = True
             self.transport.close()
 
