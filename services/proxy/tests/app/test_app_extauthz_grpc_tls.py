@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -189,6 +190,24 @@ async def test_no_other_process_is_relayed() -> None:
             writer.close()
         finally:
             await relay.close()
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_who_connects_while_a_relay_is_closed_is_let_go(late: bool) -> None:
+    """Before anything was done for him, or when the loop had taken him before it was told to take nobody."""
+    relay = Relay(Peer(Address("127.0.0.1", unused_port())), 5.0)
+    await relay.open()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        if late:
+            await relay.close()
+            relay._arrived(reader, writer)
+        else:
+            relay._arrived(reader, writer)
+            await relay.close()
+        assert writer.transport.is_closing()
+        await asyncio.sleep(0)
 
 
 async def test_links_are_bounded() -> None:

@@ -33,7 +33,8 @@ class Relay:
         self._limit = limit
         self._name = f"mizzen-{secrets.token_hex(16)}"
         self._server: asyncio.Server | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._running: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
     def target(self) -> str:
@@ -52,19 +53,24 @@ class Relay:
 
     async def close(self) -> None:
         """Cut what is connected. Who connects to `target` must have ended: the name is free from now on."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
-        for task in self._running:
+        running = dict(self._running)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+        for writer in running.values():
+            writer.transport.abort()  # a task that had not begun closes nothing
 
     def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not _is_own(writer.get_extra_info("socket")):
+        # The loop may have accepted a connection before the server was closed, and tell of it only now.
+        if self._closed or not _is_own(writer.get_extra_info("socket")):
             writer.transport.abort()
             return
         task = asyncio.create_task(self._serve(reader, writer))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[task] = writer
+        task.add_done_callback(self._running.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
