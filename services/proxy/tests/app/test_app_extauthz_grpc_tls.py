@@ -20,8 +20,8 @@ from tls_proxies import Proxy, application, proxy, static, tcp
 
 from mizzen.proxy.app.extauthz.desk import InquiryDesk
 from mizzen.proxy.app.extauthz.links import MAX_LINKS, Links, Way
-from mizzen.proxy.app.extauthz.relay import Relay
 from mizzen.proxy.app.pod.http_client import Peer
+from mizzen.proxy.app.pod.relay import Relay
 from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, GrpcCall
 from mizzen.proxy.engine.plan import ListenerPlan

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -254,3 +256,15 @@ async def test_a_server_without_health_fails() -> None:
     finally:
         await server.stop(0)
     assert (answer.status, answer.text.startswith("gRPC UNIMPLEMENTED")) == (500, True)
+
+
+async def test_a_health_check_that_is_given_up_leaves_nothing_open() -> None:
+    """A full accept queue: the kernel drops what more comes."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            answer = await probe(Grpc(port, ""), seconds=0.5)
+        assert (answer.status, answer.text) == (500, "no answer within 0.5 s\n")
+    gc.collect()  # what was left open says so now, and pytest takes it for a failure

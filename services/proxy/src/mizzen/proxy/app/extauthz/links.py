@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 import grpc
 
 from mizzen.proxy.app.channels import CLOSE_SECONDS, OPTIONS
-from mizzen.proxy.app.extauthz.relay import Relay
 from mizzen.proxy.app.pod.http_client import Peer
+from mizzen.proxy.app.pod.relay import Relay
 from mizzen.runtime.address import Address
 
 MAX_LINKS: Final = 64

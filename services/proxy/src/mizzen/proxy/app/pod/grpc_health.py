@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-
-from mizzen.proxy.app.pod.http_client import CHUNK, Peer, connect
+from mizzen.proxy.app.pod.http_client import Peer
+from mizzen.proxy.app.pod.relay import Relay
 
 METHOD = "/grpc.health.v1.Health/Check"
 _SERVING = b"\x08\x01"
@@ -15,7 +11,11 @@ _SERVING = b"\x08\x01"
 
 
 async def check_health(peer: Peer, service: str, user_agent: str, seconds: float) -> str:
-    """Why it does not serve; "" when it does."""
+    """Why it does not serve; "" when it does.
+
+    By a relay, since gRPC's channels cannot be told the address that they call from: capture leaves connections from
+    that one alone.
+    """
     import grpc  # where no probe speaks gRPC, it costs no memory
 
     options = [
@@ -23,12 +23,16 @@ async def check_health(peer: Peer, service: str, user_agent: str, seconds: float
         ("grpc.primary_user_agent", user_agent),
         ("grpc.enable_http_proxy", 0),
     ]
-    problems: list[str] = []
-    async with _relay(peer, problems) as target, grpc.aio.insecure_channel(target, options=options) as channel:
-        try:
+    relay = Relay(peer, seconds)
+    await relay.open()
+    try:
+        async with grpc.aio.insecure_channel(relay.target, options=options) as channel:
             answer = await channel.unary_unary(METHOD)(_health_request(service), timeout=seconds)
-        except grpc.aio.AioRpcError as error:
-            return problems[0] if problems else f"gRPC {error.code().name}: {error.details()}"
+    except grpc.aio.AioRpcError as error:
+        why = relay.failure if error.code() is grpc.StatusCode.UNAVAILABLE else ""
+        return why or f"gRPC {error.code().name}: {error.details()}"
+    finally:
+        await relay.close()
     return "" if answer == _SERVING else "the health service does not say SERVING"
 
 
@@ -38,51 +42,3 @@ def _health_request(service: str) -> bytes:
     if len(name) > 127:
         raise ValueError("the name of a gRPC service has at most 127 bytes here")
     return bytes((0x0A, len(name))) + name if name else b""
-
-
-@asynccontextmanager
-async def _relay(peer: Peer, problems: list[str]) -> AsyncIterator[str]:
-    """A socket for gRPC to call, since its channels cannot be told the address that they call from.
-
-    Capture leaves connections from that address alone. Why the application cannot be reached comes into `problems`.
-    """
-    serving: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(_carry(peer, problems, reader, writer))
-        serving.add(task)
-        task.add_done_callback(serving.discard)
-
-    name = f"mizzen-probe-{os.urandom(8).hex()}"
-    server = await asyncio.start_unix_server(accept, path=f"\0{name}")
-    try:
-        yield f"unix-abstract:{name}"
-    finally:
-        server.close()
-        for task in tuple(serving):
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-
-
-async def _carry(peer: Peer, problems: list[str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        far_reader, far_writer = await connect(peer)
-    except OSError as error:
-        problems.append(str(error))
-        writer.close()
-        return
-    try:
-        async with asyncio.TaskGroup() as both:
-            both.create_task(_copy(reader, far_writer))
-            both.create_task(_copy(far_reader, writer))
-    finally:
-        far_writer.close()
-        writer.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
