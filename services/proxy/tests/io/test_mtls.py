@@ -27,7 +27,7 @@ from mizzen.proxy.engine.plan import (
     SniffPlan,
     TcpPlan,
 )
-from mizzen.proxy.engine.rbac_plan import AllOf, AnyOf, Anything, Authenticated, PolicyPlan, RbacPlan
+from mizzen.proxy.engine.rbac_plan import AllOf, AnyOf, Anything, Authenticated, PolicyPlan, RbacPlan, UrlPath
 from mizzen.proxy.engine.tls_plan import (
     ClientTlsPlan,
     NameMatch,
@@ -147,6 +147,26 @@ async def test_a_byte_stream_goes_on_when_it_becomes_strict_unless_it_is_denied_
         await behind.apply(inbound(denies))
         assert await stream[0].read() == b""
         assert behind.count("ssl.handshake") == 1
+        stream[1].close()
+        await stream[1].wait_closed()
+
+
+async def test_bytes_that_are_requests_are_cut_when_a_policy_reads_requests_and_the_port_becomes_strict_at_once() -> (
+    None
+):
+    server, client = good()
+    outbound = ListenerPlan("out", "127.0.0.1", 1, "outbound", tcp("reviews"))
+    reads = RbacPlan("DENY", (PolicyPlan("p", UrlPath(StringMatch("exact", "/secret"))),))
+    async with (
+        application() as (port, _),
+        proxy(inbound(http("app")), replace(static("app", port), http2=True), *server) as behind,
+        proxy(outbound, static("reviews", behind.port, AUTO, SAYS_ISTIO), *client) as front,
+        asyncio.timeout(20),
+    ):
+        stream = await asyncio.open_connection("127.0.0.1", front.port)
+        assert await ask(*stream) == (200, b"hello")
+        await behind.apply(inbound(replace(http("app"), guards=(reads,)), strict=True))
+        assert await stream[0].read() == b""
         stream[1].close()
         await stream[1].wait_closed()
 

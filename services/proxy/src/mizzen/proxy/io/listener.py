@@ -59,11 +59,8 @@ class Listener:
             self.chains[key] = chain
             chain.follow(manager, plan.buffer_limit, tls)
         for key, chain in before.items():
-            now = self.chains.get(key)
-            if now is not chain:
+            if self.chains.get(key) is not chain:
                 self._retire(chain)
-                if chain.inside == "h2" and now is not None and isinstance(now.manager, HttpManager):
-                    self._cut(chain)  # requests on it are looked at from now on, and nobody could do that
 
     @property
     def managers(self) -> Iterable[Manager]:
@@ -84,10 +81,16 @@ class Listener:
 
         A port that becomes STRICT takes all TLS instead of the mesh's: the mesh must not notice.
         """
-        found = None if arrival is None else self.choose(arrival)
+        found = self._now(arrival)
         if found is None or found.draining or found.name != chain.name:
             return None
         return found if found.can_become(chain.manager, chain.tls) else None
+
+    def _now(self, arrival: Arrival | None) -> Chain | None:
+        """The chain that would take a connection now; None also where it is not known what its first bytes said."""
+        if arrival is None:
+            return self.chains.get(None) if self.table is None else None
+        return self.choose(arrival)
 
     def choose_for_bytes(self, arrival: Arrival, chain: Chain) -> Chain | None:
         """The filter chain that carries HTTP/2 as what it is to this proxy: bytes. `chain` is the one for HTTP.
@@ -157,10 +160,16 @@ class Listener:
             successor = self.successor(chain, connection.arrival)
             if successor is not None:
                 successor.adopt(connection)
+            elif chain.inside == "h2" and self._reads_requests(connection.arrival):
+                connection.abort()  # nobody could look at the requests on it
             else:
                 connection.close()
         if self._of(chain):
             self.runtime.loop.call_later(DRAIN_SECONDS, self._cut, chain)
+
+    def _reads_requests(self, arrival: Arrival | None) -> bool:
+        now = self._now(arrival)
+        return now is not None and isinstance(now.manager, HttpManager)
 
     def _cut(self, chain: Chain) -> None:
         for connection in self._of(chain):
