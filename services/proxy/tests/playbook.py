@@ -43,7 +43,7 @@ from mizzen.proxy.engine.plan import (
 from mizzen.proxy.io.connect import address_text
 from mizzen.proxy.io.listener import Listener
 from mizzen.proxy.io.original_dst import Kernel
-from mizzen.proxy.io.runtime import Runtime
+from mizzen.proxy.io.runtime import Runtime, _Change
 
 # -- the world ------------------------------------------------------------------------------------------------------
 
@@ -298,7 +298,8 @@ class _Unbound(Listener):
     """A listener before its first plan: `apply` makes it whole."""
 
     def __init__(self, runtime: Runtime, plan: ListenerPlan) -> None:
-        manager = runtime._bind(ListenerPlan("", "", 0, "outbound", TcpPlan("", (WeightedCluster(""),))), {})
+        nothing = _Change(runtime, Update(0))
+        manager = runtime._bind(ListenerPlan("", "", 0, "outbound", TcpPlan("", (WeightedCluster(""),))), nothing)
         super().__init__(runtime, plan, manager)
 
 
