@@ -35,6 +35,8 @@ ENGINES = {
     "envoy": ("--set=global.proxy.image=proxy-envoy", "--set=gateways.ingress.image=proxy-envoy"),
 }
 IMAGE = re.compile(r"(image: )(\S+)")
+STATUS = re.compile(r"(?:error:|HTTP Error) (\d{3})\b")
+"""In the words of curl, and of Python."""
 
 
 class KubeMesh(Mesh):
@@ -140,8 +142,9 @@ class KubeMesh(Mesh):
         """From the Pod of Mixer, which has no sidecar."""
         try:
             return 200, self.place.fetch(self._row("mixer"), f"http://{address}:{port}{path}")
-        except Refused:
-            return 0, ""
+        except Refused as refused:
+            status = STATUS.search(str(refused))
+            return int(status[1]) if status else 0, ""
 
     @property
     def outside(self) -> str:

@@ -24,6 +24,9 @@ CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 60.0
 """For a page of a list, or the head of a watch."""
 MAX_STATUS_BYTES = 64 * 1024
+CLOSE_SECONDS = 0.25
+"""TLS says goodbye and hears it, and the loop closes the sockets: aiohttp does not wait for that (its documentation,
+"Graceful Shutdown")."""
 GRACE_SECONDS = 15.0
 """What a server may be late with ending a watch."""
 
@@ -81,6 +84,7 @@ class Client:
         if self._opened is not None:
             await self._opened.close()
             self._opened = None
+            await asyncio.sleep(CLOSE_SECONDS)
 
     async def list_all(self, collection: Listed) -> Listing:
         """All objects, page by page; all pages show the same version. Raises as `_get` does."""
