@@ -11,7 +11,7 @@ import pytest
 from support.compose import ComposeMesh
 from support.kube.mesh import KubeMesh
 from support.local import LocalMesh
-from support.mesh import Mesh
+from support.mesh import REVIEWS, Mesh, eventually, get
 
 RUNTIMES: dict[str, type[Mesh]] = {mesh.runtime: mesh for mesh in (LocalMesh, ComposeMesh, KubeMesh)}
 STORY_SECONDS = 180
@@ -56,8 +56,8 @@ def addresses() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def mesh(addresses: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Mesh]:
-    """The demo on the runtime and with the data plane under test."""
+def demo(addresses: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Mesh]:
+    """The mesh on the runtime and with the data plane under test."""
     home = tmp_path_factory.mktemp("home")
     for folder in (home, *home.parents[:2]):
         folder.chmod(0o755)  # containers have users of their own
@@ -67,3 +67,15 @@ def mesh(addresses: None, tmp_path_factory: pytest.TempPathFactory, request: pyt
         yield mesh
     finally:
         mesh.ok("down")
+
+
+@pytest.fixture
+def mesh(demo: Mesh) -> Iterator[Mesh]:
+    """The demo's mesh; a story is over when everybody is answered again."""
+    yield demo
+    eventually(_answers_everybody, "everybody answered after the story")
+
+
+def _answers_everybody() -> bool:
+    """Whether no request of many is refused: a connection of a stock Envoy is judged once more as when it was made."""
+    return all(get(REVIEWS).status == 200 for _ in range(12))

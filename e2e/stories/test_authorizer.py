@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 from support.authorizer import PROVIDER, PROXY, REGISTERED, USER, authorizer
-from support.mesh import Mesh, eventually, get
-from support.policy import in_force
+from support.mesh import Mesh, eventually, get, in_force
 
 from mizzen.runtime.files import write_atomic
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.identity import certified
-from support.mesh import Mesh, eventually
-from support.policy import in_force
+from support.mesh import Mesh, eventually, in_force
 
 from mizzen.identity.inmemory import load_pair, load_roots
 from mizzen.identity.keeping.own import Proof

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from support.local import LocalMesh
-from support.mesh import Mesh, eventually
-from support.policy import has_stars, in_force, limits_users, of_user, policy, status
+from support.mesh import Mesh, eventually, in_force
+from support.policy import has_stars, limits_users, of_user, policy, status
 
 pytestmark = [
     pytest.mark.runtime("local", reason="the containers of compose have one place for Mixer"),
@@ -16,16 +16,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def embedded(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMesh]:
+def embedded(demo: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMesh]:
     """A new mesh without a Mixer of its own; the addresses are the same, so the other one is down meanwhile."""
-    own = LocalMesh(tmp_path_factory.mktemp("embedded"), mesh.engine)
-    mesh.ok("down")
+    own = LocalMesh(tmp_path_factory.mktemp("embedded"), demo.engine)
+    demo.ok("down")
     try:
         own.ok("up", "--embedded-mixer")
         yield own
     finally:
         own.ok("down")
-        mesh.up()
+        demo.up()
 
 
 def test_no_mixer_runs(embedded: LocalMesh) -> None:

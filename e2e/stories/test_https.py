@@ -5,14 +5,12 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 from support.certificates import Authority, tls_secret
-from support.mesh import GATEWAY_TLS, Mesh, eventually
+from support.mesh import GATEWAY_TLS, Mesh, eventually, in_force
 
 SHOP, BANK = "shop.example", "a.bank.example"
 GATEWAY = """
@@ -125,15 +123,6 @@ class Visitor:
 
     def is_served(self, name: str) -> bool:
         return self.visit(name)[0] == 200
-
-
-@contextmanager
-def in_force(mesh: Mesh, text: str) -> Iterator[None]:
-    mesh.ok("apply", "-f", "-", stdin=text)
-    try:
-        yield
-    finally:
-        mesh.ok("delete", "--ignore-not-found", "-f", "-", stdin=text)
 
 
 @pytest.mark.runtime("local", reason="the certificates are in files of this machine")

@@ -10,8 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 from support.identity import certified
-from support.mesh import Mesh, eventually, get
-from support.policy import REVIEWS
+from support.mesh import REVIEWS, Mesh, eventually, get
 
 from mizzen.attributes.compressed import encode
 from mizzen.proto.mixer_pb2 import CheckRequest, CheckResponse

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from support.capture import any_plain_http, capturing, is_tls
 from support.load import under_load
-from support.mesh import Mesh, eventually, get
+from support.mesh import REVIEWS, Mesh, eventually, get, in_force
 from support.visitor import PROXY, REGISTERED, called, visiting
 
-REVIEWS = "/api/v1/products/0/reviews"
 HANDSHAKES = "envoy_listener_ssl_handshake{"
 STRICT = """
 apiVersion: security.istio.io/v1
@@ -58,15 +55,6 @@ spec:
   subjects: [{user: cluster.local/ns/default/sa/bookinfo-ratings}]
   roleRef: {kind: ServiceRole, name: details}
 """
-
-
-@contextmanager
-def in_force(mesh: Mesh, text: str) -> Iterator[None]:
-    mesh.ok("apply", "-f", "-", stdin=text)
-    try:
-        yield
-    finally:
-        mesh.ok("delete", "--ignore-not-found", "-f", "-", stdin=text)
 
 
 def plain(mesh: Mesh) -> int:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import pytest
 from support.fluentd import Fluentd
 from support.load import under_load
-from support.mesh import Mesh, eventually, get
-from support.policy import PAGE, POLICY, REVIEWS, has_stars, in_force, limits_users, of_user, policy, status
+from support.mesh import REVIEWS, Mesh, eventually, get, in_force
+from support.policy import PAGE, POLICY, has_stars, limits_users, of_user, policy, status
 
 
 def test_reports_never_hold_traffic_up(mesh: Mesh) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.certificates import Authority, tls_secret
-from support.mesh import Mesh, eventually, get
+from support.mesh import Mesh, eventually, get, in_force
 
 pytestmark = pytest.mark.runtime("local", reason="the partner is a server of the test, on this machine's loopback")
 
@@ -100,15 +100,6 @@ def serving(authority: Authority) -> Iterator[Partner]:
         server.shutdown()
         server.server_close()
         thread.join(10)
-
-
-@contextmanager
-def in_force(mesh: Mesh, text: str) -> Iterator[None]:
-    mesh.ok("apply", "-f", "-", stdin=text)
-    try:
-        yield
-    finally:
-        mesh.ok("delete", "--ignore-not-found", "-f", "-", stdin=text)
 
 
 def rule(**tls: Any) -> str:

@@ -6,8 +6,7 @@ import time
 
 import pytest
 from support.keyserver import key_server
-from support.mesh import Mesh, eventually, get
-from support.policy import in_force
+from support.mesh import Mesh, eventually, get, in_force
 from support.tokens import HOUR, Issuer
 
 pytestmark = pytest.mark.runtime("local", reason="elsewhere Pilot does not reach a server of the test")

@@ -21,6 +21,8 @@ GATEWAY = ("127.0.0.1", 8080)
 GATEWAY_TLS = ("127.0.0.1", 8443)
 VISITOR_SECONDS = 20
 """More than a page takes that waits for an absent Mixer at one service after the other, 5 s each."""
+REVIEWS = "/api/v1/products/0/reviews"
+"""Productpage answers it with what one version of reviews says, and with its status."""
 NETWORKING = Path(__file__).parents[2] / "demo" / "bookinfo" / "networking"
 
 
@@ -207,6 +209,16 @@ class Mesh(ABC):
             self.delete(sample)
 
 
+@contextmanager
+def in_force(mesh: Mesh, yaml: str) -> Iterator[None]:
+    """The objects are in force inside the block, and those that are left of them gone after it."""
+    mesh.ok("apply", "-f", "-", stdin=yaml)
+    try:
+        yield
+    finally:
+        mesh.ok("delete", "--ignore-not-found", "-f", "-", stdin=yaml)
+
+
 def get(
     path: str, headers: dict[str, str] | None = None, *, connection: http.client.HTTPConnection | None = None
 ) -> Answer:
@@ -222,7 +234,7 @@ def get(
 
 
 def reviews_version(answer: Answer) -> str:
-    """Which version of reviews made `/api/v1/products/0/reviews`: v1 has no stars, v2 black ones, v3 red ones."""
+    """Which version of reviews made `REVIEWS`: v1 has no stars, v2 black ones, v3 red ones."""
     assert answer.status == 200, (answer.status, answer.headers, answer.body)
     ratings = [review.get("rating", {}) for review in answer.json()["reviews"]]
     colours = {rating.get("color") for rating in ratings}
@@ -233,9 +245,7 @@ def count_versions(requests: int, headers: dict[str, str] | None = None) -> Coun
     """How often each version of reviews answers, over one kept-alive connection to the gateway."""
     connection = http.client.HTTPConnection(*GATEWAY, timeout=10)
     try:
-        return Counter(
-            reviews_version(get("/api/v1/products/0/reviews", headers, connection=connection)) for _ in range(requests)
-        )
+        return Counter(reviews_version(get(REVIEWS, headers, connection=connection)) for _ in range(requests))
     finally:
         connection.close()
 

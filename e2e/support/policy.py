@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from support.mesh import Answer, Mesh, get
+from support.mesh import REVIEWS, Answer, get
 
 POLICY = Path(__file__).parents[2] / "demo" / "bookinfo" / "policy"
 PAGE = "/productpage"
 PRODUCTS = "/api/v1/products"
 """Productpage answers it alone, and so many times a second on a busy machine too."""
-REVIEWS = "/api/v1/products/0/reviews"
-
-
-@contextmanager
-def in_force(mesh: Mesh, yaml: str) -> Iterator[None]:
-    """The rules hold inside the block."""
-    mesh.ok("apply", "-f", "-", stdin=yaml)
-    try:
-        yield
-    finally:
-        mesh.ok("delete", "-f", "-", stdin=yaml)
 
 
 def policy(sample: str) -> str:
