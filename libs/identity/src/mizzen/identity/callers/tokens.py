@@ -65,7 +65,7 @@ class TokenVerifier:
         try:
             decoded = jwt.decode(token, self._keys, algorithms=ALGORITHMS)
             rules.validate(decoded.claims)
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:  # the library believes in types of JSON
             raise NotAuthenticated(f"the token is not good: {error}") from error
         return identity_of_subject(decoded.claims["sub"], self._trust_domain)
 
