@@ -125,6 +125,25 @@ async def test_a_connection_ends_when_its_endpoint_goes(another: bool) -> None:
                         await asyncio.sleep(0.01)
 
 
+async def test_a_question_that_outlives_its_connection_has_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mizzen.proxy.app.extauthz.links.CLOSE_SECONDS", 0.05)
+    asked, callers = asyncio.Event(), Callers()
+    answers: asyncio.Queue[InquiryAnswer] = asyncio.Queue()
+
+    async def check(request: Any, context: Any) -> Any:
+        asked.set()
+        await asyncio.sleep(20)
+
+    async with serve(check) as silent, serve(callers.check) as other:
+        asker = Asker(silent)
+        async with asker.desk() as desk, asyncio.timeout(10):
+            desk.heard(replace(INQUIRY, plan=ExtAuthzPlan(GrpcCall("authz", 600.0))), answers.put)
+            await asked.wait()
+            asker.port = other
+            assert (await desk.ask(INQUIRY)).allowed
+            assert (await answers.get()).failure == "its connection was ended before it had answered"
+
+
 def active(between: Proxy) -> int:
     return between.runtime.stats(1).gauges["listener", "l", "downstream_cx_active"]
 

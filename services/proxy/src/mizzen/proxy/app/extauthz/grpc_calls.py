@@ -5,6 +5,7 @@ An authorizer of the mesh is asked in mutual TLS, as its cluster says, like ever
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import grpc
@@ -51,6 +52,11 @@ class GrpcCalls:
             response = await method(check_request(inquiry))
         except grpc.aio.AioRpcError as error:
             raise NoVerdict(_reason(error, link)) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise NoVerdict("its connection was ended before it had answered") from error  # as gRPC's client says it
         return answer_of(inquiry.serial, response)
 
     async def close(self) -> None:
