@@ -67,6 +67,15 @@ def test_who_may_connect_is_asked_of_connections() -> None:
     assert made.guards == guards
 
 
+@pytest.mark.parametrize("changed", [{"is_shadow": True}, {"action": "LOG"}])
+def test_policies_without_effect_have_none_here_either(changed: dict[str, Any]) -> None:
+    (reads,), (knows,) = by(UrlPath(StringMatch("prefix", "/x"))), by(CALLER)
+    tried, enforced = replace(knows, **changed), RbacPlan("DENY", knows.policies)
+    made = as_bytes(replace(PLAN, guards=(replace(reads, **changed), tried, enforced)), grpc)
+    assert made is not None
+    assert made.guards == (tried, enforced)
+
+
 def test_connections_are_reported_where_requests_would_be() -> None:
     own = TransportPlan(report_cluster="mixer")
     service = ServicePlan(check=False, attributes=b"b")

@@ -42,7 +42,8 @@ def as_bytes(plan: HttpPlan, takes_http2: Callable[[str], bool]) -> TcpPlan | No
     `takes_http2` says of a cluster whether its endpoints take HTTP/2 alone.
     """
     route = _only_route(plan.route_table)
-    if route is None or not all(map(_is_of_connections, plan.guards)):
+    guards = tuple(guard for guard in plan.guards if _decides(guard) or _is_of_connections(guard))
+    if route is None or not all(map(_is_of_connections, guards)):
         return None
     forward, mixer = _plain_forward(route), None
     if forward is None or not takes_http2(forward.clusters[0].cluster):
@@ -58,7 +59,7 @@ def as_bytes(plan: HttpPlan, takes_http2: Callable[[str], bool]) -> TcpPlan | No
         idle_timeout=plan.idle_timeout,
         access_logs=plan.access_logs,
         mixer=mixer,
-        guards=plan.guards,
+        guards=guards,
         is_http2=True,
     )
 
@@ -89,6 +90,11 @@ def _plain_forward(route: RoutePlan) -> Forward | None:
         route.name, route.match, action, origin=route.origin, mixer=route.mixer
     )
     return action if same else None
+
+
+def _decides(guard: GuardPlan) -> bool:
+    """Not so what is only tried, or noted: that must close no port, and counts nothing where nobody reads requests."""
+    return not isinstance(guard, RbacPlan) or not (guard.is_shadow or guard.action == "LOG")
 
 
 def _is_of_connections(guard: GuardPlan) -> bool:
