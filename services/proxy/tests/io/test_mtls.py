@@ -151,24 +151,58 @@ async def test_a_byte_stream_goes_on_when_it_becomes_strict_unless_it_is_denied_
         await stream[1].wait_closed()
 
 
+GRPC = http("app")
+READS = RbacPlan("DENY", (PolicyPlan("p", UrlPath(StringMatch("exact", "/secret"))),))
+JUDGED = replace(GRPC, guards=(READS,))
+
+
 async def test_bytes_that_are_requests_are_cut_when_a_policy_reads_requests_and_the_port_becomes_strict_at_once() -> (
     None
 ):
     server, client = good()
     outbound = ListenerPlan("out", "127.0.0.1", 1, "outbound", tcp("reviews"))
-    reads = RbacPlan("DENY", (PolicyPlan("p", UrlPath(StringMatch("exact", "/secret"))),))
     async with (
         application() as (port, _),
-        proxy(inbound(http("app")), replace(static("app", port), http2=True), *server) as behind,
+        proxy(inbound(GRPC), replace(static("app", port), http2=True), *server) as behind,
         proxy(outbound, static("reviews", behind.port, AUTO, SAYS_ISTIO), *client) as front,
         asyncio.timeout(20),
     ):
         stream = await asyncio.open_connection("127.0.0.1", front.port)
         assert await ask(*stream) == (200, b"hello")
-        await behind.apply(inbound(replace(http("app"), guards=(reads,)), strict=True))
+        await behind.apply(inbound(JUDGED, strict=True))
         assert await stream[0].read() == b""
         stream[1].close()
         await stream[1].wait_closed()
+
+
+SIMPLE = ListenerPlan("in", "127.0.0.1", 1, "inbound", GRPC)
+
+
+@pytest.mark.parametrize(
+    "plans",
+    [
+        (inbound(GRPC), inbound(JUDGED, strict=True)),
+        (inbound(GRPC), inbound(GRPC, strict=True), inbound(JUDGED, strict=True)),
+        (SIMPLE, inbound(JUDGED)),
+        (SIMPLE, inbound(GRPC), inbound(JUDGED)),
+    ],
+)
+async def test_requests_as_bytes_that_no_filter_chain_takes_any_more_are_cut_by_a_policy_all_the_same(
+    plans: tuple[ListenerPlan, ...],
+) -> None:
+    async with (
+        application() as (port, _),
+        proxy(plans[0], replace(static("app", port), http2=True), *good()[0]) as behind,
+        asyncio.timeout(20),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", behind.port)
+        for plan in plans[:-1]:
+            await behind.apply(plan)
+            assert await ask(reader, writer) == (200, b"hello")
+        await behind.apply(plans[-1])
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("stays", [True, False])

@@ -15,6 +15,7 @@ from mizzen.proxy.io.chain import BoundChains, Chain, ChainKey, Connection, Esta
 from mizzen.proxy.io.http_manager import HttpManager
 from mizzen.proxy.io.intake import Intake
 from mizzen.proxy.io.tcp_manager import TcpManager
+from mizzen.proxy.io.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from mizzen.proxy.io.runtime import Runtime
@@ -61,6 +62,7 @@ class Listener:
         for key, chain in before.items():
             if self.chains.get(key) is not chain:
                 self._retire(chain)
+        self._cut_unseen()
 
     @property
     def managers(self) -> Iterable[Manager]:
@@ -160,16 +162,24 @@ class Listener:
             successor = self.successor(chain, connection.arrival)
             if successor is not None:
                 successor.adopt(connection)
-            elif chain.inside == "h2" and self._reads_requests(connection.arrival):
-                connection.abort()  # nobody could look at the requests on it
             else:
                 connection.close()
         if self._of(chain):
             self.runtime.loop.call_later(DRAIN_SECONDS, self._cut, chain)
 
-    def _reads_requests(self, arrival: Arrival | None) -> bool:
-        now = self._now(arrival)
-        return now is not None and isinstance(now.manager, HttpManager)
+    def _cut_unseen(self) -> None:
+        """Cut requests that are carried as bytes by a chain that is gone, since somebody looks at such requests now."""
+        for connection in tuple(self.connections):
+            if isinstance(connection, Tunnel) and connection.chain.draining and connection.chain.inside == "h2":
+                now = self._now(connection.arrival)
+                chains = self._alike(connection) if now is None else [now]
+                if any(isinstance(chain.manager, HttpManager) for chain in chains):
+                    connection.abort()
+
+    def _alike(self, tunnel: Tunnel) -> list[Chain]:
+        """The chains that might take it if its first bytes were others; all, if nobody knows these."""
+        name = tunnel.chain.name
+        return [chain for chain in self.chains.values() if tunnel.arrival is None or chain.name == name]
 
     def _cut(self, chain: Chain) -> None:
         for connection in self._of(chain):
