@@ -16,12 +16,12 @@ import pytest
 from authorizers import Asker, asked_as, serve
 from envoy.service.auth.v3 import external_auth_pb2
 from tls_authority import TestAuthority
-from tls_proxies import Proxy, application, proxy, static, tcp
+from tls_proxies import Proxy, application, get, proxy, static, tcp
 
 from mizzen.proxy.app.extauthz.desk import InquiryDesk
 from mizzen.proxy.app.extauthz.links import MAX_LINKS, Links, Way
 from mizzen.proxy.app.pod.http_client import Peer
-from mizzen.proxy.app.pod.relay import Relay
+from mizzen.proxy.app.pod.relay import Relay, _close
 from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, GrpcCall
 from mizzen.proxy.engine.plan import ListenerPlan
@@ -227,6 +227,35 @@ async def test_who_connects_while_a_relay_is_closed_is_let_go(late: bool) -> Non
             await relay.close()
         assert writer.transport.is_closing()
         await asyncio.sleep(0)
+
+
+async def test_a_relay_that_is_given_up_while_it_opens_leaves_nothing_to_the_loop() -> None:
+    relay = Relay(Peer(Address("127.0.0.1", unused_port())), 5.0)
+    opening = asyncio.create_task(relay.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    async with application() as (port, _), asyncio.timeout(10):  # its socket has the number of the one that was closed
+        assert await get(port) == (200, b"hello")
+
+
+async def test_what_is_no_port_is_said() -> None:
+    async with Asker(70_000).desk() as desk:
+        assert (await desk.ask(INQUIRY)).failure == "UNAVAILABLE: connect(): port must be 0-65535."
+
+
+async def test_a_relay_that_is_closed_waits_for_nobody_who_does_not_read() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        _, writer = await asyncio.open_unix_connection(sock=ours)
+        writer.write(bytes(10_000_000))
+        closing = asyncio.create_task(_close(writer))
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert writer.transport.get_write_buffer_size() == 0
 
 
 async def test_links_are_bounded() -> None:

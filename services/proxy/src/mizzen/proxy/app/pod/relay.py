@@ -13,6 +13,7 @@ import secrets
 import socket
 import struct
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Final
 
 from mizzen.proxy.app.pod.http_client import CHUNK, Peer, connect
@@ -46,8 +47,11 @@ class Relay:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.bind(f"\0{self._name}")
-            self._server = await asyncio.start_unix_server(self._arrived, sock=sock)
+            self._server = await asyncio.start_unix_server(self._arrived, sock=sock, start_serving=False)
+            await self._server.start_serving()
         except BaseException:
+            if self._server is not None:
+                self._server.close()  # the loop may look at the socket already
             sock.close()
             raise
 
@@ -83,7 +87,7 @@ class Relay:
                 await _close(far_writer)
         except TimeoutError as error:
             self.failure = str(error) or f"no connection within {self._limit:g} s"
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:  # not an address, not a port
             self.failure = str(error) or type(error).__name__
         finally:
             await _close(writer)
@@ -117,7 +121,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     try:
-        async with asyncio.timeout(_GOODBYE_SECONDS):
-            await writer.wait_closed()
-    except OSError:
-        writer.transport.abort()
+        with suppress(OSError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await writer.wait_closed()
+    finally:
+        writer.transport.abort()  # also when the relay is closed meanwhile
