@@ -86,6 +86,13 @@ def test_without_the_meshs_folder_there_is_no_token(pilot: Pilot, home: Home) ->
     assert not home.token_key.exists()
 
 
+@pytest.mark.parametrize("text", ["", "{}", "null", '{"kty": "RSA"}', '{"kty": "EC", "crv": "P-256", "x": 1, "y": ""}'])
+def test_a_file_that_holds_no_key_is_named(pilot: Pilot, home: Home, text: str) -> None:
+    home.token_key.write_text(text)
+    with pytest.raises(UserError, match=r"token-key\.json cannot be used: "):
+        ask_json("127.0.0.1", pilot.server_port, "/debug/configz", "Pilot")
+
+
 def test_keys_that_are_there_stay_the_files_that_they_are(home: Home) -> None:
     """A container has the file itself mounted: one in its place is not seen there."""
     TokenIssuer(home)

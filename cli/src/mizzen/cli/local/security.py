@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import yaml
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
 from mizzen.cli.local import layout, mixer
@@ -59,7 +60,7 @@ class TokenIssuer:
         self._mesh = _mesh_config(home)
         self._trust_domain = str(self._mesh.get("trustDomain") or DEFAULT_TRUST_DOMAIN)
         if home.token_key.exists():
-            self._key = ECKey.import_key(json.loads(home.token_key.read_text()))
+            self._key = _read_key(home.token_key)
         else:
             self._key = ECKey.generate_key("P-256", {"kid": "mizzen-local"})
             write_atomic(home.token_key, json.dumps(self._key.as_dict(private=True)), mode=0o600)
@@ -109,6 +110,13 @@ class TokenIssuer:
             "exp": now + seconds,
         }
         return jwt.encode({"alg": _ALGORITHM, "kid": self._key.kid}, claims, self._key, algorithms=[_ALGORITHM])
+
+
+def _read_key(path: Path) -> ECKey:
+    try:
+        return ECKey.import_key(json.loads(path.read_text()))
+    except (JoseError, TypeError) as error:
+        raise ValueError(f"it has no key: {error}") from error
 
 
 def pilot_flags(home: Home, secure: str = SECURE) -> tuple[str, ...]:
