@@ -20,7 +20,7 @@ from tls_proxies import Proxy, application, get, proxy, static, tcp
 
 from mizzen.proxy.app.extauthz.desk import InquiryDesk
 from mizzen.proxy.app.extauthz.links import MAX_LINKS, Links, Way
-from mizzen.proxy.app.pod.http_client import Peer
+from mizzen.proxy.app.pod.http_client import Peer, connect
 from mizzen.proxy.app.pod.relay import Relay, _close
 from mizzen.proxy.engine.control import InquiredRequest, Inquiry, InquiryAnswer
 from mizzen.proxy.engine.ext_authz_plan import ExtAuthzPlan, GrpcCall
@@ -164,6 +164,22 @@ async def until(desk: InquiryDesk, holds: Callable[[InquiryAnswer], bool]) -> No
     async with asyncio.timeout(20):
         while not holds(await desk.ask(INQUIRY)):  # noqa: ASYNC110 - an authorizer tells nobody that it is back
             await asyncio.sleep(0.05)
+
+
+async def test_an_endpoint_has_as_long_to_be_connected_with_as_its_cluster_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five seconds."""
+
+    async def hesitate(peer: Peer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        await asyncio.sleep(0.5)
+        return await connect(peer)
+
+    monkeypatch.setattr("mizzen.proxy.app.pod.relay.connect", hesitate)
+    async with authorizer() as (asker, _):
+        asker.learn(*OURS)
+        answer = await asker.ask(INQUIRY)
+        assert (answer.allowed, answer.failure) == (True, "")
 
 
 async def test_a_silent_endpoint_is_not_waited_for() -> None:

@@ -14,9 +14,11 @@ OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     # A server that comes back is to be asked again soon.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5000),
 )
+CONNECT_OPTION: Final = "grpc.min_reconnect_backoff_ms"
+"""Milliseconds that each attempt to connect has at least. Not among OPTIONS: the first of two settings counts."""
+_CONNECT_MILLISECONDS: Final = 200
 
 
 class Security(NamedTuple):
@@ -44,7 +46,7 @@ class Channels:
             self._leave(channel)
         while len(self._channels) >= _MAX_CHANNELS:  # endpoints that are no more
             self._leave(self._channels.pop(next(iter(self._channels)))[0])
-        options = (("grpc.default_authority", authority), *OPTIONS)
+        options = (("grpc.default_authority", authority), (CONNECT_OPTION, _CONNECT_MILLISECONDS), *OPTIONS)
         if security is None:
             channel = grpc.aio.insecure_channel(target, options)
         else:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import grpc
 
-from mizzen.proxy.app.channels import CLOSE_SECONDS, OPTIONS
+from mizzen.proxy.app.channels import CLOSE_SECONDS, CONNECT_OPTION, OPTIONS
 from mizzen.proxy.app.pod.http_client import Peer
 from mizzen.proxy.app.pod.relay import Relay
 from mizzen.runtime.address import Address
@@ -96,8 +96,7 @@ async def _open(way: Way, peer: Peer, limit: float) -> Link:
     options = (
         *OPTIONS,
         ("grpc.default_authority", way.authority),
-        # So is called what an attempt to connect may take, of which the relay's is a part.
-        ("grpc.min_reconnect_backoff_ms", int(limit * 1000) + 1000),
+        (CONNECT_OPTION, int(limit * 1000) + 1000),  # of which the relay's own attempt is a part
     )
     return Link(peer, relay, grpc.aio.insecure_channel(relay.target, options))
 
