@@ -21,6 +21,7 @@ from mizzen.identity.keys import PrivateKey, key_to_pem, new_key
 from mizzen.identity.request import make_request
 from mizzen.identity.spiffe import SpiffeId
 from mizzen.pilot.ca.authority import Authority, self_signed
+from mizzen.pilot.ca.review import TokenReviewer
 from mizzen.pilot.ca.secure_port import SecurePort
 from mizzen.pilot.ca.service import SERVICE, CertificateService
 from mizzen.proto import ca_pb2
@@ -192,6 +193,13 @@ async def test_a_token_of_any_length_is_not_even_read() -> None:
     verifier = TokenVerifier(KeySet([ISSUER]), "cluster.local")
     with pytest.raises(NotAuthenticated, match="more than 8192 characters"):
         await verifier.verify("x" * 9000, datetime.now(UTC))
+
+
+async def test_the_api_server_is_not_asked_about_no_token_at_all() -> None:
+    """It refuses the question itself, which reads like an outage."""
+    client: Any = None
+    with pytest.raises(NotAuthenticated, match="the token is empty"):
+        await TokenReviewer(client, "cluster.local").verify("", datetime.now(UTC))
 
 
 async def test_no_connection_is_lost_while_the_context_changes(ca: Running) -> None:

@@ -71,7 +71,9 @@ class TokenVerifier:
 
 
 def check_length(token: str) -> None:
-    """Raises NotAuthenticated for what is too long to be looked at."""
+    """Raises NotAuthenticated for what is too long to be looked at, and for nothing."""
+    if not token:
+        raise NotAuthenticated("the token is empty")
     if len(token) > MAX_CHARACTERS:
         raise NotAuthenticated(f"the token has more than {MAX_CHARACTERS} characters")
 
