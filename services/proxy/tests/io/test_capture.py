@@ -393,10 +393,15 @@ def test_http2_that_only_an_http_chain_takes_is_refused_in_its_own_words() -> No
     assert counters(world, "virtualInbound") == {"http2_refused": 1}
 
 
-@pytest.mark.parametrize(
-    "guarded", [{"mixer": MixerPlan()}, {"guards": (JwtPlan((), ()),)}, {"guards": (ExtAuthzPlan(GrpcCall("a", 1.0)),)}]
+GUARDED: tuple[dict[str, Any], ...] = (
+    {"mixer": MixerPlan()},
+    {"guards": (JwtPlan((), ()),)},
+    {"guards": (ExtAuthzPlan(GrpcCall("a", 1.0)),)},
 )
-def test_http2_does_not_get_past_guards_as_bytes(guarded: dict[str, Any]) -> None:
+
+
+def guarding(**guarded: Any) -> ListenerPlan:
+    """The inbound listener, which looks at requests now."""
     listener = INBOUND[0]
     assert isinstance(listener, ListenerPlan)
     assert isinstance(listener.handler, ChoicePlan)
@@ -404,11 +409,35 @@ def test_http2_does_not_get_past_guards_as_bytes(guarded: dict[str, Any]) -> Non
         replace(chain, handler=replace(chain.handler, **guarded)) if isinstance(chain.handler, HttpPlan) else chain
         for chain in listener.handler.chains
     )
-    plan = replace(listener, handler=replace(listener.handler, chains=chains))
-    world, client = captured("10.9.9.9:9080", (plan, *INBOUND[1:]))
+    return replace(listener, handler=replace(listener.handler, chains=chains))
+
+
+@pytest.mark.parametrize("guarded", GUARDED)
+def test_http2_does_not_get_past_guards_as_bytes(guarded: dict[str, Any]) -> None:
+    world, client = captured("10.9.9.9:9080", (guarding(**guarded), *INBOUND[1:]))
     client.receive(PREFACE)
     assert client.closing
     assert not world.connector.attempts
+
+
+@pytest.mark.parametrize("guarded", GUARDED)
+def test_http2_does_not_go_on_past_guards_that_come_later(guarded: dict[str, Any]) -> None:
+    world, client = captured("10.9.9.9:9080", INBOUND)
+    client.receive(PREFACE)
+    world.accept("10.9.9.9:9080")
+    world.apply(INBOUND[0])
+    assert not client.closing
+    world.apply(guarding(**guarded))
+    assert client.closing
+
+
+@pytest.mark.parametrize("guarded", GUARDED)
+def test_bytes_that_are_no_http_go_on_whatever_requests_are_asked(guarded: dict[str, Any]) -> None:
+    world, client = captured("10.9.9.9:9080", INBOUND)
+    client.receive(b"\x00\x01 not http at all")
+    world.accept("10.9.9.9:9080")
+    world.apply(guarding(**guarded))
+    assert not client.closing
 
 
 # -- back to the original destination -------------------------------------------------------------------------------

@@ -168,13 +168,19 @@ class Listener:
             self.runtime.loop.call_later(DRAIN_SECONDS, self._cut, chain)
 
     def _cut_unseen(self) -> None:
-        """Cut requests that are carried as bytes by a chain that is gone, since somebody looks at such requests now."""
+        """Cut requests that are carried as bytes although somebody looks at such requests now."""
         for connection in tuple(self.connections):
-            if isinstance(connection, Tunnel) and connection.chain.draining and connection.chain.inside == "h2":
-                now = self._now(connection.arrival)
-                chains = self._alike(connection) if now is None else [now]
-                if any(isinstance(chain.manager, HttpManager) for chain in chains):
-                    connection.abort()
+            if isinstance(connection, Tunnel) and self._is_unseen(connection):
+                connection.abort()
+
+    def _is_unseen(self, tunnel: Tunnel) -> bool:
+        arrival, now = tunnel.arrival, self._now(tunnel.arrival)
+        if arrival is not None and now is not None and arrival.protocols == ("h2c",):
+            return isinstance(now.manager, HttpManager) and self.choose_for_bytes(arrival, now) is None
+        if not tunnel.chain.draining or tunnel.chain.inside != "h2":
+            return False
+        chains = self._alike(tunnel) if now is None else [now]
+        return any(isinstance(chain.manager, HttpManager) for chain in chains)
 
     def _alike(self, tunnel: Tunnel) -> list[Chain]:
         """The chains that might take it if its first bytes were others; all, if nobody knows these."""
