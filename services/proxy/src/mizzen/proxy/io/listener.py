@@ -174,13 +174,18 @@ class Listener:
                 connection.abort()
 
     def _is_unseen(self, tunnel: Tunnel) -> bool:
-        arrival, now = tunnel.arrival, self._now(tunnel.arrival)
-        if arrival is not None and now is not None and arrival.protocols == ("h2c",):
-            return isinstance(now.manager, HttpManager) and self.choose_for_bytes(arrival, now) is None
-        if not tunnel.chain.draining or tunnel.chain.inside != "h2":
+        """Whether somebody would look at its requests now. Most tunnels have none, and are not looked up."""
+        arrival, chain = tunnel.arrival, tunnel.chain
+        captured = arrival is not None and arrival.protocols == ("h2c",)
+        left = chain.draining and chain.inside == "h2"
+        if not captured and not left:
             return False
-        chains = self._alike(tunnel) if now is None else [now]
-        return any(isinstance(chain.manager, HttpManager) for chain in chains)
+        now = self._now(arrival)
+        if now is None:
+            return left and any(isinstance(each.manager, HttpManager) for each in self._alike(tunnel))
+        if not isinstance(now.manager, HttpManager):
+            return False
+        return arrival is None or not captured or self.choose_for_bytes(arrival, now) is None
 
     def _alike(self, tunnel: Tunnel) -> list[Chain]:
         """The chains that might take it if its first bytes were others; all, if nobody knows these."""
