@@ -32,7 +32,9 @@ ADMIN_PORT = 15000
 INJECTION = "istio-injection"
 ENGINES = {
     "python": (),
-    "envoy": ("--set=global.proxy.image=proxy-envoy", "--set=gateways.ingress.image=proxy-envoy"),
+    "envoy": tuple(
+        f"--set={part}.image=proxy-envoy" for part in ("global.proxy", "gateways.ingress", "gateways.egress")
+    ),
 }
 IMAGE = re.compile(r"(image: )(\S+)")
 STATUS = re.compile(r"(?:error:|HTTP Error) (\d{3})\b")
