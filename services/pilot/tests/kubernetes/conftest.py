@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from services.pilot.tests.kubernetes.running_pilot import serving
 from support.kube.local import found, run_api_server
 from support.kube.programs import CHART, REPOSITORY, gateway_api
 from support.kube.site import Loopback
@@ -201,17 +202,9 @@ def rights(kube_server: ApiServer, namespace: str) -> Rights:
 async def _running(kubeconfig: Path, namespace: str, **changes: Any) -> AsyncIterator[Pilot]:
     anywhere = Address("127.0.0.1", 0)
     lease = (namespace, "mizzen-pilot")
-    pilot = Pilot(Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig), status_lease=lease, **changes))
-    following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
-    try:
-        async with asyncio.timeout(30):
-            await pilot.start()
-        following = asyncio.ensure_future(pilot.run())
+    settings = Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig), status_lease=lease, **changes)
+    async with serving(Pilot(settings)) as pilot:
         yield pilot
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await pilot.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+from services.pilot.tests.kubernetes.running_pilot import serving
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.credentials import Credentials
@@ -50,17 +51,8 @@ async def running(kubeconfig: Path, namespace: str) -> AsyncIterator[Pilot]:
     settings = Settings(
         ANYWHERE, ANYWHERE, None, None, kubeconfig=str(kubeconfig), status_lease=lease, authority=authority
     )
-    pilot = Pilot(settings)
-    following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
-    try:
-        async with asyncio.timeout(30):
-            await pilot.start()
-        following = asyncio.ensure_future(pilot.run())
+    async with serving(Pilot(settings)) as pilot:
         yield pilot
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await pilot.close()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from services.pilot.tests.kubernetes.running_pilot import serving
 
 from mizzen.api.virtualservice import VirtualService
 from mizzen.kubernetes import watcher
@@ -34,17 +35,8 @@ async def pilot(kube_server: Any, relay: Any, tmp_path: Path, monkeypatch: pytes
 async def running(kubeconfig: Path) -> AsyncIterator[Pilot]:
     anywhere = Address("127.0.0.1", 0)
     settings = Settings(anywhere, anywhere, None, None, kubeconfig=str(kubeconfig))
-    pilot = Pilot(settings, limits=Limits(quiet=0.03, endpoint_quiet=0.01))
-    following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
-    try:
-        async with asyncio.timeout(30):
-            await pilot.start()
-        following = asyncio.ensure_future(pilot.run())
+    async with serving(Pilot(settings, limits=Limits(quiet=0.03, endpoint_quiet=0.01))) as pilot:
         yield pilot
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await pilot.close()
 
 
 async def until(holds: Callable[[], bool], seconds: float = 20) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from services.pilot.tests.kubernetes.running_pilot import serving
 
 from mizzen.api.security import MutualTLSMode
 from mizzen.kubernetes.access import access_to
@@ -140,17 +141,9 @@ def policy(mode: MutualTLSMode) -> dict[str, Any]:
 async def running(config: Path, namespace: str, folder: Path) -> AsyncIterator[Pilot]:
     (folder / "mesh.yaml").write_text("enableAutoMtls: true\n")
     lease, mesh = (namespace, "mizzen-pilot"), folder / "mesh.yaml"
-    pilot = Pilot(Settings(ANYWHERE, ANYWHERE, None, None, mesh, str(config), status_lease=lease))
-    following: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
-    try:
-        async with asyncio.timeout(30):
-            await pilot.start()
-        following = asyncio.ensure_future(pilot.run())
+    settings = Settings(ANYWHERE, ANYWHERE, None, None, mesh, str(config), status_lease=lease)
+    async with serving(Pilot(settings)) as pilot:
         yield pilot
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await pilot.close()
 
 
 def settled_on(pilot: Pilot, place: Place, mode: MutualTLSMode) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from services.pilot.tests.snapshot.one_port import SERVICE, policy
 
 from mizzen.api.parse import parse
 from mizzen.api.security import MutualTLSMode
@@ -29,24 +30,6 @@ from mizzen.pilot.snapshot.staging import Place, Step, Taken, advanced, settled,
 DISABLE, PERMISSIVE, STRICT = MODES = (MutualTLSMode.DISABLE, MutualTLSMode.PERMISSIVE, MutualTLSMode.STRICT)
 MTLS = MeshConfig(enable_auto_mtls=True)
 PLACE = Place("10.0.0.9", 80)
-WORKLOAD = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: db}
-spec:
-  hosts: [db.shop]
-  location: MESH_INTERNAL
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 10.0.0.9, labels: {security.istio.io/tlsMode: istio}}]
-"""
-
-
-def policy(mode: MutualTLSMode) -> str:
-    return (
-        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n"
-        f"spec: {{mtls: {{mode: {mode}}}}}\n"
-    )
 
 
 def made(*texts: str, previous: Mesh | None = None) -> Mesh:
@@ -54,11 +37,11 @@ def made(*texts: str, previous: Mesh | None = None) -> Mesh:
     return build(resources, RegistrySnapshot(), previous, "1", MTLS)
 
 
-MESHES = {mode: made(WORKLOAD, policy(mode)) for mode in MODES}
+MESHES = {mode: made(SERVICE, policy(mode)) for mode in MODES}
 
 
 def switching(begin: MutualTLSMode, end: MutualTLSMode) -> Mesh:
-    return made(WORKLOAD, policy(end), previous=MESHES[begin])
+    return made(SERVICE, policy(end), previous=MESHES[begin])
 
 
 def test_a_digest_is_of_what_decides() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from services.pilot.tests.snapshot.one_port import SERVICE, policy
 
 from mizzen.api.security import MutualTLSMode
 from mizzen.pilot.base.meshconfig import MeshConfig
@@ -88,33 +89,13 @@ def test_who_is_late() -> None:
     assert late_clients([server, client, stranger]) == ("page.default has not answered",)
 
 
-WORKLOAD = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: db}
-spec:
-  hosts: [db.shop]
-  location: MESH_INTERNAL
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 10.0.0.9, labels: {security.istio.io/tlsMode: istio}}]
-"""
-
-
-def wanted(mode: MutualTLSMode) -> str:
-    return (
-        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\n"
-        f"spec: {{mtls: {{mode: {mode}}}}}\n"
-    )
-
-
 @pytest.mark.parametrize("begin", [DISABLE, PERMISSIVE])
 @pytest.mark.parametrize("address", ["10.0.0.9", "10.0.0.8"])
 def test_nobody_keeps_a_port_from_being_strict(world: Any, begin: MutualTLSMode, address: str) -> None:
     """The proxy that is late may be anybody's, and the port's address what it says of itself."""
     settings = MeshConfig(enable_auto_mtls=True)
-    before = world(WORKLOAD, wanted(begin), settings=settings).mesh
-    mesh = world(WORKLOAD, wanted(STRICT), settings=settings, previous=before).mesh
+    before = world(SERVICE, policy(begin), settings=settings).mesh
+    mesh = world(SERVICE, policy(STRICT), settings=settings, previous=before).mesh
     late = Taken("x.elsewhere", (address,), speaks_tls=True, late_server="has not answered", late_client="is away")
     assert mesh.staging
     for _ in range(3):
