@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from mizzen.identity.signing import begun, key_usage
+
 SKEW = timedelta(minutes=5)
 """By how much clocks of API servers may be behind ours."""
 AUTHORITY = "mizzen-injector authority"
@@ -40,17 +42,18 @@ def sign_by_itself(hosts: Sequence[str], now: datetime, life: timedelta) -> Issu
     """
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer, known = _name(AUTHORITY), x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    validity = (now - SKEW, now + life)
     root = (
-        _builder(issuer, issuer, authority, (now, life))
+        begun(issuer, issuer, authority.public_key(), validity)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(key_usage(signs_certificates=True), critical=True)
         .add_extension(known, critical=False)
         .sign(authority, hashes.SHA256())
     )
     leaf = (
-        _builder(_name(hosts[0][:64]), issuer, key, (now, life))
+        begun(_name(hosts[0][:64]), issuer, key.public_key(), validity)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known), critical=False)
@@ -62,32 +65,3 @@ def sign_by_itself(hosts: Sequence[str], now: datetime, life: timedelta) -> Issu
 
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, valid: tuple[datetime, timedelta]
-) -> x509.CertificateBuilder:
-    now, life = valid
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - SKEW)
-        .not_valid_after(now + life)
-    )
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mizzen.identity.certificate import certificate_to_pem
 from mizzen.identity.keys import PrivateKey, PublicKey
+from mizzen.identity.signing import begun, key_usage
 from mizzen.identity.spiffe import SpiffeId
 
 SKEW: Final = timedelta(minutes=2)
@@ -49,11 +50,11 @@ class Authority:
         names = [x509.UniformResourceIdentifier(str(identity)), *map(_name, hosts)]
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = (
-            _begun(x509.Name([]), self.certificate.subject, key, (now - SKEW, min(now + life, end)))
+            begun(x509.Name([]), self.certificate.subject, key, (now - SKEW, min(now + life, end)))
             # With an empty subject the names are critical (RFC 5280, §4.2.1.6).
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(_signer(self.certificate), critical=False)
         )
@@ -73,28 +74,13 @@ def self_signed(key: PrivateKey, organization: str, now: datetime, life: timedel
     """A new root."""
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
     builder = (
-        _begun(name, name, key.public_key(), (now - SKEW, now + life))
+        begun(name, name, key.public_key(), (now - SKEW, now + life))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     certificate = builder.sign(key, hashes.SHA256())
     return Authority(key, certificate, (), (certificate,))
-
-
-def _begun(
-    subject: x509.Name, issuer: x509.Name, key: PublicKey, validity: tuple[datetime, datetime]
-) -> x509.CertificateBuilder:
-    begin, end = validity
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(end)
-    )
 
 
 def _signer(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
@@ -111,17 +97,3 @@ def _name(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_encipherment=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
