@@ -35,7 +35,11 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        """The body as a value; raises AssertionError with the whole answer where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise AssertionError(self) from error
 
 
 @dataclass(frozen=True)

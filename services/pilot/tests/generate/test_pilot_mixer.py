@@ -288,6 +288,7 @@ def test_a_stock_sidecar_asks_about_what_arrives_and_reports_everything(world: A
         type(listeners["virtualInbound"])(filter_chains=[chain(listeners["virtualInbound"], "0.0.0.0_8080")])
     )[0]
     authorization = ext_authz_pb2.ExtAuthz()
+    assert arriving.http_filters[0].disabled  # but for routes that say what they are about
     assert arriving.http_filters[0].typed_config.Unpack(authorization)
     assert authorization.grpc_service.envoy_grpc.cluster_name == POLICY
     assert not authorization.failure_mode_allow
@@ -334,6 +335,7 @@ def test_a_stock_gateway_asks_with_the_service_of_each_route(world: Any, router:
     mesh = world(WEB, GATEWAY, DENY, settings=settings(policy_check_fail_open=True))
     [manager] = managers(mesh.listeners(router())["0.0.0.0_80"])
     authorization = ext_authz_pb2.ExtAuthz()
+    assert manager.http_filters[0].disabled  # listeners come before routes: those that know no Mixer yet ask nobody
     assert manager.http_filters[0].typed_config.Unpack(authorization)
     assert authorization.failure_mode_allow
     [host] = mesh.hosts(router(), "http.80").values()

@@ -140,23 +140,30 @@ def preserve_case() -> Any:
 
 
 def _filters(inputs: HttpInputs) -> list[Any]:
-    chain = [*_policy(inputs.mixer), (FAULT_FILTER, fault_pb2.HTTPFault()), (CORS_FILTER, cors_pb2.Cors())]
-    if inputs.grpc_web:
-        chain.insert(0, ("envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb()))
-    chain.append(("envoy.filters.http.router", router_pb2.Router()))
-    guards = [hcm_pb2.HttpFilter.FromString(each) for each in inputs.guards]
-    return [*guards, *(hcm_pb2.HttpFilter(name=name, typed_config=pack(config)) for name, config in chain)]
+    return [
+        *(hcm_pb2.HttpFilter.FromString(each) for each in inputs.guards),
+        *([_filter("envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb())] if inputs.grpc_web else []),
+        *_policy(inputs.mixer),
+        _filter(FAULT_FILTER, fault_pb2.HTTPFault()),
+        _filter(CORS_FILTER, cors_pb2.Cors()),
+        _filter("envoy.filters.http.router", router_pb2.Router()),
+    ]
 
 
-def _policy(use: Use | None) -> list[tuple[str, Any]]:
+def _filter(name: str, config: Any, *, disabled: bool = False) -> Any:
+    return hcm_pb2.HttpFilter(name=name, typed_config=pack(config), disabled=disabled)
+
+
+def _policy(use: Use | None) -> list[Any]:
     """Before everything that changes requests. A stock Envoy's sidecar asks only for what arrives."""
     if use is None:
         return []
     if use.own:
-        return [(istio.FILTER, istio.http_client(use))]
-    return (
-        [(envoy.AUTHORIZATION_FILTER, envoy.authorization(use))] if use.checks and use.side is not Side.OUTBOUND else []
-    )
+        return [_filter(istio.FILTER, istio.http_client(use))]
+    if not use.checks or use.side is Side.OUTBOUND:
+        return []
+    # Routes that say what a request is about enable it. They come after listeners: until then nobody could answer.
+    return [_filter(envoy.AUTHORIZATION_FILTER, envoy.authorization(use), disabled=True)]
 
 
 def _reports(use: Use | None) -> list[Any]:
