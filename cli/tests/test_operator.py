@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 
 from mizzen.cli.errors import UserError
-from mizzen.cli.fetch import ask_json
+from mizzen.cli.fetch import ask, ask_json
 from mizzen.cli.local.home import Home
 from mizzen.cli.local.security import TokenIssuer
 from mizzen.identity.callers.tokens import NotAuthenticated, TokenVerifier
@@ -77,6 +77,12 @@ def test_a_page_that_asks_for_a_token_gets_one_of_the_control_planes_namespace(
     said = ask_json("127.0.0.1", pilot.server_port, "/debug/configz", "Pilot")
     assert said == str(SpiffeId("cluster.local", namespace, "mizzen"))
     assert pilot.asked == 2
+
+
+def test_a_proxy_that_asks_for_a_token_gets_none(pilot: Pilot) -> None:
+    with pytest.raises(UserError, match="with status 401"):
+        ask("GET", "127.0.0.1", pilot.server_port, "/stats", "The proxy of web")
+    assert pilot.asked == 1
 
 
 def test_without_the_meshs_folder_there_is_no_token(pilot: Pilot, home: Home) -> None:

@@ -43,7 +43,9 @@ async def test_this_machine_sees_everything(remote: str) -> None:
     assert await door(None).visible(asking(remote)) == EVERYTHING
 
 
-@pytest.mark.parametrize("remote", [POD, "fe80::1%eth0", "::ffff:10.0.0.1", "128.0.0.1", None])
+@pytest.mark.parametrize(
+    "remote", [POD, "fe80::1%eth0", "::ffff:10.0.0.1", "127.0.0.6", "::ffff:127.0.0.6", "128.0.0.1", None]
+)
 async def test_nobody_else_does_without_a_token(remote: str | None) -> None:
     with pytest.raises(web.HTTPUnauthorized) as refusal:
         await door().visible(asking(remote, **{"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"}))

@@ -32,14 +32,14 @@ def request(
         connection.close()
 
 
-def ask(method: str, host: str, port: int, path: str, who: str) -> bytes:
+def ask(method: str, host: str, port: int, path: str, who: str, *, shows_token: bool = False) -> bytes:
     """The body of a 200; raises UserError that says who did not give it.
 
-    Pages of containers are shown to who has a token of the mesh.
+    Who answers 401 is shown a token of the mesh where `shows_token`: it must be the control plane.
     """
     try:
         status, body = request(method, host, port, path)
-        if status == http.client.UNAUTHORIZED:
+        if status == http.client.UNAUTHORIZED and shows_token:
             shown = {"Authorization": f"Bearer {operator_token(Home.locate())}"}
             status, body = request(method, host, port, path, headers=shown)
     except (OSError, http.client.HTTPException) as error:
@@ -50,8 +50,8 @@ def ask(method: str, host: str, port: int, path: str, who: str) -> bytes:
 
 
 def ask_json(host: str, port: int, path: str, who: str) -> Any:
-    """A JSON document; raises UserError that says who did not give it."""
-    return read_json(ask("GET", host, port, path, who), path, who)
+    """A JSON document of Pilot or Mixer, which show debug pages to who has a token; raises UserError."""
+    return read_json(ask("GET", host, port, path, who, shows_token=True), path, who)
 
 
 def read_json(body: bytes, path: str, who: str) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +17,8 @@ from mizzen.identity.callers.tokens import AUDIENCE, CannotTell, NotAuthenticate
 Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 EVERYTHING: Final = ""
 """In place of a namespace."""
+_DELIVERED: Final = IPv4Address("127.0.0.6")
+"""Where a sidecar connects from when it delivers what has come from anywhere (Istio's InboundPassthroughBindIpv4)."""
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 
@@ -72,4 +74,5 @@ def _is_of_this_machine(remote: str | None) -> bool:
         return False
     address = ip_address(remote.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
+    caller = mapped or address
+    return caller.is_loopback and caller != _DELIVERED
