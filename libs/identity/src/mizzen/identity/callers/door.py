@@ -23,7 +23,7 @@ _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 
 class Door:
-    """Lets in who asks from this machine, and who shows a token of a service account.
+    """Lets in who asks from this machine, not through a sidecar, and who shows a token of a service account.
 
     `kubectl port-forward` asks from inside of the Pod. Service accounts of other namespaces see their own alone.
     """

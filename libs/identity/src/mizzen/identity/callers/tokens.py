@@ -71,7 +71,7 @@ class TokenVerifier:
 
 
 def check_length(token: str) -> None:
-    """Raises NotAuthenticated for what is too long to be looked at, and for nothing."""
+    """Raises NotAuthenticated where there is no token, or one that is too long to be looked at."""
     if not token:
         raise NotAuthenticated("the token is empty")
     if len(token) > MAX_CHARACTERS:
